@@ -1,0 +1,1 @@
+//! hallmark-e2e

@@ -1,1 +1,5 @@
-//! hallmark-proof
+//! Prover and verifier of integer graphs.
+
+mod api;
+
+pub use api::*;

@@ -1,1 +1,37 @@
-//! hallmark-execution
+//! Runs a block over a state: the chain's one judge of what a transaction does.
+//!
+//! revm under [`SpecId::OSAKA`](revm::primitives::hardfork::SpecId::OSAKA), named explicitly, with
+//! the chain's own gas caps and with the system contracts as stateful precompiles whose state
+//! lives in ordinary account storage.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `executor` | [`Executor`]: building, checking and calling |
+//! | `block` | one block: transactions, fees, sweep, header |
+//! | `validate` | every header field compared, by name |
+//! | `precompiles`, `host` | the system contracts inside revm |
+//! | `db` | the state a block reads and the changes that it makes |
+//! | `call` | `eth_call` and gas estimation |
+//! | `recover`, `verdicts` | what one executor remembers: senders and proof verdicts |
+//!
+//! An [`Executor`] owns its caches and counters; nothing here is static, so several validators in
+//! one process share nothing.
+#![deny(clippy::float_arithmetic)]
+
+mod block;
+mod call;
+mod db;
+mod error;
+mod executor;
+mod genesis;
+mod host;
+mod precompiles;
+mod recover;
+mod validate;
+mod verdicts;
+
+pub use block::{BlockAttributes, Built};
+pub use call::{CallError, CallOutcome, CallRequest};
+pub use error::{BlockError, TransactionError};
+pub use executor::{Ancestry, Counters, Executor, NoAncestry};
+pub use recover::{PooledTransaction, RecoverError};

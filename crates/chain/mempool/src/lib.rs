@@ -1,1 +1,5 @@
-//! hallmark-mempool
+//! The pool of transactions that wait for a block.
+mod error;
+mod pool;
+pub use error::PoolError;
+pub use pool::Mempool;

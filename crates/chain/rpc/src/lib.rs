@@ -1,1 +1,34 @@
-//! hallmark-rpc
+//! JSON-RPC over HTTP and WebSocket: the door that wallets and client libraries use.
+//!
+//! One port serves both transports. Every answer comes from finalized data (the store) or from the
+//! mempool; this room never talks to consensus, and runs on a tokio runtime and threads of its own,
+//! so that no request can delay a vote.
+//!
+//! * Tags: `latest`, `safe` and `finalized` name the same block, because finality is immediate;
+//!   `pending` names it too, except that `eth_getTransactionCount` then counts the mempool in.
+//! * Errors carry the codes and the words that Ethereum clients match (see [`Fault`]).
+//! * Whatever costs is bounded: body and batch size, connections, subscriptions, filters, log
+//!   ranges and results, gas, time and concurrency of calls (see [`RpcConfig`]).
+//!
+//! [`serve`] starts the server; the methods are listed by the traits in `chain`, `account`, `fee`,
+//! `call`, `logs`, `pubsub`, `net` and `finality`.
+
+mod account;
+mod call;
+mod chain;
+mod config;
+mod context;
+mod error;
+mod fee;
+mod filters;
+mod finality;
+mod logs;
+mod net;
+mod pubsub;
+mod server;
+mod view;
+
+pub use config::{RpcConfig, RpcContext};
+pub use error::Fault;
+pub use finality::{Finality, Inclusion};
+pub use server::{RpcError, RpcHandle, serve};

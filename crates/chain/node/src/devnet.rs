@@ -1,0 +1,190 @@
+//! Development networks: validators with known keys, all on loopback.
+//!
+//! Every key here follows from a public label, so anybody can spend what these accounts own and
+//! sign as these validators. They serve development and tests, never a chain with value.
+
+use crate::{Node, NodeConfig, NodeError};
+use alloy_primitives::{Address, B256, U256, keccak256};
+use hallmark_types::{ChainSpec, ValidatorSpec};
+use k256::ecdsa::SigningKey;
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Accounts that [`Devnet::start`] funds.
+pub const FUNDED_ACCOUNTS: usize = 10;
+/// What each funded account owns at genesis: one million MARK in base units.
+pub const FUNDS: u128 = 1_000_000 * 1_000_000_000_000_000_000;
+
+/// Secret key (secp256k1) of the development account `index`.
+pub fn account_key(index: usize) -> B256 {
+    keccak256(format!("hallmark development key {index}"))
+}
+
+/// Address of the development account `index`.
+pub fn account(index: usize) -> Address {
+    address_of(account_key(index))
+}
+
+/// Seed of the ed25519 key of the development validator `index`.
+pub fn validator_key(index: usize) -> [u8; 32] {
+    keccak256(format!("hallmark development validator {index}")).0
+}
+
+/// Secret key of the account that receives the fees of the development validator `index`.
+pub fn validator_account_key(index: usize) -> B256 {
+    keccak256(format!("hallmark development validator account {index}"))
+}
+
+/// Secret key of the development treasury.
+pub fn treasury_key() -> B256 {
+    keccak256("hallmark development treasury")
+}
+
+/// A local chain of `validators` development validators in which each of `funded` owns [`FUNDS`],
+/// and the validators' key seeds in the order of the spec. Genesis is now: header time rises by a
+/// bounded step per block, so a chain that begins in the past would lag behind the clock.
+pub fn spec(validators: usize, funded: &[Address]) -> (ChainSpec, Vec<[u8; 32]>) {
+    let seeds: Vec<[u8; 32]> = (0..validators).map(validator_key).collect();
+    let committee = seeds
+        .iter()
+        .enumerate()
+        .map(|(index, seed)| ValidatorSpec {
+            public_key: hallmark_consensus::public_key_of(seed),
+            address: address_of(validator_account_key(index)),
+        })
+        .collect();
+    let alloc = funded.iter().map(|address| (*address, U256::from(FUNDS))).collect();
+    let spec = ChainSpec::local(now_ms(), committee, alloc, address_of(treasury_key()));
+    (spec, seeds)
+}
+
+/// Unix time in milliseconds; zero on a machine whose clock is before 1970.
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or_default()
+}
+
+fn address_of(secret: B256) -> Address {
+    let key = SigningKey::from_slice(secret.as_slice())
+        .expect("the hash of a development label lies below the curve's order");
+    Address::from_private_key(&key)
+}
+
+/// Several validators in one process, each with its own folder, ports and threads.
+pub struct Devnet {
+    spec: Arc<ChainSpec>,
+    configs: Vec<NodeConfig>,
+    nodes: Vec<Option<Node>>,
+}
+
+impl Devnet {
+    /// Starts `validators` validators in folders under `home`, with [`FUNDED_ACCOUNTS`] funded
+    /// development accounts.
+    ///
+    /// # Errors
+    /// The first validator's error; those that run already are stopped.
+    pub fn start(validators: usize, home: &Path) -> Result<Self, NodeError> {
+        let funded: Vec<Address> = (0..FUNDED_ACCOUNTS).map(account).collect();
+        let (spec, seeds) = spec(validators, &funded);
+        Self::start_with(spec, &seeds, home)
+    }
+
+    /// Starts the validators of a chain spec, whose key seeds are given in the spec's order.
+    ///
+    /// # Errors
+    /// As [`Devnet::start`].
+    pub fn start_with(spec: ChainSpec, seeds: &[[u8; 32]], home: &Path) -> Result<Self, NodeError> {
+        let spec = Arc::new(spec);
+        let ports = free_ports(seeds.len()).map_err(NodeError::Port)?;
+        let peers: Vec<([u8; 32], SocketAddr)> =
+            seeds.iter().map(hallmark_consensus::public_key_of).zip(ports.clone()).collect();
+        let configs: Vec<NodeConfig> = seeds
+            .iter()
+            .zip(ports)
+            .enumerate()
+            .map(|(index, (seed, p2p_listen))| NodeConfig {
+                spec: spec.clone(),
+                validator_key: *seed,
+                home: folder(home, index),
+                p2p_listen,
+                peers: peers.iter().filter(|(_, address)| *address != p2p_listen).copied().collect(),
+                rpc_listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            })
+            .collect();
+        let mut devnet = Self { spec, nodes: configs.iter().map(|_| None).collect(), configs };
+        for index in 0..devnet.configs.len() {
+            devnet.restart_validator(index)?;
+        }
+        Ok(devnet)
+    }
+
+    /// The chain.
+    pub fn spec(&self) -> &Arc<ChainSpec> {
+        &self.spec
+    }
+
+    /// Number of validators, stopped ones included.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are no validators.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// A running validator.
+    pub fn node(&self, index: usize) -> Option<&Node> {
+        self.nodes.get(index)?.as_ref()
+    }
+
+    /// The running validators.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().flatten()
+    }
+
+    /// Stops a validator and returns whether it ran. Its folder and ports are kept for it.
+    pub fn stop_validator(&mut self, index: usize) -> bool {
+        self.nodes.get_mut(index).and_then(Option::take).is_some()
+    }
+
+    /// Starts a stopped validator again, on its folder and ports; one that runs is left alone.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub fn restart_validator(&mut self, index: usize) -> Result<(), NodeError> {
+        let (Some(slot), Some(config)) = (self.nodes.get_mut(index), self.configs.get_mut(index))
+        else {
+            return Ok(());
+        };
+        if slot.is_none() {
+            let node = Node::start(config.clone())?;
+            config.rpc_listen = node.rpc_addr();
+            *slot = Some(node);
+        }
+        Ok(())
+    }
+
+    /// Stops all validators.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+/// Folder of one validator.
+fn folder(home: &Path, index: usize) -> PathBuf {
+    home.join(format!("validator-{index}"))
+}
+
+/// Loopback addresses that were free a moment ago. All are held until the last is found, so that
+/// they differ; validators must know each other's before the first starts.
+fn free_ports(count: usize) -> std::io::Result<Vec<SocketAddr>> {
+    let held: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+        .collect::<Result<_, _>>()?;
+    held.iter().map(TcpListener::local_addr).collect()
+}

@@ -1,0 +1,188 @@
+//! One validator: what it needs, how it starts, how it stops.
+
+use hallmark_consensus::{ConsensusConfig, ConsensusError, ConsensusHandle, Core};
+use hallmark_execution::Executor;
+use hallmark_mempool::Mempool;
+use hallmark_rpc::{RpcConfig, RpcContext, RpcError, RpcHandle};
+use hallmark_state::{Store, StoreError};
+use hallmark_types::ChainSpec;
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+/// File of the chain's data inside a node's folder.
+const STORE_FILE: &str = "chain.redb";
+/// Folder of the engine's journals inside a node's folder.
+const CONSENSUS_FOLDER: &str = "consensus";
+
+/// What one validator needs.
+#[derive(Clone)]
+pub struct NodeConfig {
+    /// The chain that it joins.
+    pub spec: Arc<ChainSpec>,
+    /// Seed of its ed25519 key; the public key must be in the spec.
+    pub validator_key: [u8; 32],
+    /// Its folder, created if absent, used by one node at a time.
+    pub home: PathBuf,
+    /// Where it accepts other validators.
+    pub p2p_listen: SocketAddr,
+    /// Public keys and addresses of the other validators.
+    pub peers: Vec<([u8; 32], SocketAddr)>,
+    /// Where it serves JSON-RPC; port 0 lets the system choose.
+    pub rpc_listen: SocketAddr,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The folder cannot be made.
+    #[error("cannot create folder {}: {source}", .path.display())]
+    Home {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The chain's data cannot be opened: locked, of another chain, or damaged.
+    #[error("cannot open {}: {source}", .path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The key is not a validator's, a port is taken, or the engine's folder is unusable.
+    #[error(transparent)]
+    Consensus(#[from] ConsensusError),
+    /// The JSON-RPC port is taken.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// No loopback port could be reserved (development networks only).
+    #[error("cannot reserve a port on loopback: {0}")]
+    Port(io::Error),
+}
+
+/// A running validator; dropping it stops it.
+pub struct Node {
+    // Dropped in this order: no new requests, then no new blocks, then the data is closed.
+    rpc: RpcHandle,
+    consensus: ConsensusHandle,
+    mempool: Arc<Mempool>,
+    executor: Arc<Executor>,
+    store: Arc<Store>,
+    spec: Arc<ChainSpec>,
+}
+
+impl Node {
+    /// Starts a validator; it is up when this returns.
+    ///
+    /// # Errors
+    /// See [`NodeError`]. Nothing is left running.
+    pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        let NodeConfig { spec, validator_key, home, p2p_listen, peers, rpc_listen } = config;
+        std::fs::create_dir_all(&home)
+            .map_err(|source| NodeError::Home { path: home.clone(), source })?;
+
+        let executor = Arc::new(Executor::new(spec.clone()));
+        let file = home.join(STORE_FILE);
+        let store = Store::open(&file, &spec, &executor.genesis())
+            .map_err(|source| NodeError::Store { path: file, source })?;
+        let store = Arc::new(store);
+        let mempool = Arc::new(Mempool::new(spec.clone(), executor.clone()));
+
+        let rpc = hallmark_rpc::serve(
+            RpcConfig::new(rpc_listen),
+            RpcContext {
+                spec: spec.clone(),
+                store: store.clone(),
+                executor: executor.clone(),
+                mempool: mempool.clone(),
+            },
+        )?;
+
+        let core = Core::new(spec.clone(), executor.clone(), mempool.clone(), store.clone());
+        let consensus = hallmark_consensus::start(
+            ConsensusConfig {
+                key: validator_key,
+                spec: spec.clone(),
+                listen: p2p_listen,
+                peers,
+                home: home.join(CONSENSUS_FOLDER),
+            },
+            Arc::new(core),
+        )?;
+
+        tracing::info!(home = %home.display(), rpc = %rpc.local_addr(), "validator started");
+        Ok(Self { rpc, consensus, mempool, executor, store, spec })
+    }
+
+    /// Stops in order: the door, then consensus, then the data is closed (once nobody else holds
+    /// the `Arc` of [`Node::store`]).
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// The chain.
+    pub fn spec(&self) -> &Arc<ChainSpec> {
+        &self.spec
+    }
+
+    /// Finalized blocks and states.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The judge of blocks, with its counters.
+    pub fn executor(&self) -> &Arc<Executor> {
+        &self.executor
+    }
+
+    /// Waiting transactions.
+    pub fn mempool(&self) -> &Arc<Mempool> {
+        &self.mempool
+    }
+
+    /// Where JSON-RPC is served.
+    pub fn rpc_addr(&self) -> SocketAddr {
+        self.rpc.local_addr()
+    }
+
+    /// `http://` address of JSON-RPC, as a local client reaches it.
+    pub fn rpc_url(&self) -> String {
+        format!("http://{}", reachable(self.rpc_addr()))
+    }
+
+    /// `ws://` address of JSON-RPC, as a local client reaches it.
+    pub fn ws_url(&self) -> String {
+        format!("ws://{}", reachable(self.rpc_addr()))
+    }
+
+    /// Where other validators connect.
+    pub fn p2p_addr(&self) -> SocketAddr {
+        self.consensus.listen_addr()
+    }
+
+    /// Why consensus stopped by itself, if it did.
+    pub fn failure(&self) -> Option<String> {
+        self.consensus.fatal()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.rpc.stop();
+        self.consensus.stop();
+    }
+}
+
+/// A server that listens on every address is reached over loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    }
+}

@@ -1,0 +1,98 @@
+//! `eth_getLogs`: bounded search, block by block, with the header's bloom filter before receipts.
+
+use crate::{
+    context::{Rpc, Sealed},
+    error::{Fault, Reply},
+    view,
+};
+use alloy_eips::{BlockNumHash, BlockNumberOrTag};
+use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
+use hallmark_types::Receipt;
+use jsonrpsee::{core::async_trait, proc_macros::rpc};
+use std::ops::RangeInclusive;
+
+#[rpc(server, namespace = "eth")]
+pub(crate) trait Logs {
+    /// Logs of a block (`blockHash`) or of an inclusive range, by default the latest block.
+    #[method(name = "getLogs")]
+    async fn logs(&self, filter: Filter) -> Result<Vec<Log>, Fault>;
+}
+
+#[async_trait]
+impl LogsServer for Rpc {
+    async fn logs(&self, filter: Filter) -> Reply<Vec<Log>> {
+        let rpc = self.clone();
+        self.workers.run(move || rpc.search(&filter)).await
+    }
+}
+
+impl Rpc {
+    /// Logs that match a filter, its block option included.
+    pub(crate) fn search(&self, filter: &Filter) -> Reply<Vec<Log>> {
+        match filter.block_option {
+            FilterBlockOption::AtBlockHash(hash) => {
+                let sealed = self.block(hash).ok_or(Fault::UnknownBlock)?;
+                let mut logs = Vec::new();
+                self.search_block(filter, &sealed, &mut logs)?;
+                Ok(logs)
+            }
+            FilterBlockOption::Range { from_block, to_block } => {
+                let from = self.height(from_block.unwrap_or(BlockNumberOrTag::Latest));
+                let to = self.height(to_block.unwrap_or(BlockNumberOrTag::Latest));
+                if from > to {
+                    return Err(Fault::Invalid("invalid block range params".into()));
+                }
+                self.search_range(filter, from..=to)
+            }
+        }
+    }
+
+    /// Logs that match a filter's addresses and topics in a range of heights.
+    pub(crate) fn search_range(
+        &self,
+        filter: &Filter,
+        range: RangeInclusive<u64>,
+    ) -> Reply<Vec<Log>> {
+        let (from, to) = (*range.start(), (*range.end()).min(self.head().block.number()));
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let most = self.config.max_log_blocks;
+        if to - from >= most {
+            return Err(Fault::Limit(format!("query exceeds the range of {most} blocks")));
+        }
+        let mut logs = Vec::new();
+        for number in from..=to {
+            let sealed = self.block(number).ok_or(Fault::UnknownBlock)?;
+            self.search_block(filter, &sealed, &mut logs)?;
+        }
+        Ok(logs)
+    }
+
+    fn search_block(&self, filter: &Filter, sealed: &Sealed, logs: &mut Vec<Log>) -> Reply<()> {
+        if !filter.matches_bloom(sealed.block.header.logs_bloom) {
+            return Ok(());
+        }
+        logs.extend(matching(filter, sealed, &self.receipts(sealed)?));
+        let most = self.config.max_logs;
+        if logs.len() > most {
+            return Err(Fault::Limit(format!("query returned more than {most} results")));
+        }
+        Ok(())
+    }
+}
+
+/// Logs of one block that match a filter's addresses and topics; its block option is not looked at.
+pub(crate) fn matching(filter: &Filter, sealed: &Sealed, receipts: &[Receipt]) -> Vec<Log> {
+    let header = &sealed.block.header;
+    if !filter.matches_bloom(header.logs_bloom) {
+        return Vec::new();
+    }
+    let this_block = filter.clone().select(sealed.hash);
+    this_block.matching_block_logs(
+        BlockNumHash { number: header.number, hash: sealed.hash },
+        header.timestamp,
+        view::with_hashes(&sealed.block, receipts),
+        false,
+    )
+}

@@ -1,0 +1,50 @@
+//! `web3_*` and `net_*`: who this node is.
+
+use crate::context::Rpc;
+use alloy_primitives::U64;
+use jsonrpsee::proc_macros::rpc;
+
+/// Name and version as `web3_clientVersion` reports them.
+const CLIENT_VERSION: &str = concat!("hallmark/v", env!("CARGO_PKG_VERSION"));
+
+#[rpc(server, namespace = "web3")]
+pub(crate) trait Web3 {
+    #[method(name = "clientVersion")]
+    fn client_version(&self) -> Result<String, Fault>;
+}
+
+#[rpc(server, namespace = "net")]
+pub(crate) trait Net {
+    /// Chain id in decimal.
+    #[method(name = "version")]
+    fn version(&self) -> Result<String, Fault>;
+
+    #[method(name = "listening")]
+    fn listening(&self) -> Result<bool, Fault>;
+
+    /// Validators of the chain spec other than one: the peers that this node is told to reach.
+    #[method(name = "peerCount")]
+    fn peer_count(&self) -> Result<U64, Fault>;
+}
+
+use crate::error::Fault;
+
+impl Web3Server for Rpc {
+    fn client_version(&self) -> Result<String, Fault> {
+        Ok(CLIENT_VERSION.into())
+    }
+}
+
+impl NetServer for Rpc {
+    fn version(&self) -> Result<String, Fault> {
+        Ok(self.spec.chain_id.to_string())
+    }
+
+    fn listening(&self) -> Result<bool, Fault> {
+        Ok(true)
+    }
+
+    fn peer_count(&self) -> Result<U64, Fault> {
+        Ok(U64::from(self.spec.validators.len().saturating_sub(1)))
+    }
+}

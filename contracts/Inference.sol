@@ -63,7 +63,7 @@ interface IInference {
         // Smallest bond of a claim.
         uint256 minBond;
         // Bond in 1/10000 of the price, if above `minBond`.
-        uint32 bondBps;
+        uint16 bondBps;
         // The network's part of a price.
         uint16 networkBps;
         // Claims that a seller may hold at a time.

@@ -1,1 +1,24 @@
-//! hallmark-client
+//! Typed access to the chain, for buyers, sellers and tools.
+//!
+//! A [`Client`] speaks Ethereum JSON-RPC over HTTP or WebSocket, signs EIP-1559 transactions with
+//! an ordinary secp256k1 key and numbers them itself. Errors of the contracts come back by name
+//! with their arguments. [`keys`] creates and loads keys; [`OrderReceipt`] is the file that proves,
+//! to anyone who has the chain spec and no node, that an order was answered by the registered
+//! model and paid.
+
+mod client;
+mod error;
+pub mod keys;
+mod models;
+mod orders;
+pub mod receipt;
+mod revert;
+mod types;
+
+pub use client::{Call, Client, MIN_PRIORITY_FEE, Signed, TransactionReceipt};
+pub use error::ClientError;
+pub use models::{Listing, PublishProgress, Published};
+pub use orders::{PlacedOrder, deliver_gas_limit};
+pub use receipt::{OrderReceipt, ReceiptError, VerifiedReceipt};
+pub use revert::Revert;
+pub use types::{Deposit, Level, LevelError, ModelRecord, Order, OrderedEvent, PaidEvent, Status};

@@ -1,12 +1,34 @@
 //! Checks a finality certificate against a chain spec.
+//!
+//! A certificate is a commonware Simplex `Finalization`: a proposal (epoch, view, parent view, hash of
+//! the header) and the ed25519 signatures of at least 2f+1 of the 3f+1 validators over exactly that
+//! proposal, in the domain of the chain (the hash of its spec). A block that became final only through
+//! a descendant has no certificate of its own (`Store::finalization` is empty); the certificate of the
+//! next block that has one proves it through the parent hashes in between.
+//!
+//! The view is not compared with the header's: the last block of an epoch may be proposed again in a
+//! later view, and the hash alone says what was finalized.
+//!
+//! What is checked, in this order, each failure with an error of its own: canonical encoding, epoch,
+//! block, number of signers, signatures. Trust comes from the caller's spec only.
 
 use alloy_consensus::Header;
-use hallmark_types::ChainSpec;
+use commonware_codec::{Copying, Decode, Encode};
+use commonware_consensus::{Epochable, simplex::scheme::ed25519::Scheme};
+use commonware_cryptography::certificate::Verifier as _;
+use commonware_parallel::Sequential;
+use commonware_utils::{Faults as _, N3f1, sys_rng};
+use hallmark_types::{ChainSpec, HeaderExtra};
+
+use crate::{
+    block::Digest,
+    committee::{self, Finalization},
+};
 
 /// Why a certificate does not prove a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// The bytes are not a canonical certificate.
+    /// The bytes are not a canonical certificate of this many validators.
     #[error("the certificate is malformed: {0}")]
     Malformed(String),
     /// The header's extra data is not that of a Hallmark header.
@@ -24,7 +46,7 @@ pub enum CertificateError {
     /// Fewer than 2f+1 validators signed.
     #[error("{found} validators signed, {needed} are needed")]
     TooFewSigners { needed: usize, found: usize },
-    /// A signature is not by the validators of the spec.
+    /// A signature is not by the validators of the spec, or not over this proposal.
     #[error("the signatures are not by the validators of the chain spec")]
     BadSignatures,
 }
@@ -33,6 +55,47 @@ pub enum CertificateError {
 ///
 /// # Errors
 /// One variant of [`CertificateError`] for each way to be wrong; never panics.
-pub fn verify(_spec: &ChainSpec, _header: &Header, _finalization: &[u8]) -> Result<(), CertificateError> {
-    todo!()
+pub fn verify(
+    spec: &ChainSpec,
+    header: &Header,
+    finalization: &[u8],
+) -> Result<(), CertificateError> {
+    let extra = HeaderExtra::decode(&header.extra_data)
+        .map_err(|error| CertificateError::Header(error.to_string()))?;
+    let participants = committee::participants(spec)
+        .map_err(|error| CertificateError::Validators(error.to_string()))?;
+    let count = participants.len();
+    let scheme = Scheme::verifier(&committee::namespace(spec), participants);
+
+    let certificate =
+        Finalization::decode_cfg(Copying(finalization), &scheme.certificate_codec_config())
+            .map_err(|error| CertificateError::Malformed(error.to_string()))?;
+    if certificate.encode().as_ref() != finalization {
+        return Err(CertificateError::Malformed("not canonical".into()));
+    }
+
+    let epoch = certificate.epoch().get();
+    if epoch != u64::from(extra.epoch) {
+        return Err(CertificateError::WrongEpoch {
+            expected: extra.epoch.into(),
+            found: epoch,
+        });
+    }
+    let hash = Digest::from(header.hash_slow());
+    if certificate.proposal.payload != hash {
+        return Err(CertificateError::AnotherBlock {
+            expected: hash.to_string(),
+            found: certificate.proposal.payload.to_string(),
+        });
+    }
+    let needed = usize::try_from(N3f1::quorum(count)).unwrap_or(usize::MAX);
+    let found = certificate.certificate.signers.count();
+    if found < needed {
+        return Err(CertificateError::TooFewSigners { needed, found });
+    }
+    // Batch verification needs randomness that the maker of the certificate cannot foresee.
+    if !certificate.verify(&mut sys_rng(), &scheme, &Sequential) {
+        return Err(CertificateError::BadSignatures);
+    }
+    Ok(())
 }

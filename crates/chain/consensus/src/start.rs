@@ -1,10 +1,44 @@
-//! One validator over real sockets and files.
+//! One validator over real sockets and files, in a thread with a runtime of its own.
+//!
+//! Nothing is shared between validators of one process: each has its runtime, its folder (held by a
+//! lock file while it runs), its port and its connections (encrypted and authenticated by the keys in
+//! the chain spec). A panic inside the engine ends that validator only, and its handle says so.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    fs::{File, TryLockError},
+    net::{SocketAddr, TcpListener},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
 
+use commonware_cryptography::{ChaCha20Poly1305, Signer as _, ed25519::PublicKey};
+use commonware_p2p::{Address, AddressableManager as _, authenticated::lookup};
+use commonware_runtime::{Quota, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use commonware_stream::{
+    cups::{self, Cups},
+    sake::{self, Sake},
+};
+use commonware_utils::{NZU32, NZUsize, ordered::Map};
 use hallmark_types::ChainSpec;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
-use crate::core::Core;
+use crate::{
+    application::Honest,
+    committee,
+    core::Core,
+    engine::{self, CHANNELS, Channels, Validator},
+};
+
+/// Threads that poll a validator's tasks. Execution and files have threads of their own.
+const WORKERS: usize = 2;
+/// How long tasks may take to end after [`ConsensusHandle::stop`].
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Capacity of each actor's mailbox in the network.
+const MAILBOX: std::num::NonZeroUsize = NZUsize!(1_024);
 
 /// What a validator needs besides its [`Core`].
 #[derive(Clone)]
@@ -25,53 +59,307 @@ pub struct ConsensusConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConsensusError {
     /// The key is not one of the validators of the spec.
-    #[error("the validator key (public key {public_key}) is not among the validators of the chain spec")]
-    NotAValidator { public_key: String },
+    #[error(
+        "the validator key (public key {public_key}) is not among the validators of the chain spec"
+    )]
+    NotAValidator {
+        /// Hexadecimal.
+        public_key: String,
+    },
     /// A key in the spec or in the list of peers is not a point of the curve, or is repeated.
     #[error("validator key {public_key} is unusable: {reason}")]
-    BadKey { public_key: String, reason: String },
+    BadKey {
+        /// Hexadecimal; empty if no single key is at fault.
+        public_key: String,
+        /// Why.
+        reason: String,
+    },
+    /// The sizes in the spec cannot be sent over a network.
+    #[error("the chain spec's limits are unusable: {0}")]
+    Limits(String),
     /// The listening address cannot be bound.
     #[error("cannot listen on {address} for validators: {source}")]
-    Listen { address: SocketAddr, source: std::io::Error },
-    /// The folder cannot be created, or another process has it.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The folder cannot be used, or another process has it.
     #[error("cannot use folder {path} for consensus: {reason}")]
-    Home { path: PathBuf, reason: String },
+    Home {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The archives of final blocks cannot be read.
+    #[error("the consensus archives are unusable: {0}")]
+    Archive(String),
     /// The thread could not be started.
     #[error("cannot start the consensus thread: {0}")]
     Thread(std::io::Error),
 }
 
+impl From<committee::BadKey> for ConsensusError {
+    fn from(error: committee::BadKey) -> Self {
+        Self::BadKey {
+            public_key: error.public_key,
+            reason: error.reason,
+        }
+    }
+}
+
 /// A running validator. Dropping it stops the validator.
 pub struct ConsensusHandle {
-    _private: (),
+    listen: SocketAddr,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    outcome: Arc<Mutex<Outcome>>,
+}
+
+/// What became of the engine.
+#[derive(Debug, Default)]
+enum Outcome {
+    #[default]
+    Running,
+    Stopped,
+    Failed(String),
 }
 
 impl ConsensusHandle {
     /// Stops the validator and waits until its thread has ended. Calling it again does nothing.
     pub fn stop(&self) {
-        todo!()
+        if let Some(stop) = self.stop.lock().take() {
+            // The thread may have ended by itself.
+            stop.send(()).ok();
+        }
+        if let Some(thread) = self.thread.lock().take() {
+            // The thread catches panics of the engine and has recorded them.
+            thread.join().ok();
+        }
     }
 
     /// Whether the engine still runs (false after `stop` and after a fatal error).
     pub fn is_running(&self) -> bool {
-        todo!()
+        matches!(*self.outcome.lock(), Outcome::Running)
     }
 
     /// Why the validator stopped by itself, if it did.
     pub fn fatal(&self) -> Option<String> {
-        todo!()
+        match &*self.outcome.lock() {
+            Outcome::Failed(reason) => Some(reason.clone()),
+            Outcome::Running | Outcome::Stopped => None,
+        }
     }
 
     /// The address that accepts validators.
     pub fn listen_addr(&self) -> SocketAddr {
-        todo!()
+        self.listen
+    }
+}
+
+impl Drop for ConsensusHandle {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
 /// Starts one validator.
 ///
 /// # Errors
-/// See [`ConsensusError`]; nothing keeps running after an error.
-pub fn start(_config: ConsensusConfig, _core: Arc<Core>) -> Result<ConsensusHandle, ConsensusError> {
-    todo!()
+/// See [`ConsensusError`]; nothing keeps running after an error. What goes wrong later is told by
+/// [`ConsensusHandle::fatal`].
+pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle, ConsensusError> {
+    let ConsensusConfig {
+        key,
+        spec,
+        listen,
+        peers,
+        home,
+    } = config;
+    let key = committee::private_key(&key);
+    let me = key.public_key();
+    if !committee::keys(&spec)?.contains(&me) {
+        return Err(ConsensusError::NotAValidator {
+            public_key: me.to_string(),
+        });
+    }
+    let max_message_bytes = engine::max_message_bytes(&spec)?;
+    let lock = lock_folder(&home)?;
+    // The engine would panic on a port that is taken; ask first. Also resolves port 0.
+    let listen = TcpListener::bind(listen)
+        .and_then(|listener| listener.local_addr())
+        .map_err(|source| ConsensusError::Listen {
+            address: listen,
+            source,
+        })?;
+    let peers = address_book(&spec, &me, listen, &peers)?;
+
+    let mut network = lookup::Config::local(
+        Cups::<_, ChaCha20Poly1305>::new(
+            Sake {
+                signer: key.clone(),
+                synchrony_bound: Duration::from_secs(5),
+                max_handshake_age: Duration::from_secs(10),
+                version: sake::Version::V1,
+            },
+            cups::Version::V1,
+        ),
+        &committee::namespace(&spec),
+        listen,
+        NZUsize!(spec.validators.len().max(1)),
+        max_message_bytes,
+        MAILBOX,
+    );
+    // Validators may share an address, and a restarted one should be back at once.
+    network.peer_connection_cooldown = Duration::from_millis(250);
+    network.dial_frequency = Duration::from_millis(100);
+    network.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(128));
+    network.allowed_handshake_rate_per_subnet = Quota::per_second(NZU32!(256));
+
+    let storage = runtime::Config::new()
+        .with_worker_threads(WORKERS)
+        .with_catch_panics(false)
+        .with_storage_directory(home.join("engine"));
+    let (stop, stopped) = oneshot::channel();
+    let outcome = Arc::new(Mutex::new(Outcome::Running));
+    let thread = std::thread::Builder::new()
+        .name("consensus".into())
+        .spawn({
+            let outcome = outcome.clone();
+            move || {
+                let _lock = lock;
+                let ended = catch_unwind(AssertUnwindSafe(|| {
+                    run(storage, network, peers, key, core, stopped)
+                }));
+                let ended = match ended {
+                    Ok(Ok(Ended::Stopped)) => Outcome::Stopped,
+                    Ok(Ok(Ended::Failed(reason))) => Outcome::Failed(reason),
+                    Ok(Err(error)) => Outcome::Failed(error.to_string()),
+                    Err(panic) => Outcome::Failed(panic_text(panic.as_ref())),
+                };
+                if let Outcome::Failed(reason) = &ended {
+                    tracing::error!(%reason, "consensus stopped");
+                }
+                *outcome.lock() = ended;
+            }
+        })
+        .map_err(ConsensusError::Thread)?;
+    Ok(ConsensusHandle {
+        listen,
+        stop: Mutex::new(Some(stop)),
+        thread: Mutex::new(Some(thread)),
+        outcome,
+    })
+}
+
+/// How the engine ended.
+enum Ended {
+    Stopped,
+    Failed(String),
+}
+
+/// The one place that instantiates the engine over sockets.
+fn run(
+    storage: runtime::Config,
+    network: lookup::Config<
+        Cups<Sake<commonware_cryptography::ed25519::PrivateKey>, ChaCha20Poly1305>,
+    >,
+    peers: Map<PublicKey, Address>,
+    key: commonware_cryptography::ed25519::PrivateKey,
+    core: Arc<Core>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<Ended, ConsensusError> {
+    runtime::Runner::new(storage).start(|context| async move {
+        let (mut network, mut oracle) = lookup::Network::new(context.child("network"), network);
+        oracle.track(0, peers);
+        let [votes, certificates, resolver, backfill, broadcast, gossip] =
+            CHANNELS.map(|spec| network.register(spec.channel, spec.quota));
+        let network = network.start();
+        let channels = Channels {
+            votes,
+            certificates,
+            resolver,
+            backfill,
+            broadcast,
+            gossip,
+        };
+        let validator = Validator {
+            key,
+            core,
+            proposer: Arc::new(Honest),
+            partition: "validator".into(),
+        };
+        let engine = engine::run(
+            context.child("validator"),
+            validator,
+            oracle.clone(),
+            oracle,
+            channels,
+        );
+        let ended = tokio::select! {
+            // A dropped handle counts as a request to stop.
+            _ = stopped => Ok(Ended::Stopped),
+            ended = engine => ended.map(Ended::Failed),
+            _ = network => Ok(Ended::Failed("the validator network ended".into())),
+        };
+        if let Err(error) = context.child("stop").stop(0, Some(STOP_TIMEOUT)).await {
+            tracing::warn!(%error, "consensus tasks were cut off");
+        }
+        ended
+    })
+}
+
+/// Every validator of the spec with its address; this one with its own.
+fn address_book(
+    spec: &ChainSpec,
+    me: &PublicKey,
+    listen: SocketAddr,
+    peers: &[([u8; 32], SocketAddr)],
+) -> Result<Map<PublicKey, Address>, ConsensusError> {
+    let validators = committee::keys(spec)?;
+    let mut book = vec![(me.clone(), Address::from(listen))];
+    for (key, address) in peers {
+        let key = committee::public_key(key)?;
+        if !validators.contains(&key) {
+            return Err(ConsensusError::BadKey {
+                public_key: key.to_string(),
+                reason: "the peer is not among the validators of the chain spec".into(),
+            });
+        }
+        if key != *me {
+            book.push((key, Address::from(*address)));
+        }
+    }
+    Map::try_from(book).map_err(|error| ConsensusError::BadKey {
+        public_key: String::new(),
+        reason: format!("a peer is listed twice ({error})"),
+    })
+}
+
+/// Creates the folder and holds it for this process.
+fn lock_folder(home: &Path) -> Result<File, ConsensusError> {
+    let refuse = |reason: String| ConsensusError::Home {
+        path: home.to_owned(),
+        reason,
+    };
+    std::fs::create_dir_all(home).map_err(|error| refuse(error.to_string()))?;
+    let lock = File::create(home.join("LOCK")).map_err(|error| refuse(error.to_string()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(refuse("another validator is using it".into())),
+        Err(TryLockError::Error(error)) => Err(refuse(error.to_string())),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .map_or_else(
+            || "the consensus engine panicked".into(),
+            |text| format!("the consensus engine panicked: {text}"),
+        )
 }

@@ -57,6 +57,19 @@ pub enum ClientError {
     /// No such model.
     #[error("there is no model {0}")]
     NoSuchModel(B256),
+    /// No model has this name or prefix.
+    #[error("there is no model called `{0}`; `hallmark model list` shows what there is")]
+    ModelNotFound(String),
+    /// More than one model has this name or prefix.
+    #[error("`{0}` fits {1} models; give more of the id")]
+    ModelAmbiguous(String, usize),
+    /// The order is not in the state that was asked for.
+    #[error("order {id} is {status}: {needed}")]
+    WrongState {
+        id: U256,
+        status: crate::Status,
+        needed: &'static str,
+    },
     /// The input does not fit the model.
     #[error("the input does not fit the model: {0}")]
     Input(String),

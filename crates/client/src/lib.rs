@@ -15,10 +15,10 @@ pub mod receipt;
 mod revert;
 mod types;
 
-pub use client::{Call, Client, MIN_PRIORITY_FEE, Signed, TransactionReceipt};
+pub use client::{Call, Client, INCLUSION_TIMEOUT, MIN_PRIORITY_FEE, Signed, TransactionReceipt};
 pub use error::ClientError;
-pub use models::{Listing, PublishProgress, Published};
-pub use orders::{PlacedOrder, deliver_gas_limit};
+pub use models::{Listing, PublishProgress, Published, model_id};
+pub use orders::{PlacedOrder, deliver_gas_limit, ordered_event, ordered_filter};
 pub use receipt::{OrderReceipt, ReceiptError, VerifiedReceipt};
 pub use revert::Revert;
 pub use types::{Deposit, Level, LevelError, ModelRecord, Order, OrderedEvent, PaidEvent, Status};

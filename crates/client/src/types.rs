@@ -164,6 +164,9 @@ pub struct Order {
     pub price: U256,
     pub owner_share_bps: u16,
     pub network_bps: u16,
+    /// Version of the proof system that judges the delivery.
+    pub verifier_version: u16,
+    pub ordered_at_ms: u64,
     /// Milliseconds since the Unix epoch, in the header's clock.
     pub deadline_ms: u64,
     pub input_hash: B256,

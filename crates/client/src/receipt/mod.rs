@@ -1,16 +1,39 @@
 //! The receipt of an order: a file that proves, without a node, that the registered model gave
-//! this answer to this input and that the chain checked and paid it.
+//! this answer to this input, and that the chain checked and paid it.
+//!
+//! # What is checked
+//! Trust starts from a chain spec that the reader has; the receipt brings no trust of its own.
+//!
+//! 1. The certificate is by the spec's validators, in the domain of the spec's hash, over the last
+//!    of `header, descendants…`; each of these is the parent of the next.
+//! 2. `transaction` and `receipt` are at `transactionIndex` under the header's roots; the
+//!    transaction is of the spec's chain and succeeded.
+//! 3. Its logs hold exactly one `Paid` of contract `Inference` for this order, and its model,
+//!    seller, key digest, input hash, output hash, anchor and context are those of the file; the
+//!    context is computed again from its parts.
+//! 4. If the transaction called `Inference` itself, its calldata carry the file's output and proof.
+//!    If a contract delivered, the proof comes from the file alone: the `Paid` event binds the
+//!    output by hash, and the proof is a proof of that very statement or step 5 fails.
+//! 5. The proof verifies under the key, input, output and context.
+//!
+//! Each failure is its own [`ReceiptError`].
 
 mod build;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use verify::verify;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
+use hallmark_consensus::certificate::CertificateError;
+use hallmark_types::merkle::MerkleError;
 use serde::{Deserialize, Serialize};
 
 /// Version of the file's layout.
 pub const VERSION: u32 = 1;
+/// Most headers between the block that paid and the certified one.
+pub const MAX_DESCENDANTS: usize = 1_024;
 
 /// Everything needed to check an order again. Bytes are `0x` hex.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,17 +42,20 @@ pub struct OrderReceipt {
     /// [`VERSION`].
     pub version: u32,
     pub chain_id: u64,
-    /// Hash of the chain spec that the receipt belongs to; informative, never trusted.
-    pub spec_hash: B256,
     pub order_id: U256,
+    /// Id in `Models`.
     pub model: B256,
     /// The verifying key.
     pub verifying_key: Bytes,
+    /// In the graph's input encoding.
     pub input: Bytes,
+    /// In the graph's output encoding.
     pub output: Bytes,
     pub proof: Bytes,
     pub seller: Address,
+    /// Block hash stored by the claim.
     pub anchor: B256,
+    /// What the proof is bound to.
     pub context: B256,
     /// EIP-2718 bytes of the transaction that delivered.
     pub transaction: Bytes,
@@ -42,7 +68,7 @@ pub struct OrderReceipt {
     pub receipt_proof: Vec<Bytes>,
     /// RLP of the header of the block that paid.
     pub header: Bytes,
-    /// RLP of headers that follow it up to the certified one; empty if it is certified itself.
+    /// RLP of the headers that follow up to the certified one; empty if it is certified itself.
     pub descendants: Vec<Bytes>,
     /// Finalization certificate of the last of these headers.
     pub certificate: Bytes,
@@ -54,13 +80,18 @@ pub struct OrderReceipt {
 pub struct VerifiedReceipt {
     pub order_id: U256,
     pub model: B256,
+    /// BLAKE3 of the verifying key.
+    pub digest: B256,
     pub buyer: Address,
     pub seller: Address,
     pub block_number: u64,
     pub block_hash: B256,
+    /// Header time of the block that paid, in milliseconds.
+    pub paid_at_ms: u64,
     pub transaction: B256,
     pub input: Vec<i32>,
     pub output: Vec<i32>,
+    /// In wei, as the next two.
     pub to_seller: U256,
     pub to_owner: U256,
     pub to_network: U256,
@@ -74,4 +105,72 @@ pub struct VerifiedReceipt {
 pub enum ReceiptError {
     #[error("the receipt is not readable: {0}")]
     Format(String),
+    #[error("the receipt has layout version {0}; this program reads version {VERSION}")]
+    Version(u32),
+    #[error("the receipt is of chain {found}, the chain spec of chain {expected}")]
+    OtherChain { expected: u64, found: u64 },
+    #[error("header {position} of the receipt is malformed: {reason}")]
+    Header { position: usize, reason: String },
+    #[error("header {0} of the receipt is not the child of the one before")]
+    BrokenChain(usize),
+    #[error("more than {MAX_DESCENDANTS} headers lie between the payment and the certificate")]
+    TooManyHeaders,
+    #[error("the block is not final: {0}")]
+    Certificate(#[from] CertificateError),
+    #[error("the transaction is not in the block: {0}")]
+    TransactionInclusion(MerkleError),
+    #[error("the transaction's receipt is not in the block: {0}")]
+    ReceiptInclusion(MerkleError),
+    #[error("the transaction is malformed: {0}")]
+    Transaction(String),
+    #[error("the transaction is of chain {found:?}, the chain spec of chain {expected}")]
+    TransactionChain { expected: u64, found: Option<u64> },
+    #[error("the transaction's receipt is malformed: {0}")]
+    Receipt(String),
+    #[error("the transaction failed, so it paid nothing")]
+    FailedTransaction,
+    #[error("the transaction did not pay order {0}")]
+    NotPaid(U256),
+    #[error("the chain paid for another {0} than the receipt shows")]
+    Differs(Field),
+    #[error("the context is not that of this order, model, seller and anchor")]
+    Context,
+    #[error("the transaction delivered another {0} than the receipt shows")]
+    Delivered(Field),
+    #[error("the verifying key is malformed: {0}")]
+    Key(String),
+    #[error("the input does not fit the model: {0}")]
+    Input(String),
+    #[error("the output does not fit the model: {0}")]
+    Output(String),
+    #[error("the proof is refused: {0}")]
+    Proof(String),
+}
+
+/// A part of a receipt that the chain has committed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Model,
+    Seller,
+    Key,
+    Input,
+    Output,
+    Anchor,
+    Context,
+    Proof,
+}
+
+impl std::fmt::Display for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Model => "model",
+            Self::Seller => "seller",
+            Self::Key => "verifying key",
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Anchor => "anchor",
+            Self::Context => "context",
+            Self::Proof => "proof",
+        })
+    }
 }

@@ -1,10 +1,196 @@
 //! Checks a receipt against a chain spec, without a node.
 
-use super::{OrderReceipt, ReceiptError, VerifiedReceipt};
-use hallmark_types::ChainSpec;
+use super::{Field, MAX_DESCENDANTS, OrderReceipt, ReceiptError, VERSION, VerifiedReceipt};
+use crate::orders::decode_delivery;
+use alloy_consensus::{Header, ReceiptEnvelope, Transaction as _, TxEnvelope, TxReceipt as _};
+use alloy_eips::eip2718::Decodable2718;
+use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_rlp::Decodable;
+use alloy_sol_types::SolEvent;
+use hallmark_abi::IInference;
+use hallmark_consensus::certificate;
+use hallmark_proof::VerifyingKey;
+use hallmark_types::{ChainSpec, addresses::INFERENCE, header, merkle, order_context};
 
 /// Checks everything; trust starts from `spec`, never from the receipt.
+///
+/// # Errors
+/// The first thing found wrong, in the order of the module's list. Never panics.
 pub fn verify(receipt: &OrderReceipt, spec: &ChainSpec) -> Result<VerifiedReceipt, ReceiptError> {
-    let _ = (receipt, spec);
-    todo!()
+    if receipt.version != VERSION {
+        return Err(ReceiptError::Version(receipt.version));
+    }
+    if receipt.chain_id != spec.chain_id {
+        let (expected, found) = (spec.chain_id, receipt.chain_id);
+        return Err(ReceiptError::OtherChain { expected, found });
+    }
+    let header = final_header(receipt, spec)?;
+    let transaction = included_transaction(receipt, spec, &header)?;
+    let paid = payment(receipt, &header)?;
+    check_statement(receipt, &paid)?;
+    let proof_in_transaction = check_delivery(receipt, &transaction)?;
+    let (input, output) = check_proof(receipt)?;
+    Ok(VerifiedReceipt {
+        order_id: receipt.order_id,
+        model: receipt.model,
+        digest: paid.digest,
+        buyer: paid.buyer,
+        seller: paid.seller,
+        block_number: header.number,
+        block_hash: header.hash_slow(),
+        paid_at_ms: header::timestamp_ms(&header),
+        transaction: *transaction.tx_hash(),
+        input,
+        output,
+        to_seller: paid.toSeller,
+        to_owner: paid.toOwner,
+        to_network: paid.toNetwork,
+        proof_bytes: receipt.proof.len(),
+        proof_in_transaction,
+    })
+}
+
+/// The header of the block that paid, after the certificate and the headers that lead to it.
+fn final_header(receipt: &OrderReceipt, spec: &ChainSpec) -> Result<Header, ReceiptError> {
+    if receipt.descendants.len() > MAX_DESCENDANTS {
+        return Err(ReceiptError::TooManyHeaders);
+    }
+    let first = decode_header(0, &receipt.header)?;
+    let mut last = first.clone();
+    for (position, bytes) in (1..).zip(&receipt.descendants) {
+        let next = decode_header(position, bytes)?;
+        if next.parent_hash != last.hash_slow() || Some(next.number) != last.number.checked_add(1) {
+            return Err(ReceiptError::BrokenChain(position));
+        }
+        last = next;
+    }
+    certificate::verify(spec, &last, &receipt.certificate)?;
+    Ok(first)
+}
+
+fn decode_header(position: usize, bytes: &Bytes) -> Result<Header, ReceiptError> {
+    let malformed = |reason: String| ReceiptError::Header { position, reason };
+    if bytes.len() > header::MAX_HEADER_BYTES {
+        return Err(malformed(format!("{} bytes are too many", bytes.len())));
+    }
+    let mut rest: &[u8] = bytes;
+    let decoded = Header::decode(&mut rest).map_err(|error| malformed(error.to_string()))?;
+    // The hash must be of these very bytes.
+    if !rest.is_empty() || alloy_rlp::encode(&decoded) != bytes[..] {
+        return Err(malformed("it is not canonical".to_owned()));
+    }
+    Ok(decoded)
+}
+
+fn included_transaction(
+    receipt: &OrderReceipt,
+    spec: &ChainSpec,
+    header: &Header,
+) -> Result<TxEnvelope, ReceiptError> {
+    merkle::verify(
+        header.transactions_root,
+        receipt.transaction_index,
+        &receipt.transaction,
+        &receipt.transaction_proof,
+    )
+    .map_err(ReceiptError::TransactionInclusion)?;
+    let transaction = TxEnvelope::decode_2718_exact(&receipt.transaction)
+        .map_err(|error| ReceiptError::Transaction(error.to_string()))?;
+    if transaction.chain_id() != Some(spec.chain_id) {
+        let (expected, found) = (spec.chain_id, transaction.chain_id());
+        return Err(ReceiptError::TransactionChain { expected, found });
+    }
+    Ok(transaction)
+}
+
+/// The one `Paid` event of this order in the transaction's receipt.
+fn payment(receipt: &OrderReceipt, header: &Header) -> Result<IInference::Paid, ReceiptError> {
+    merkle::verify(
+        header.receipts_root,
+        receipt.transaction_index,
+        &receipt.receipt,
+        &receipt.receipt_proof,
+    )
+    .map_err(ReceiptError::ReceiptInclusion)?;
+    let outcome = ReceiptEnvelope::decode_2718_exact(&receipt.receipt)
+        .map_err(|error| ReceiptError::Receipt(error.to_string()))?;
+    if !outcome.status() {
+        return Err(ReceiptError::FailedTransaction);
+    }
+    outcome
+        .logs()
+        .iter()
+        .filter(|log| log.address == INFERENCE)
+        .filter_map(|log| IInference::Paid::decode_log(log).ok())
+        .find(|paid| paid.id == receipt.order_id)
+        .map(|log| log.data)
+        .ok_or(ReceiptError::NotPaid(receipt.order_id))
+}
+
+/// The file shows what the chain paid for.
+fn check_statement(receipt: &OrderReceipt, paid: &IInference::Paid) -> Result<(), ReceiptError> {
+    let key_digest = B256::from(*blake3::hash(&receipt.verifying_key).as_bytes());
+    let facts = [
+        (Field::Model, receipt.model == paid.model),
+        (Field::Seller, receipt.seller == paid.seller),
+        (Field::Key, key_digest == paid.digest),
+        (Field::Input, keccak256(&receipt.input) == paid.inputHash),
+        (Field::Output, keccak256(&receipt.output) == paid.outputHash),
+        (Field::Anchor, receipt.anchor == paid.anchor),
+        (Field::Context, receipt.context == paid.context),
+    ];
+    if let Some((field, _)) = facts.into_iter().find(|(_, same)| !same) {
+        return Err(ReceiptError::Differs(field));
+    }
+    let context = order_context(
+        receipt.chain_id,
+        receipt.order_id,
+        receipt.model,
+        receipt.seller,
+        receipt.anchor,
+    );
+    if context != receipt.context {
+        return Err(ReceiptError::Context);
+    }
+    Ok(())
+}
+
+/// Whether the transaction itself carries output and proof; if it does, they are the file's.
+fn check_delivery(receipt: &OrderReceipt, transaction: &TxEnvelope) -> Result<bool, ReceiptError> {
+    let Some(call) = decode_delivery(transaction) else {
+        return Ok(false);
+    };
+    if call.id != receipt.order_id {
+        return Err(ReceiptError::NotPaid(receipt.order_id));
+    }
+    if call.output != receipt.output {
+        return Err(ReceiptError::Delivered(Field::Output));
+    }
+    if call.proof != receipt.proof {
+        return Err(ReceiptError::Delivered(Field::Proof));
+    }
+    Ok(true)
+}
+
+fn check_proof(receipt: &OrderReceipt) -> Result<(Vec<i32>, Vec<i32>), ReceiptError> {
+    let key = VerifyingKey::decode(&receipt.verifying_key)
+        .map_err(|error| ReceiptError::Key(error.to_string()))?;
+    let graph = key.graph();
+    let input = graph
+        .decode_input(&receipt.input)
+        .map_err(|error| ReceiptError::Input(error.to_string()))?;
+    let output = graph
+        .decode_output(&receipt.output)
+        .map_err(|error| ReceiptError::Output(error.to_string()))?;
+    if receipt.proof.len() > key.max_proof_len() {
+        let reason = format!(
+            "{} bytes, at most {}",
+            receipt.proof.len(),
+            key.max_proof_len()
+        );
+        return Err(ReceiptError::Proof(reason));
+    }
+    hallmark_proof::verify(&key, &input, &output, &receipt.context.0, &receipt.proof)
+        .map_err(|error| ReceiptError::Proof(error.to_string()))?;
+    Ok((input, output))
 }

@@ -1,0 +1,1 @@
+//! Receipts: each forgery is refused for its own reason.

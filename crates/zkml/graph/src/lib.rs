@@ -37,10 +37,12 @@ mod codec;
 mod model_file;
 pub mod reference;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use builder::Builder;
-pub use check::CheckError;
+pub use check::{CheckError, Place};
 pub use codec::{DecodeError, MAX_GRAPH_BYTES};
 pub use model_file::MAX_MODEL_BYTES;
 pub use reference::RunError;

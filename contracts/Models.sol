@@ -35,7 +35,7 @@ interface IModels {
         string uri;
     }
 
-    /// @notice A model was listed, or listed again after it had been retired.
+    /// @notice A model was listed.
     event Published(
         bytes32 indexed id,
         address indexed owner,
@@ -114,7 +114,7 @@ interface IModels {
     function setPrice(bytes32 id, uint128 price) external;
     /// @notice Sets where the model file may be had, at most 512 bytes.
     function setUri(bytes32 id, string calldata uri) external;
-    /// @notice Takes no more orders; open orders go on.
+    /// @notice Takes no more orders, for good; open orders go on.
     function retire(bytes32 id) external;
 
     /// @notice The model or open upload of this id.

@@ -12,13 +12,28 @@
 #![deny(clippy::float_arithmetic)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+mod dispatch;
+mod gas;
 mod host;
 mod statement;
+#[cfg(test)]
+mod storage_tests;
+
+pub mod inference;
+pub mod models;
+pub mod storage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod verifier;
+#[cfg(test)]
+mod world;
 
 pub use host::{ContractError, Host, HostError, Result};
 pub use statement::Statement;
 
-use alloy_primitives::{Address, Bytes, U256};
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, Bytes};
 use hallmark_types::{ChainSpec, addresses};
 
 /// Code of every system contract's account: an opcode that no one can run (and nonce 1), so that
@@ -37,23 +52,37 @@ pub fn is_system_contract(address: &Address) -> bool {
 /// # Errors
 ///
 /// See [`ContractError`].
-pub fn call(_host: &mut dyn Host, _address: Address, _calldata: &[u8]) -> Result<Bytes> {
-    todo!()
+pub fn call(host: &mut dyn Host, address: Address, calldata: &[u8]) -> Result<Bytes> {
+    match address {
+        addresses::MODELS => models::call(host, calldata),
+        addresses::INFERENCE => inference::call(host, calldata),
+        addresses::VERIFIER => verifier::call(host, calldata),
+        other => Err(ContractError::Fatal(format!(
+            "{other} is no system contract"
+        ))),
+    }
 }
 
 /// The system's work after a block's transactions: settles a bounded slice of overdue orders.
-/// Its logs belong to no transaction.
+/// Its logs belong to no transaction; its host charges no gas.
 ///
 /// # Errors
 ///
-/// Only what the host fails with; no order can make it fail.
-pub fn end_of_block(_host: &mut dyn Host) -> Result<()> {
-    todo!()
+/// Only what the host fails with, or a broken invariant; no order can make it fail.
+pub fn end_of_block(host: &mut dyn Host) -> Result<()> {
+    inference::Inference::new().sweep(host)
 }
 
-/// Storage of the system contracts at genesis: the market's parameters, so that they are state
+/// Storage of every system contract at genesis: the market's parameters, so that they are state
 /// and can be proven.
 #[must_use]
-pub fn genesis_storage(_spec: &ChainSpec) -> Vec<(Address, Vec<(U256, U256)>)> {
-    todo!()
+pub fn genesis_storage(spec: &ChainSpec) -> BTreeMap<Address, storage::Words> {
+    let mut storage = BTreeMap::new();
+    models::Models::new().preset(spec, &mut storage);
+    inference::Inference::new().preset(spec, &mut storage);
+    verifier::Verifier::new().preset(spec, &mut storage);
+    for words in storage.values_mut() {
+        words.retain(|_, word| !word.is_zero());
+    }
+    storage
 }

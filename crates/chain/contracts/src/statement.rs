@@ -23,8 +23,14 @@ impl Statement<'_> {
     ///
     /// Why the proof does not hold, for people.
     pub fn check(&self) -> Result<(), String> {
-        hallmark_proof::verify(self.key, self.input, self.output, &self.context.0, self.proof)
-            .map_err(|error| error.to_string())
+        hallmark_proof::verify(
+            self.key,
+            self.input,
+            self.output,
+            &self.context.0,
+            self.proof,
+        )
+        .map_err(|error| error.to_string())
     }
 
     /// BLAKE3 over key digest, context, and the lengths and bytes of input, output and proof:

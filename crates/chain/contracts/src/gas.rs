@@ -1,0 +1,26 @@
+//! Gas of the contracts' own computation. One gas is about one nanosecond of a slow core:
+//! 1 ms of CPU is 1,000,000 gas. State access is charged by the host.
+
+use crate::{Host, HostError};
+
+/// Any call: dispatch and the hashes of its storage slots.
+pub(crate) const CALL: u64 = 2_000;
+/// Copying and decoding call data, per byte.
+pub(crate) const CALLDATA_PER_BYTE: u64 = 1;
+/// Decoding a verifying key: allocation and checks, at least.
+pub(crate) const KEY_DECODE: u64 = 10_000;
+/// Decoding a verifying key, per byte.
+pub(crate) const KEY_DECODE_PER_BYTE: u64 = 100;
+/// Hashing (BLAKE3 or Keccak-256) and decoding a tensor or a key's bytes, per byte.
+pub(crate) const HASH_PER_BYTE: u64 = 20;
+
+/// Charges `base + per_byte · len`.
+pub(crate) fn charge_bytes(
+    host: &mut dyn Host,
+    base: u64,
+    per_byte: u64,
+    len: usize,
+) -> Result<(), HostError> {
+    let len = u64::try_from(len).unwrap_or(u64::MAX);
+    host.charge_gas(base.saturating_add(per_byte.saturating_mul(len)))
+}

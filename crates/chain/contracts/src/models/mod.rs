@@ -1,0 +1,404 @@
+//! The register of models.
+//!
+//! # Life of a model
+//!
+//! | from | method | to | who |
+//! |---|---|---|---|
+//! | nothing, uploading | `begin` | uploading, no bytes received | anyone, under its own id |
+//! | uploading | `upload` | uploading, chunk appended | owner |
+//! | uploading, complete | `finish` | listed | owner |
+//! | listed | `setPrice`, `setUri` | listed | owner |
+//! | listed | `retire` | retired, for good | owner |
+//!
+//! The id is `keccak256(abi.encode(owner, digest))`, so nobody can squat on another owner's id,
+//! and a listed id names one key for ever: what proofs were judged by cannot change. `finish`
+//! recomputes the digest, decodes the key, and refuses a model whose tensors an order could not
+//! carry or whose verification no transaction could pay for.
+//!
+//! The key lies in storage, so that a verification reads chain state and the transaction only.
+
+// Locals that fill an ABI struct carry its field's name.
+#![allow(non_snake_case)]
+
+mod dispatch;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_sol_types::{SolEvent, SolValue};
+use hallmark_abi::models::IModels::{self, ModelInfo};
+use hallmark_contracts_macros::contract;
+use hallmark_proof::VerifyingKey;
+use hallmark_types::{ChainSpec, addresses};
+
+pub(crate) use dispatch::call;
+
+use crate::{
+    Host, Result, gas,
+    host::{OrRevert, checked, revert},
+    storage::{Mapping, Slot, StorageBytes, StorageVec, Words},
+    verifier::Verifier,
+};
+
+/// Longest name, in bytes.
+pub const MAX_NAME_BYTES: usize = 64;
+/// Longest uri, in bytes.
+pub const MAX_URI_BYTES: usize = 512;
+/// Most entries of one `list`.
+pub const MAX_PAGE: u64 = 100;
+/// A whole, in 1/10000.
+pub(crate) const BPS: u16 = 10_000;
+
+/// Storage of `Models`.
+#[contract(address = addresses::MODELS)]
+pub struct Models {
+    /// Longest verifying key, in bytes; fixed at genesis.
+    pub max_key_bytes: Slot<u32>,
+    /// Longest input or output of a model, in bytes; fixed at genesis.
+    pub max_tensor_bytes: Slot<u32>,
+    /// Largest owner's share: what the network's part leaves, in 1/10000; fixed at genesis.
+    pub max_owner_share_bps: Slot<u16>,
+    /// Most gas that a verification may cost before the proof's bytes; fixed at genesis.
+    pub max_verify_gas: Slot<u64>,
+    /// Ids in order of listing.
+    pub ids: StorageVec<B256>,
+    pub models: Mapping<B256, Model>,
+}
+
+/// One model or open upload.
+#[contract]
+pub struct Model {
+    pub owner: Slot<Address>,
+    pub owner_share_bps: Slot<u16>,
+    pub active: Slot<bool>,
+    pub key_size: Slot<u32>,
+    /// In wei.
+    pub price: Slot<u128>,
+    /// Block of `finish`; 0 before.
+    pub registered_at: Slot<u64>,
+    pub content_size: Slot<u64>,
+    pub digest: Slot<B256>,
+    pub commitment: Slot<B256>,
+    pub content_hash: Slot<B256>,
+    /// Gas of a verification that the key decides.
+    pub verify_gas: Slot<u64>,
+    /// No valid proof is longer, in bytes.
+    pub max_proof_bytes: Slot<u32>,
+    /// Length of an encoded output, in bytes.
+    pub output_bytes: Slot<u32>,
+    pub name: StorageBytes,
+    pub uri: StorageBytes,
+    pub key: StorageBytes,
+}
+
+impl Models {
+    /// # Errors
+    ///
+    /// `KeySizeOutOfRange`, `ShareTooLarge`, `TextTooLong`, `AlreadyPublished`.
+    pub fn begin(&self, host: &mut dyn Host, call: IModels::beginCall) -> Result<B256> {
+        let maximum = self.max_key_bytes.read(host)?;
+        if call.keySize == 0 || call.keySize > maximum {
+            return revert(IModels::KeySizeOutOfRange {
+                keySize: call.keySize,
+                maximum,
+            });
+        }
+        let maximum = self.max_owner_share_bps.read(host)?;
+        if call.ownerShareBps > maximum {
+            let ownerShareBps = call.ownerShareBps;
+            return revert(IModels::ShareTooLarge {
+                ownerShareBps,
+                maximum,
+            });
+        }
+        check_text(&call.name, MAX_NAME_BYTES)?;
+        check_text(&call.uri, MAX_URI_BYTES)?;
+        let owner = host.caller();
+        let id = model_id(owner, call.digest);
+        let model = self.models.at(id);
+        if model.registered_at.read(host)? != 0 {
+            return revert(IModels::AlreadyPublished { id });
+        }
+        model.owner.write(host, owner)?;
+        model.owner_share_bps.write(host, call.ownerShareBps)?;
+        model.key_size.write(host, call.keySize)?;
+        model.price.write(host, call.price)?;
+        model.content_size.write(host, call.contentSize)?;
+        model.digest.write(host, call.digest)?;
+        model.content_hash.write(host, call.contentHash)?;
+        model.name.write(host, call.name.as_bytes())?;
+        model.uri.write(host, call.uri.as_bytes())?;
+        model.key.write(host, &[])?;
+        let event = IModels::UploadBegun {
+            id,
+            owner,
+            digest: call.digest,
+            keySize: call.keySize,
+        };
+        host.emit(addresses::MODELS, event.encode_log_data())?;
+        Ok(id)
+    }
+
+    /// # Errors
+    ///
+    /// `UnknownModel`, `NotOwner`, `AlreadyPublished`, `WrongOffset`, `ChunkOutOfRange`.
+    pub fn upload(&self, host: &mut dyn Host, call: IModels::uploadCall) -> Result<()> {
+        let model = self.owned(host, call.id)?;
+        if model.registered_at.read(host)? != 0 {
+            return revert(IModels::AlreadyPublished { id: call.id });
+        }
+        let expected = length(model.key.len(host)?)?;
+        if call.offset != expected {
+            return revert(IModels::WrongOffset {
+                offset: call.offset,
+                expected,
+            });
+        }
+        let left = checked(model.key_size.read(host)?.checked_sub(expected))?;
+        if call.chunk.is_empty() || U256::from(call.chunk.len()) > U256::from(left) {
+            let length = U256::from(call.chunk.len());
+            return revert(IModels::ChunkOutOfRange { length, left });
+        }
+        model.key.append(host, &call.chunk)
+    }
+
+    /// # Errors
+    ///
+    /// `UnknownModel`, `NotOwner`, `AlreadyPublished`, `UploadIncomplete`, `DigestMismatch`,
+    /// `InvalidKey`.
+    pub fn finish(&self, host: &mut dyn Host, id: B256) -> Result<()> {
+        let model = self.owned(host, id)?;
+        if model.registered_at.read(host)? != 0 {
+            return revert(IModels::AlreadyPublished { id });
+        }
+        let received = length(model.key.len(host)?)?;
+        let keySize = model.key_size.read(host)?;
+        if received != keySize {
+            return revert(IModels::UploadIncomplete { received, keySize });
+        }
+        let bytes = model.key.read(host)?;
+        gas::charge_bytes(host, 0, gas::HASH_PER_BYTE, bytes.len())?;
+        let computed = B256::from(*blake3::hash(&bytes).as_bytes());
+        let announced = model.digest.read(host)?;
+        if computed != announced {
+            return revert(IModels::DigestMismatch {
+                announced,
+                computed,
+            });
+        }
+        let key = decode_key(host, &bytes)?;
+        self.check_bounds(host, &key)?;
+        model.commitment.write(host, key.commitment().into())?;
+        model.verify_gas.write(host, key.cost().gas())?;
+        model
+            .max_proof_bytes
+            .write(host, length(key.max_proof_len())?)?;
+        model
+            .output_bytes
+            .write(host, length(key.graph().output_bytes())?)?;
+        let block = host.block_number();
+        model.registered_at.write(host, block)?;
+        model.active.write(host, true)?;
+        self.ids.push(host, id)?;
+        let info = self.info(host, id)?;
+        let event = IModels::Published {
+            id,
+            owner: info.owner,
+            digest: info.digest,
+            commitment: info.commitment,
+            contentHash: info.contentHash,
+            contentSize: info.contentSize,
+            price: info.price,
+            ownerShareBps: info.ownerShareBps,
+            name: info.name,
+            uri: info.uri,
+        };
+        Ok(host.emit(addresses::MODELS, event.encode_log_data())?)
+    }
+
+    fn check_bounds(&self, host: &mut dyn Host, key: &VerifyingKey) -> Result<()> {
+        let longest = key.graph().input_bytes().max(key.graph().output_bytes());
+        let maximum = self.max_tensor_bytes.read(host)?;
+        if U256::from(longest) > U256::from(maximum) {
+            let reason = format!("a tensor of {longest} bytes; an order carries {maximum}");
+            return revert(IModels::InvalidKey { reason });
+        }
+        let gas = Verifier::new().gas_of(host, key.cost().gas(), 0)?;
+        let maximum = self.max_verify_gas.read(host)?;
+        if gas > maximum {
+            let reason = format!("verification costs {gas} gas; a transaction has {maximum}");
+            return revert(IModels::InvalidKey { reason });
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    ///
+    /// `UnknownModel`, `NotOwner`, `NotPublished`, `ModelRetired`.
+    pub fn set_price(&self, host: &mut dyn Host, id: B256, price: u128) -> Result<()> {
+        self.owned_active(host, id)?.price.write(host, price)?;
+        Ok(host.emit(
+            addresses::MODELS,
+            IModels::PriceSet { id, price }.encode_log_data(),
+        )?)
+    }
+
+    /// # Errors
+    ///
+    /// `UnknownModel`, `NotOwner`, `NotPublished`, `ModelRetired`, `TextTooLong`.
+    pub fn set_uri(&self, host: &mut dyn Host, id: B256, uri: String) -> Result<()> {
+        check_text(&uri, MAX_URI_BYTES)?;
+        self.owned_active(host, id)?
+            .uri
+            .write(host, uri.as_bytes())?;
+        Ok(host.emit(
+            addresses::MODELS,
+            IModels::UriSet { id, uri }.encode_log_data(),
+        )?)
+    }
+
+    /// # Errors
+    ///
+    /// `UnknownModel`, `NotOwner`, `NotPublished`, `ModelRetired`.
+    pub fn retire(&self, host: &mut dyn Host, id: B256) -> Result<()> {
+        self.owned_active(host, id)?.active.write(host, false)?;
+        Ok(host.emit(addresses::MODELS, IModels::Retired { id }.encode_log_data())?)
+    }
+
+    /// # Errors
+    ///
+    /// `UnknownModel`.
+    pub fn info(&self, host: &mut dyn Host, id: B256) -> Result<ModelInfo> {
+        let model = self.known(host, id)?;
+        Ok(ModelInfo {
+            owner: model.owner.read(host)?,
+            price: model.price.read(host)?,
+            ownerShareBps: model.owner_share_bps.read(host)?,
+            digest: model.digest.read(host)?,
+            commitment: model.commitment.read(host)?,
+            contentHash: model.content_hash.read(host)?,
+            contentSize: model.content_size.read(host)?,
+            keySize: model.key_size.read(host)?,
+            registeredAt: model.registered_at.read(host)?,
+            active: model.active.read(host)?,
+            name: text(model.name.read(host)?),
+            uri: text(model.uri.read(host)?),
+        })
+    }
+
+    /// # Errors
+    ///
+    /// `UnknownModel`, `NotPublished`.
+    pub fn key(&self, host: &mut dyn Host, id: B256) -> Result<Bytes> {
+        let model = self.known(host, id)?;
+        if model.registered_at.read(host)? == 0 {
+            return revert(IModels::NotPublished { id });
+        }
+        Ok(model.key.read(host)?.into())
+    }
+
+    /// Number of models ever listed.
+    pub fn count(&self, host: &mut dyn Host) -> Result<U256> {
+        Ok(U256::from(self.ids.len(host)?))
+    }
+
+    /// # Errors
+    ///
+    /// `LimitTooLarge`.
+    pub fn list(&self, host: &mut dyn Host, offset: U256, limit: U256) -> Result<Vec<B256>> {
+        let maximum = U256::from(MAX_PAGE);
+        if limit > maximum {
+            return revert(IModels::LimitTooLarge { limit, maximum });
+        }
+        self.ids.page(host, offset, limit)
+    }
+
+    /// The model of this id, if it is listed or retired.
+    pub(crate) fn published(&self, host: &mut dyn Host, id: B256) -> Result<Option<Model>> {
+        let model = self.models.at(id);
+        Ok((model.registered_at.read(host)? != 0).then_some(model))
+    }
+
+    fn known(&self, host: &mut dyn Host, id: B256) -> Result<Model> {
+        let model = self.models.at(id);
+        if model.owner.read(host)?.is_zero() {
+            return revert(IModels::UnknownModel { id });
+        }
+        Ok(model)
+    }
+
+    fn owned(&self, host: &mut dyn Host, id: B256) -> Result<Model> {
+        let model = self.known(host, id)?;
+        let owner = model.owner.read(host)?;
+        if owner != host.caller() {
+            return revert(IModels::NotOwner { owner });
+        }
+        Ok(model)
+    }
+
+    fn owned_active(&self, host: &mut dyn Host, id: B256) -> Result<Model> {
+        let model = self.owned(host, id)?;
+        if model.registered_at.read(host)? == 0 {
+            return revert(IModels::NotPublished { id });
+        }
+        if !model.active.read(host)? {
+            return revert(IModels::ModelRetired { id });
+        }
+        Ok(model)
+    }
+
+    /// Writes the parameters that a chain begins with.
+    pub(crate) fn preset(&self, spec: &ChainSpec, storage: &mut BTreeMap<Address, Words>) {
+        let market = &spec.market;
+        self.max_key_bytes.preset(storage, market.max_key_bytes);
+        self.max_tensor_bytes
+            .preset(storage, market.max_input_bytes);
+        self.max_owner_share_bps
+            .preset(storage, BPS.saturating_sub(market.network_bps));
+        self.max_verify_gas
+            .preset(storage, spec.limits.tx_gas_limit);
+    }
+}
+
+/// `keccak256(abi.encode(owner, digest))`.
+#[must_use]
+pub fn model_id(owner: Address, digest: B256) -> B256 {
+    keccak256((owner, digest).abi_encode())
+}
+
+/// Reads a listed model's key, charging for the decoding.
+pub(crate) fn load_key(host: &mut dyn Host, model: &Model) -> Result<VerifyingKey> {
+    let bytes = model.key.read(host)?;
+    decode_key(host, &bytes)
+}
+
+fn decode_key(host: &mut dyn Host, bytes: &[u8]) -> Result<VerifyingKey> {
+    gas::charge_bytes(host, gas::KEY_DECODE, gas::KEY_DECODE_PER_BYTE, bytes.len())?;
+    match VerifyingKey::decode(bytes) {
+        Ok(key) => Ok(key),
+        Err(error) => revert(IModels::InvalidKey {
+            reason: error.to_string(),
+        }),
+    }
+}
+
+fn check_text(text: &str, maximum: usize) -> Result<()> {
+    if text.len() > maximum {
+        let (length, maximum) = (U256::from(text.len()), U256::from(maximum));
+        return revert(IModels::TextTooLong { length, maximum });
+    }
+    Ok(())
+}
+
+/// Only valid UTF-8 was stored.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn length(len: usize) -> Result<u32> {
+    u32::try_from(len).ok().or_revert(IModels::InvalidKey {
+        reason: "a length above 2^32".to_owned(),
+    })
+}

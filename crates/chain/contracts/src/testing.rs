@@ -1,0 +1,362 @@
+//! A host in memory, so that tests run contracts as the EVM would: a call moves its value, a
+//! failed call leaves nothing behind, and gas runs out.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, Bytes, LogData, U256, keccak256};
+use hallmark_types::{ChainSpec, addresses};
+
+use crate::{ContractError, Host, HostError, Result, Statement, storage::Words};
+
+/// Gas of a call through [`MemoryHost::call`].
+pub const CALL_GAS: u64 = 1_000_000_000;
+
+/// What [`Host::verify_proof`] answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdicts {
+    /// Runs the verifier.
+    Real,
+    /// A proof holds if it equals [`scripted_proof`] of its statement: bound to the key, the
+    /// tensors and the context like a real one, and free.
+    Scripted,
+}
+
+/// The proof that [`Verdicts::Scripted`] accepts.
+#[must_use]
+pub fn scripted_proof(digest: B256, input: &[i32], output: &[i32], context: B256) -> Vec<u8> {
+    let mut bytes = digest.to_vec();
+    bytes.extend(context);
+    bytes.extend(input.iter().flat_map(|value| value.to_be_bytes()));
+    bytes.extend(output.iter().flat_map(|value| value.to_be_bytes()));
+    keccak256(bytes).to_vec()
+}
+
+/// What a failed call gives back.
+#[derive(Clone, Debug, Default)]
+struct World {
+    storage: BTreeMap<Address, Words>,
+    balances: BTreeMap<Address, U256>,
+    logs: Vec<(Address, LogData)>,
+}
+
+/// State, money and one block, in memory.
+#[derive(Clone, Debug)]
+pub struct MemoryHost {
+    world: World,
+    pub chain_id: u64,
+    pub block_number: u64,
+    pub timestamp_ms: u64,
+    pub base_fee: u64,
+    pub verdicts: Verdicts,
+    /// Calls of the verifier so far.
+    pub verifications: u64,
+    /// Gas used by the last call.
+    pub gas_used: u64,
+    gas_left: u64,
+    caller: Address,
+    value: U256,
+    is_static: bool,
+}
+
+impl MemoryHost {
+    /// The chain of `spec` at its block 100, with balances and the contracts' storage of genesis.
+    #[must_use]
+    pub fn new(spec: &ChainSpec) -> Self {
+        let world = World {
+            storage: crate::genesis_storage(spec),
+            balances: spec.alloc.clone(),
+            logs: Vec::new(),
+        };
+        Self {
+            world,
+            chain_id: spec.chain_id,
+            block_number: 100,
+            timestamp_ms: spec.genesis_timestamp_ms.saturating_add(100_000),
+            base_fee: spec.base_fee_initial,
+            verdicts: Verdicts::Scripted,
+            verifications: 0,
+            gas_used: 0,
+            gas_left: u64::MAX,
+            caller: Address::ZERO,
+            value: U256::ZERO,
+            is_static: false,
+        }
+    }
+
+    /// Calls a contract as a transaction does; undone if it fails.
+    ///
+    /// # Errors
+    ///
+    /// What the contract fails with; also if `from` lacks `value`.
+    pub fn call(
+        &mut self,
+        from: Address,
+        to: Address,
+        value: U256,
+        calldata: &[u8],
+    ) -> Result<Bytes> {
+        self.call_with_gas(from, to, value, calldata, CALL_GAS)
+    }
+
+    /// [`call`](Self::call) with a gas limit.
+    ///
+    /// # Errors
+    ///
+    /// As `call`.
+    pub fn call_with_gas(
+        &mut self,
+        from: Address,
+        to: Address,
+        value: U256,
+        calldata: &[u8],
+        gas: u64,
+    ) -> Result<Bytes> {
+        let before = self.world.clone();
+        (self.caller, self.value, self.gas_left) = (from, value, gas);
+        let result = match self.transfer(from, to, value) {
+            Ok(()) => crate::call(self, to, calldata),
+            Err(error) => Err(error.into()),
+        };
+        self.gas_used = gas.saturating_sub(self.gas_left);
+        self.leave();
+        if result.is_err() {
+            self.world = before;
+        }
+        result
+    }
+
+    /// Calls a contract that may not write.
+    ///
+    /// # Errors
+    ///
+    /// What the contract fails with.
+    pub fn static_call(&mut self, from: Address, to: Address, calldata: &[u8]) -> Result<Bytes> {
+        self.is_static = true;
+        self.call(from, to, U256::ZERO, calldata)
+    }
+
+    /// A transfer that runs no contract: surplus, if it goes to one.
+    ///
+    /// # Panics
+    ///
+    /// If `from` lacks the amount.
+    pub fn plain_transfer(&mut self, from: Address, to: Address, amount: U256) {
+        self.transfer(from, to, amount)
+            .expect("the sender has the amount");
+    }
+
+    /// Ends the block: the sweep runs, then a block begins `ms` later.
+    ///
+    /// # Errors
+    ///
+    /// What the sweep fails with.
+    pub fn next_block(&mut self, ms: u64) -> Result<()> {
+        self.leave();
+        crate::end_of_block(self)?;
+        self.block_number = self.block_number.saturating_add(1);
+        self.timestamp_ms = self.timestamp_ms.saturating_add(ms);
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        (self.caller, self.value, self.gas_left) = (Address::ZERO, U256::ZERO, u64::MAX);
+        self.is_static = false;
+    }
+
+    /// Balance in wei.
+    #[must_use]
+    pub fn balance_of(&self, address: Address) -> U256 {
+        self.world
+            .balances
+            .get(&address)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Sum of all balances in wei.
+    #[must_use]
+    pub fn total_balance(&self) -> U256 {
+        self.world
+            .balances
+            .values()
+            .fold(U256::ZERO, |sum, balance| sum.saturating_add(*balance))
+    }
+
+    /// Logs of successful calls, in order.
+    #[must_use]
+    pub fn logs(&self) -> &[(Address, LogData)] {
+        &self.world.logs
+    }
+
+    /// Words of all contracts that are not zero.
+    #[must_use]
+    pub fn storage(&self) -> &BTreeMap<Address, Words> {
+        &self.world.storage
+    }
+}
+
+/// Hash of a block of the in-memory chain.
+#[must_use]
+pub fn block_hash(number: u64) -> B256 {
+    keccak256(number.to_be_bytes())
+}
+
+impl Host for MemoryHost {
+    fn sload(&mut self, address: Address, slot: U256) -> Result<U256, HostError> {
+        self.charge_gas(2_100)?;
+        Ok(self
+            .world
+            .storage
+            .get(&address)
+            .and_then(|w| w.get(&slot))
+            .copied()
+            .unwrap_or_default())
+    }
+
+    fn sstore(&mut self, address: Address, slot: U256, value: U256) -> Result<(), HostError> {
+        if self.is_static {
+            return Err(HostError::Fatal("a write in a static call".into()));
+        }
+        let words = self.world.storage.entry(address).or_default();
+        let old = words.get(&slot).copied().unwrap_or_default();
+        if value.is_zero() {
+            words.remove(&slot);
+        } else {
+            words.insert(slot, value);
+        }
+        self.charge_gas(if old.is_zero() && !value.is_zero() {
+            22_100
+        } else {
+            5_000
+        })
+    }
+
+    fn balance(&mut self, address: Address) -> Result<U256, HostError> {
+        self.charge_gas(2_600)?;
+        Ok(self.balance_of(address))
+    }
+
+    fn transfer(&mut self, from: Address, to: Address, amount: U256) -> Result<(), HostError> {
+        let left = self
+            .balance_of(from)
+            .checked_sub(amount)
+            .ok_or_else(|| HostError::Fatal(format!("{from} lacks {amount} wei")))?;
+        self.world.balances.insert(from, left);
+        let sum = self
+            .balance_of(to)
+            .checked_add(amount)
+            .ok_or_else(|| HostError::Fatal("a balance above 2^256".into()))?;
+        self.world.balances.insert(to, sum);
+        Ok(())
+    }
+
+    fn caller(&self) -> Address {
+        self.caller
+    }
+
+    fn value(&self) -> U256 {
+        self.value
+    }
+
+    fn is_static(&self) -> bool {
+        self.is_static
+    }
+
+    fn chain_id(&self) -> u64 {
+        self.chain_id
+    }
+
+    fn block_number(&self) -> u64 {
+        self.block_number
+    }
+
+    fn timestamp_ms(&self) -> u64 {
+        self.timestamp_ms
+    }
+
+    fn base_fee(&self) -> u64 {
+        self.base_fee
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<Option<B256>, HostError> {
+        let recent = number < self.block_number && self.block_number.saturating_sub(number) <= 256;
+        Ok(recent.then(|| block_hash(number)))
+    }
+
+    fn charge_gas(&mut self, gas: u64) -> Result<(), HostError> {
+        match self.gas_left.checked_sub(gas) {
+            Some(left) => {
+                self.gas_left = left;
+                Ok(())
+            }
+            None => {
+                self.gas_left = 0;
+                Err(HostError::OutOfGas)
+            }
+        }
+    }
+
+    fn emit(&mut self, address: Address, log: LogData) -> Result<(), HostError> {
+        if self.is_static {
+            return Err(HostError::Fatal("a log in a static call".into()));
+        }
+        self.world.logs.push((address, log));
+        self.charge_gas(2_000)
+    }
+
+    fn verify_proof(&mut self, statement: &Statement<'_>) -> Result<(), String> {
+        self.verifications = self.verifications.saturating_add(1);
+        match self.verdicts {
+            Verdicts::Real => statement.check(),
+            Verdicts::Scripted => {
+                let Statement {
+                    key_digest,
+                    input,
+                    output,
+                    context,
+                    proof,
+                    ..
+                } = *statement;
+                if proof == scripted_proof(key_digest, input, output, context) {
+                    Ok(())
+                } else {
+                    Err("the scripted judge refuses".to_owned())
+                }
+            }
+        }
+    }
+}
+
+/// Reads a revert's error.
+///
+/// # Panics
+///
+/// If the call succeeded, failed otherwise, or reverted with another error.
+#[track_caller]
+pub fn expect_revert<E: alloy_sol_types::SolError>(result: Result<impl std::fmt::Debug>) -> E {
+    match result {
+        Err(ContractError::Revert(data)) => E::abi_decode_validate(&data)
+            .unwrap_or_else(|_| panic!("expected {}, got {data}", E::SIGNATURE)),
+        other => panic!("expected {}, got {other:?}", E::SIGNATURE),
+    }
+}
+
+/// A local chain on which each of `funded` has a million MARK.
+#[must_use]
+pub fn spec(funded: &[Address]) -> ChainSpec {
+    let million = U256::from(hallmark_types::MARK).saturating_mul(U256::from(1_000_000));
+    let alloc = funded.iter().map(|address| (*address, million)).collect();
+    ChainSpec::local(
+        1_700_000_000_000,
+        Vec::new(),
+        alloc,
+        Address::repeat_byte(0x77),
+    )
+}
+
+impl MemoryHost {
+    #[must_use]
+    pub fn burned(&self) -> U256 {
+        self.balance_of(addresses::BURN)
+    }
+}

@@ -27,6 +27,13 @@ pub struct AccountDiff {
     pub wiped: bool,
 }
 
+impl AccountDiff {
+    /// The account that is kept after the change, if any (EIP-161).
+    pub(crate) fn kept(&self) -> Option<Account> {
+        self.info.filter(|account| !account.is_empty())
+    }
+}
+
 impl StateDiff {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
@@ -37,10 +44,11 @@ impl StateDiff {
     /// that the diff applies to. Zero for every block that creates and destroys no coin. Saturates
     /// away from zero when a sum leaves 256 bits, so an overflow is never taken for zero.
     pub fn balance_change(&self, before: &State) -> I256 {
-        let mut gained = Some(U256::ZERO);
-        let mut lost = Some(U256::ZERO);
+        let (mut gained, mut lost) = (Some(U256::ZERO), Some(U256::ZERO));
         for (address, diff) in &self.accounts {
-            let old = before.account(address).map_or(U256::ZERO, |account| account.balance);
+            let old = before
+                .account(address)
+                .map_or(U256::ZERO, |account| account.balance);
             let new = diff.info.map_or(U256::ZERO, |account| account.balance);
             if new >= old {
                 gained = gained.and_then(|sum| sum.checked_add(new - old));
@@ -48,7 +56,9 @@ impl StateDiff {
                 lost = lost.and_then(|sum| sum.checked_add(old - new));
             }
         }
-        let (Some(gained), Some(lost)) = (gained, lost) else { return I256::MAX };
+        let (Some(gained), Some(lost)) = (gained, lost) else {
+            return I256::MAX;
+        };
         if gained >= lost {
             I256::try_from(gained - lost).unwrap_or(I256::MAX)
         } else {

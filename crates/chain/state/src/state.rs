@@ -1,12 +1,59 @@
-//! The state as a value.
+//! The state as a value: Ethereum's secure trie of accounts (keys are hashes of addresses), one
+//! storage trie per account, and the codes.
+//!
+//! EIP-161: an empty account is not stored, and with an account goes its storage. A slot of value
+//! zero is not stored. Codes are found by their hash and never removed.
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_rlp::Encodable;
+use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 
-use crate::{Account, AccountProof, StateDiff};
+use crate::trie::{Committed, Trie};
+use crate::{Account, AccountDiff, AccountProof, StateDiff, StorageProof};
 
 /// Accounts, storage and codes at one height.
 #[derive(Debug, Clone, Default)]
-pub struct State {}
+pub struct State {
+    accounts: Trie<Entry>,
+    codes: Trie<Bytes>,
+}
+
+/// An account as stored; the address is kept because the key is its hash.
+#[derive(Debug, Clone)]
+struct Entry {
+    address: Address,
+    account: Account,
+    storage: Trie<Slot>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    key: U256,
+    value: U256,
+}
+
+impl Committed for Entry {
+    fn encode_value(&self, out: &mut Vec<u8>) {
+        let Account {
+            nonce,
+            balance,
+            code_hash,
+        } = self.account;
+        TrieAccount {
+            nonce,
+            balance,
+            storage_root: self.storage.root(),
+            code_hash,
+        }
+        .encode(out);
+    }
+}
+
+impl Committed for Slot {
+    fn encode_value(&self, out: &mut Vec<u8>) {
+        self.value.encode(out);
+    }
+}
 
 impl State {
     /// A state with no accounts.
@@ -15,47 +62,118 @@ impl State {
     }
 
     /// The account at `address`, or `None` if there is none.
-    pub fn account(&self, _address: &Address) -> Option<Account> {
-        todo!()
+    pub fn account(&self, address: &Address) -> Option<Account> {
+        self.entry(address).map(|entry| entry.account)
     }
 
     /// Value of a storage slot; zero where nothing is stored.
-    pub fn storage(&self, _address: &Address, _slot: &U256) -> U256 {
-        todo!()
+    pub fn storage(&self, address: &Address, slot: &U256) -> U256 {
+        let slot = self
+            .entry(address)
+            .and_then(|entry| entry.storage.get(&slot_key(slot)));
+        slot.map_or(U256::ZERO, |slot| slot.value)
     }
 
     /// The code with this hash.
-    pub fn code(&self, _code_hash: &B256) -> Option<Bytes> {
-        todo!()
+    pub fn code(&self, code_hash: &B256) -> Option<Bytes> {
+        self.codes.get(code_hash).cloned()
     }
 
-    /// Root of the account trie. Computed once per state and kept.
+    /// Root of the account trie. Nodes keep their hashes, so only what changed since the states
+    /// that this one was made from is hashed, once.
     pub fn root(&self) -> B256 {
-        todo!()
+        self.accounts.root()
     }
 
     /// The state after `diff`; shares every node that the diff does not touch.
-    pub fn apply(&self, _diff: &StateDiff) -> Self {
-        todo!()
+    pub fn apply(&self, diff: &StateDiff) -> Self {
+        let mut next = self.clone();
+        for (hash, code) in &diff.codes {
+            next.codes.insert(hash, code.clone());
+        }
+        for (address, change) in &diff.accounts {
+            next.apply_account(*address, change);
+        }
+        next
+    }
+
+    fn apply_account(&mut self, address: Address, change: &AccountDiff) {
+        let key = keccak256(address);
+        let Some(account) = change.kept() else {
+            self.accounts.remove(&key);
+            return;
+        };
+        let mut storage = match self.accounts.get(&key) {
+            Some(entry) if !change.wiped => entry.storage.clone(),
+            _ => Trie::default(),
+        };
+        for (slot, value) in &change.storage {
+            if value.is_zero() {
+                storage.remove(&slot_key(slot));
+            } else {
+                storage.insert(
+                    &slot_key(slot),
+                    Slot {
+                        key: *slot,
+                        value: *value,
+                    },
+                );
+            }
+        }
+        self.accounts.insert(
+            &key,
+            Entry {
+                address,
+                account,
+                storage,
+            },
+        );
     }
 
     /// EIP-1186 proof of an account and of some of its slots.
-    pub fn prove(&self, _address: &Address, _slots: &[U256]) -> AccountProof {
-        todo!()
+    pub fn prove(&self, address: &Address, slots: &[U256]) -> AccountProof {
+        let entry = self.entry(address);
+        let prove_slot = |key: &U256| StorageProof {
+            key: *key,
+            value: self.storage(address, key),
+            proof: entry.map_or_else(Vec::new, |entry| entry.storage.prove(&slot_key(key))),
+        };
+        AccountProof {
+            address: *address,
+            account: entry.map(|entry| entry.account),
+            storage_root: entry.map_or(EMPTY_ROOT_HASH, |entry| entry.storage.root()),
+            proof: self.accounts.prove(&keccak256(address)),
+            storage: slots.iter().map(prove_slot).collect(),
+        }
     }
 
-    /// Sum of all balances. Walks the whole state: for tests and audits.
+    /// Sum of all balances, saturating. Walks the whole state: for tests and audits.
     pub fn total_balance(&self) -> U256 {
-        todo!()
+        self.accounts().fold(U256::ZERO, |sum, (_, account)| {
+            sum.saturating_add(account.balance)
+        })
     }
 
     /// All accounts, in the order of the trie (by hash of the address).
     pub fn accounts(&self) -> impl Iterator<Item = (Address, Account)> + '_ {
-        std::iter::empty()
+        self.accounts
+            .iter()
+            .map(|entry| (entry.address, entry.account))
     }
 
-    /// All slots of an account that are not zero, in the order of the trie.
-    pub fn storage_of(&self, _address: &Address) -> impl Iterator<Item = (U256, U256)> + '_ {
-        std::iter::empty()
+    /// All slots of an account that are not zero, in the order of the trie (by hash of the slot).
+    pub fn storage_of(&self, address: &Address) -> impl Iterator<Item = (U256, U256)> + '_ {
+        let entry = self.entry(address);
+        entry
+            .into_iter()
+            .flat_map(|entry| entry.storage.iter().map(|slot| (slot.key, slot.value)))
     }
+
+    fn entry(&self, address: &Address) -> Option<&Entry> {
+        self.accounts.get(&keccak256(address))
+    }
+}
+
+fn slot_key(slot: &U256) -> B256 {
+    keccak256(slot.to_be_bytes::<32>())
 }

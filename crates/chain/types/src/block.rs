@@ -69,7 +69,11 @@ impl Block {
     pub fn decode_bounded(bytes: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
         let max = limits.max_block_bytes;
         if bytes.len() > max {
-            return Err(DecodeError::TooLarge { what: WHAT, len: bytes.len(), max });
+            return Err(DecodeError::TooLarge {
+                what: WHAT,
+                len: bytes.len(),
+                max,
+            });
         }
         let block = Self::decode_exact(bytes)?;
         header::check_fixed_fields(&block.header)?;
@@ -95,7 +99,10 @@ impl Block {
     /// # Errors
     /// Not RLP of a block, or trailing bytes.
     pub fn decode_exact(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let rlp = |error: alloy_rlp::Error| DecodeError::Rlp { what: WHAT, reason: error.to_string() };
+        let rlp = |error: alloy_rlp::Error| DecodeError::Rlp {
+            what: WHAT,
+            reason: error.to_string(),
+        };
         let mut rest = bytes;
         let block = Self::decode_rlp(&mut rest).map_err(rlp)??;
         if !rest.is_empty() {
@@ -116,7 +123,10 @@ impl Block {
         if !payload.is_empty() {
             return Err(alloy_rlp::Error::UnexpectedLength);
         }
-        Ok(Ok(Self { header, transactions }))
+        Ok(Ok(Self {
+            header,
+            transactions,
+        }))
     }
 
     fn payload_length(&self) -> usize {
@@ -126,7 +136,11 @@ impl Block {
 
 impl Encodable for Block {
     fn encode(&self, out: &mut dyn BufMut) {
-        RlpHeader { list: true, payload_length: self.payload_length() }.encode(out);
+        RlpHeader {
+            list: true,
+            payload_length: self.payload_length(),
+        }
+        .encode(out);
         self.header.encode(out);
         self.transactions.encode(out);
         out.put_u8(alloy_rlp::EMPTY_LIST_CODE);
@@ -141,5 +155,7 @@ impl Encodable for Block {
 
 /// Union of the receipts' blooms.
 pub(crate) fn logs_bloom(receipts: &[crate::Receipt]) -> Bloom {
-    receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | *receipt.logs_bloom())
+    receipts
+        .iter()
+        .fold(Bloom::ZERO, |bloom, receipt| bloom | *receipt.logs_bloom())
 }

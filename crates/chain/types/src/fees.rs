@@ -17,7 +17,10 @@ const BASE_FEE_CEILING: u64 = 1 << 62;
 
 /// Base fee, in wei per gas, of the child of `parent`.
 pub fn next_base_fee(parent: &Header, spec: &ChainSpec) -> u64 {
-    let base_fee = parent.base_fee_per_gas.unwrap_or(spec.base_fee_initial).min(BASE_FEE_CEILING);
+    let base_fee = parent
+        .base_fee_per_gas
+        .unwrap_or(spec.base_fee_initial)
+        .min(BASE_FEE_CEILING);
     let params = BaseFeeParams::new(
         u128::from(BASE_FEE_MAX_CHANGE_DENOMINATOR),
         u128::from(BASE_FEE_ELASTICITY),

@@ -51,8 +51,9 @@ impl HeaderExtra {
     /// # Errors
     /// Another length, or `ms` of a second or more.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let bytes: &[u8; Self::LEN] =
-            bytes.try_into().map_err(|_| DecodeError::Extra("must be 24 bytes"))?;
+        let bytes: &[u8; Self::LEN] = bytes
+            .try_into()
+            .map_err(|_| DecodeError::Extra("must be 24 bytes"))?;
         let (ms, rest) = bytes.split_first_chunk().expect("24 bytes");
         let (epoch, rest) = rest.split_first_chunk().expect("22 bytes");
         let (view, rest) = rest.split_first_chunk().expect("18 bytes");
@@ -100,12 +101,24 @@ pub fn template() -> Header {
 /// The first field that has another value.
 pub fn check_fixed_fields(header: &Header) -> Result<HeaderExtra, DecodeError> {
     let field = |holds: bool, field: &'static str, expected: &'static str| {
-        if holds { Ok(()) } else { Err(DecodeError::HeaderField { field, expected }) }
+        if holds {
+            Ok(())
+        } else {
+            Err(DecodeError::HeaderField { field, expected })
+        }
     };
-    field(header.ommers_hash == EMPTY_OMMER_ROOT_HASH, "sha3Uncles", "the hash of no ommers")?;
+    field(
+        header.ommers_hash == EMPTY_OMMER_ROOT_HASH,
+        "sha3Uncles",
+        "the hash of no ommers",
+    )?;
     field(header.difficulty.is_zero(), "difficulty", "0")?;
     field(header.nonce == B64::ZERO, "nonce", "0")?;
-    field(header.base_fee_per_gas.is_some(), "baseFeePerGas", "present")?;
+    field(
+        header.base_fee_per_gas.is_some(),
+        "baseFeePerGas",
+        "present",
+    )?;
     field(
         header.withdrawals_root == Some(constants::EMPTY_WITHDRAWALS),
         "withdrawalsRoot",
@@ -113,16 +126,28 @@ pub fn check_fixed_fields(header: &Header) -> Result<HeaderExtra, DecodeError> {
     )?;
     field(header.blob_gas_used == Some(0), "blobGasUsed", "0")?;
     field(header.excess_blob_gas == Some(0), "excessBlobGas", "0")?;
-    field(header.parent_beacon_block_root == Some(B256::ZERO), "parentBeaconBlockRoot", "zero")?;
+    field(
+        header.parent_beacon_block_root == Some(B256::ZERO),
+        "parentBeaconBlockRoot",
+        "zero",
+    )?;
     field(
         header.requests_hash == Some(EMPTY_REQUESTS_HASH),
         "requestsHash",
         "the hash of no requests",
     )?;
-    field(header.block_access_list_hash.is_none(), "blockAccessListHash", "absent")?;
+    field(
+        header.block_access_list_hash.is_none(),
+        "blockAccessListHash",
+        "absent",
+    )?;
     field(header.slot_number.is_none(), "slotNumber", "absent")?;
     // Far beyond any date, far below the overflow of the time in milliseconds.
-    field(header.timestamp < 1 << 48, "timestamp", "below 2^48 seconds")?;
+    field(
+        header.timestamp < 1 << 48,
+        "timestamp",
+        "below 2^48 seconds",
+    )?;
     HeaderExtra::decode(&header.extra_data)
 }
 
@@ -143,7 +168,10 @@ pub fn timestamp_ms(header: &Header) -> u64 {
 
 /// Splits Unix milliseconds into a header's `timestamp` and [`HeaderExtra::ms`].
 pub fn split_timestamp(timestamp_ms: u64) -> (u64, u16) {
-    (timestamp_ms / 1000, u16::try_from(timestamp_ms % 1000).expect("below 1000"))
+    (
+        timestamp_ms / 1000,
+        u16::try_from(timestamp_ms % 1000).expect("below 1000"),
+    )
 }
 
 /// The timestamps, Unix milliseconds, that a child of `parent` may carry.
@@ -171,11 +199,19 @@ pub fn timestamp_bounds(parent: &Header, limits: &Limits) -> RangeInclusive<u64>
 ///
 /// # Errors
 /// The time is outside the bounds.
-pub fn check_timestamp(parent: &Header, child: &Header, limits: &Limits) -> Result<(), DecodeError> {
+pub fn check_timestamp(
+    parent: &Header,
+    child: &Header,
+    limits: &Limits,
+) -> Result<(), DecodeError> {
     let bounds = timestamp_bounds(parent, limits);
     let got = timestamp_ms(child);
     if !bounds.contains(&got) {
-        return Err(DecodeError::Timestamp { got, min: *bounds.start(), max: *bounds.end() });
+        return Err(DecodeError::Timestamp {
+            got,
+            min: *bounds.start(),
+            max: *bounds.end(),
+        });
     }
     Ok(())
 }

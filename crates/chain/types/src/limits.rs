@@ -82,10 +82,30 @@ impl Limits {
             "max_tx_bytes and the header",
         )?;
         range("block_gas_limit", self.block_gas_limit, 1_000_000, 1 << 40)?;
-        range("tx_gas_limit", self.tx_gas_limit, 21_000, self.block_gas_limit)?;
-        range("payload_gas_per_token", self.payload_gas_per_token, 1, 1_000)?;
-        range("payload_floor_gas_per_token", self.payload_floor_gas_per_token, 1, 1_000)?;
-        range("min_block_interval_ms", self.min_block_interval_ms, 1, 60_000)?;
+        range(
+            "tx_gas_limit",
+            self.tx_gas_limit,
+            21_000,
+            self.block_gas_limit,
+        )?;
+        range(
+            "payload_gas_per_token",
+            self.payload_gas_per_token,
+            1,
+            1_000,
+        )?;
+        range(
+            "payload_floor_gas_per_token",
+            self.payload_floor_gas_per_token,
+            1,
+            1_000,
+        )?;
+        range(
+            "min_block_interval_ms",
+            self.min_block_interval_ms,
+            1,
+            60_000,
+        )?;
         range(
             "idle_block_interval_ms",
             self.idle_block_interval_ms,
@@ -101,8 +121,18 @@ impl Limits {
         )?;
         range("max_clock_skew_ms", self.max_clock_skew_ms, 1, 60_000)?;
         range("mempool_max_txs", self.mempool_max_txs, 1, 1 << 24)?;
-        at_least("mempool_max_bytes", self.mempool_max_bytes, self.max_tx_bytes, "max_tx_bytes")?;
-        range("mempool_per_sender", self.mempool_per_sender, 1, self.mempool_max_txs)?;
+        at_least(
+            "mempool_max_bytes",
+            self.mempool_max_bytes,
+            self.max_tx_bytes,
+            "max_tx_bytes",
+        )?;
+        range(
+            "mempool_per_sender",
+            self.mempool_per_sender,
+            1,
+            self.mempool_max_txs,
+        )?;
         at_least(
             "rpc_max_body_bytes",
             self.rpc_max_body_bytes,
@@ -164,16 +194,36 @@ impl MarketParams {
             limits.max_parent_gap_ms.saturating_mul(3),
             86_400_000,
         )?;
-        range("min_bond", self.min_bond, U256::from(1), U256::from(u128::MAX))?;
+        range(
+            "min_bond",
+            self.min_bond,
+            U256::from(1),
+            U256::from(u128::MAX),
+        )?;
         range("bond_bps", self.bond_bps, 1, 50_000)?;
         range("network_bps", self.network_bps, 0, 5_000)?;
-        range("max_open_claims_per_seller", self.max_open_claims_per_seller, 1, 65_536)?;
+        range(
+            "max_open_claims_per_seller",
+            self.max_open_claims_per_seller,
+            1,
+            65_536,
+        )?;
         let max_tx_bytes = u32::try_from(limits.max_tx_bytes).unwrap_or(u32::MAX);
         range("max_key_bytes", self.max_key_bytes, 64, 16 << 20)?;
         range("max_input_bytes", self.max_input_bytes, 1, max_tx_bytes / 2)?;
         range("sweep_per_block", self.sweep_per_block, 1, 4_096)?;
-        range("verify_base_gas", self.verify_base_gas, 1, limits.tx_gas_limit)?;
-        range("verify_gas_per_byte", self.verify_gas_per_byte, 1, 1_000_000)
+        range(
+            "verify_base_gas",
+            self.verify_base_gas,
+            1,
+            limits.tx_gas_limit,
+        )?;
+        range(
+            "verify_gas_per_byte",
+            self.verify_gas_per_byte,
+            1,
+            1_000_000,
+        )
     }
 }
 

@@ -108,7 +108,11 @@ pub fn verify(root: B256, index: u64, value: &[u8], proof: &[Bytes]) -> Result<(
                 if position + 1 != proof.len() {
                     return Err(MerkleError::TrailingNodes);
                 }
-                return if found == value { Ok(()) } else { Err(MerkleError::OtherValue) };
+                return if found == value {
+                    Ok(())
+                } else {
+                    Err(MerkleError::OtherValue)
+                };
             }
         }
     }
@@ -117,7 +121,10 @@ pub fn verify(root: B256, index: u64, value: &[u8], proof: &[Bytes]) -> Result<(
 
 fn prove<T: Encodable2718>(items: &[T], index: usize) -> Result<Vec<Bytes>, MerkleError> {
     if index >= items.len() {
-        return Err(MerkleError::NoSuchItem { index, len: items.len() });
+        return Err(MerkleError::NoSuchItem {
+            index,
+            len: items.len(),
+        });
     }
     let key = |index: usize| Nibbles::unpack(alloy_rlp::encode(index));
     let retainer = ProofRetainer::new(vec![key(index)]);
@@ -136,7 +143,10 @@ fn prove<T: Encodable2718>(items: &[T], index: usize) -> Result<Vec<Bytes>, Merk
 }
 
 fn nibbles_of(index: u64) -> Vec<u8> {
-    alloy_rlp::encode(index).iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).collect()
+    alloy_rlp::encode(index)
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0x0f])
+        .collect()
 }
 
 /// Where a node leads the walk.
@@ -166,7 +176,9 @@ fn walk<'a>(node: &'a [u8], path: &mut &[u8]) -> Option<Step<'a>> {
             if items[16] != [alloy_rlp::EMPTY_STRING_CODE] {
                 return None;
             }
-            let Some((nibble, rest)) = path.split_first() else { return Some(Step::Absent) };
+            let Some((nibble, rest)) = path.split_first() else {
+                return Some(Step::Absent);
+            };
             *path = rest;
             child(items[usize::from(*nibble)], path)
         }
@@ -177,7 +189,11 @@ fn walk<'a>(node: &'a [u8], path: &mut &[u8]) -> Option<Step<'a>> {
             };
             *path = rest;
             if !is_leaf {
-                return if segment.is_empty() { None } else { child(items[1], path) };
+                return if segment.is_empty() {
+                    None
+                } else {
+                    child(items[1], path)
+                };
             }
             if !path.is_empty() {
                 return Some(Step::Absent);
@@ -193,9 +209,15 @@ fn child<'a>(item: &'a [u8], path: &mut &[u8]) -> Option<Step<'a>> {
     match item {
         [alloy_rlp::EMPTY_STRING_CODE] => Some(Step::Absent),
         [first, ..] if *first >= alloy_rlp::EMPTY_LIST_CODE => {
-            if item.len() < 32 { walk(item, path) } else { None }
+            if item.len() < 32 {
+                walk(item, path)
+            } else {
+                None
+            }
         }
-        _ => Some(Step::Hash(B256::from(<[u8; 32]>::try_from(string(item)?).ok()?))),
+        _ => Some(Step::Hash(B256::from(
+            <[u8; 32]>::try_from(string(item)?).ok()?,
+        ))),
     }
 }
 
@@ -204,7 +226,10 @@ fn take_item<'a>(payload: &mut &'a [u8]) -> Option<&'a [u8]> {
     let before = *payload;
     let mut after = before;
     let header = RlpHeader::decode(&mut after).ok()?;
-    let len = before.len().checked_sub(after.len())?.checked_add(header.payload_length)?;
+    let len = before
+        .len()
+        .checked_sub(after.len())?
+        .checked_add(header.payload_length)?;
     let (item, rest) = before.split_at_checked(len)?;
     *payload = rest;
     Some(item)

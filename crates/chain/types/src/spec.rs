@@ -98,12 +98,17 @@ impl ChainSpec {
     /// All coin in existence, units of 10^-18 MARK: the sum of every account's balance, `BURN`
     /// included, equals it after every block.
     pub fn issued(&self) -> U256 {
-        self.alloc.values().fold(U256::ZERO, |sum, balance| sum.saturating_add(*balance))
+        self.alloc
+            .values()
+            .fold(U256::ZERO, |sum, balance| sum.saturating_add(*balance))
     }
 
     /// Index in the set of the validator with this public key.
     pub fn validator_index(&self, public_key: &[u8; 32]) -> Option<u16> {
-        let index = self.validators.iter().position(|v| &v.public_key == public_key)?;
+        let index = self
+            .validators
+            .iter()
+            .position(|v| &v.public_key == public_key)?;
         u16::try_from(index).ok()
     }
 
@@ -112,24 +117,38 @@ impl ChainSpec {
     /// # Errors
     /// The first field found wrong, with the reason.
     pub fn check(&self) -> Result<(), SpecError> {
-        parameter(self.chain_id != 0 && self.chain_id <= u64::from(u32::MAX), "chain_id", || {
-            format!("{} is outside 1..=2^32-1", self.chain_id)
-        })?;
+        parameter(
+            self.chain_id != 0 && self.chain_id <= u64::from(u32::MAX),
+            "chain_id",
+            || format!("{} is outside 1..=2^32-1", self.chain_id),
+        )?;
         // Leaves the milliseconds far from overflow, whatever is added to them.
-        parameter(self.genesis_timestamp_ms < 1 << 48, "genesis_timestamp_ms", || {
-            format!("{} is not a time in milliseconds", self.genesis_timestamp_ms)
-        })?;
+        parameter(
+            self.genesis_timestamp_ms < 1 << 48,
+            "genesis_timestamp_ms",
+            || {
+                format!(
+                    "{} is not a time in milliseconds",
+                    self.genesis_timestamp_ms
+                )
+            },
+        )?;
         self.check_validators()?;
         self.check_money()?;
         self.limits.check()?;
         self.market.check(&self.limits)?;
         parameter(self.base_fee_floor >= 7, "base_fee_floor", || {
-            format!("{} is below 7, where EIP-1559 cannot move it", self.base_fee_floor)
+            format!(
+                "{} is below 7, where EIP-1559 cannot move it",
+                self.base_fee_floor
+            )
         })?;
         let fees = self.base_fee_floor..=1_000_000_000_000_000_000;
-        parameter(fees.contains(&self.base_fee_initial), "base_fee_initial", || {
-            format!("{} is outside {fees:?}", self.base_fee_initial)
-        })
+        parameter(
+            fees.contains(&self.base_fee_initial),
+            "base_fee_initial",
+            || format!("{} is outside {fees:?}", self.base_fee_initial),
+        )
     }
 
     fn check_validators(&self) -> Result<(), SpecError> {
@@ -159,7 +178,9 @@ impl ChainSpec {
             if addresses::is_reserved(address) {
                 return Err(SpecError::ReservedAllocation(*address, *balance));
             }
-            issued = issued.checked_add(*balance).ok_or(SpecError::TooMuchIssued)?;
+            issued = issued
+                .checked_add(*balance)
+                .ok_or(SpecError::TooMuchIssued)?;
         }
         if issued > U256::from(u128::MAX) {
             return Err(SpecError::TooMuchIssued);
@@ -180,7 +201,14 @@ fn parameter(
     field: &'static str,
     reason: impl FnOnce() -> String,
 ) -> Result<(), SpecError> {
-    if holds { Ok(()) } else { Err(SpecError::Parameter { field, reason: reason() }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(SpecError::Parameter {
+            field,
+            reason: reason(),
+        })
+    }
 }
 
 /// A JSON object may repeat a key, and addresses have several spellings; the last one winning

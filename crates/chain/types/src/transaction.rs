@@ -23,13 +23,19 @@ pub fn decode_transaction(bytes: &[u8], spec: &ChainSpec) -> Result<Transaction,
     const WHAT: &str = "transaction";
     let max = spec.limits.max_tx_bytes;
     if bytes.len() > max {
-        return Err(DecodeError::TooLarge { what: WHAT, len: bytes.len(), max });
+        return Err(DecodeError::TooLarge {
+            what: WHAT,
+            len: bytes.len(),
+            max,
+        });
     }
     if let Some(ty) = bytes.first().copied().filter(|byte| *byte < 0xc0) {
         check_type(ty)?;
     }
-    let transaction = Transaction::decode_2718_exact(bytes)
-        .map_err(|error| DecodeError::Rlp { what: WHAT, reason: error.to_string() })?;
+    let transaction = Transaction::decode_2718_exact(bytes).map_err(|error| DecodeError::Rlp {
+        what: WHAT,
+        reason: error.to_string(),
+    })?;
     if transaction.encoded_2718() != bytes {
         return Err(DecodeError::NotCanonical { what: WHAT });
     }
@@ -43,9 +49,14 @@ pub fn decode_transaction(bytes: &[u8], spec: &ChainSpec) -> Result<Transaction,
 /// As there.
 pub fn check_transaction(transaction: &Transaction, spec: &ChainSpec) -> Result<(), DecodeError> {
     check_shape(transaction, spec.limits.max_tx_bytes)?;
-    let got = transaction.chain_id().ok_or(DecodeError::NoReplayProtection)?;
+    let got = transaction
+        .chain_id()
+        .ok_or(DecodeError::NoReplayProtection)?;
     if got != spec.chain_id {
-        return Err(DecodeError::WrongChain { got, expected: spec.chain_id });
+        return Err(DecodeError::WrongChain {
+            got,
+            expected: spec.chain_id,
+        });
     }
     Ok(())
 }
@@ -55,7 +66,11 @@ pub(crate) fn check_shape(transaction: &Transaction, max: usize) -> Result<(), D
     check_type(transaction.ty())?;
     let len = transaction.encode_2718_len();
     if len > max {
-        return Err(DecodeError::TooLarge { what: "transaction", len, max });
+        return Err(DecodeError::TooLarge {
+            what: "transaction",
+            len,
+            max,
+        });
     }
     let signature = transaction.signature();
     if signature.r().is_zero() || signature.s().is_zero() || signature.s() > HALF_ORDER {

@@ -40,7 +40,9 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The folder was made for another genesis.
-    #[error("{folder} holds another chain: its genesis is {stored}, the chain spec's is {expected}")]
+    #[error(
+        "{folder} holds another chain: its genesis is {stored}, the chain spec's is {expected}"
+    )]
     OtherChain {
         /// The folder.
         folder: String,

@@ -1,9 +1,37 @@
 //! One block: its transactions in order, its fees, its sweep and its header.
+//!
+//! ```text
+//! for each transaction:  state := revm(state, transaction)
+//!                        before - after = base fee * gas used + what was destroyed
+//! sweep                  end-of-block work of the contracts, bounded in gas, by no one's transaction
+//! BURN += base fees + destroyed
+//! ```
+//!
+//! So after every block the sum of all balances, BURN's included, is what it was before; the
+//! equation is checked transaction by transaction, and a block that breaks it is refused as
+//! [`BlockError::Fatal`]: an executor that makes money is broken, and must not vote.
+//!
+//! The sweep is part of the block's state transition, not a transaction: it has no sender, no
+//! receipt and no logs (Ethereum knows no log without a receipt). What it did is read from the
+//! contracts' state. When it fails by running out of its budget, it leaves no trace and the block
+//! stands: the failure is the same on every validator.
 
-use alloy_primitives::{Address, B256};
-use hallmark_state::Executed;
+use alloy_consensus::{Eip658Value, Header, ReceiptWithBloom};
+use alloy_primitives::{Address, B256, U256};
+use hallmark_contracts::ContractError;
+use hallmark_state::{Executed, State, StateDiff};
+use hallmark_types::{Receipt, Transaction, addresses};
+use revm::ExecuteEvm;
+use revm::context::result::{EVMError, ExecutionResult};
+use revm::context::{ContextTr, JournalTr};
 
-use crate::TransactionError;
+use crate::db::{Balances, BlockDb};
+use crate::evm::{BlockContext, ChainEvm, evm, transaction_error, tx_env};
+use crate::{Ancestry, BlockError, Executor, TransactionError};
+
+/// Gas that the end-of-block sweep may use. Outside of the block's gas limit: it bounds the
+/// sweep's work, nobody pays for it.
+const SWEEP_GAS: u64 = 10_000_000;
 
 /// What the proposer decides about a block besides its transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,4 +58,138 @@ pub struct Built {
     /// Candidates that were refused, by hash. Those for which
     /// [`TransactionError::is_permanent`] holds should leave the pool.
     pub refused: Vec<(B256, TransactionError)>,
+}
+
+/// Why a transaction has no place in the block, or why the block has none on this node.
+pub(crate) enum Refusal {
+    /// The transaction may not be executed here.
+    Invalid(TransactionError),
+    /// Nothing can be executed here.
+    Fatal(String),
+}
+
+/// A block in the making.
+pub(crate) struct BlockRun<'a> {
+    evm: ChainEvm<'a>,
+    context: BlockContext,
+    receipts: Vec<Receipt>,
+    gas_used: u64,
+    /// Base fees and destroyed balances, credited to BURN at the end.
+    burned: U256,
+}
+
+/// What the transactions and the sweep of a block came to.
+pub(crate) struct Outcome {
+    pub(crate) receipts: Vec<Receipt>,
+    pub(crate) gas_used: u64,
+    pub(crate) diff: StateDiff,
+    pub(crate) state: State,
+}
+
+impl<'a> BlockRun<'a> {
+    /// Starts a block on `parent`.
+    pub(crate) fn new(
+        executor: &'a Executor,
+        context: BlockContext,
+        parent: &Header,
+        parent_hash: B256,
+        parent_state: &'a State,
+        ancestry: &'a dyn Ancestry,
+    ) -> Self {
+        let db = BlockDb::new(parent_state, (parent.number, parent_hash), ancestry);
+        let spec = executor.spec();
+        let precompiles = executor.precompiles_for_blocks(&context);
+        let evm = evm(spec, &context, spec.limits.tx_gas_limit, db, precompiles);
+        Self { evm, context, receipts: Vec::new(), gas_used: 0, burned: U256::ZERO }
+    }
+
+    /// Gas left for transactions.
+    pub(crate) fn gas_left(&self) -> u64 {
+        self.context.gas_limit.saturating_sub(self.gas_used)
+    }
+
+    /// Executes the next transaction and writes its receipt.
+    ///
+    /// # Errors
+    /// When it is invalid here; the state is then as before.
+    pub(crate) fn transact(&mut self, tx: &Transaction, sender: Address) -> Result<(), Refusal> {
+        let env = tx_env(tx, sender).map_err(Refusal::Invalid)?;
+        if env.gas_limit > self.gas_left() {
+            return Err(Refusal::Invalid(TransactionError::BlockGasExhausted {
+                available: self.gas_left(),
+                limit: env.gas_limit,
+            }));
+        }
+        let executed = self.evm.transact(env.clone()).map_err(|error| match error {
+            EVMError::Transaction(error) => {
+                Refusal::Invalid(transaction_error(error, &env, self.context.base_fee))
+            }
+            EVMError::Header(error) => Refusal::Fatal(error.to_string()),
+            EVMError::Database(error) => Refusal::Fatal(error.to_string()),
+            EVMError::Custom(error) => Refusal::Fatal(error),
+            EVMError::CustomAny(error) => Refusal::Fatal(error.to_string()),
+        })?;
+        let gas_used = executed.result.tx_gas_used();
+        let fee = U256::from(gas_used)
+            .checked_mul(U256::from(self.context.base_fee))
+            .ok_or_else(|| Refusal::Fatal("base fee overflows".to_owned()))?;
+        let sums = self.evm.ctx.db_mut().fold(executed.state).map_err(Refusal::Fatal)?;
+        self.settle(sums, fee).map_err(Refusal::Fatal)?;
+        self.gas_used = self
+            .gas_used
+            .checked_add(gas_used)
+            .ok_or_else(|| Refusal::Fatal("gas used overflows".to_owned()))?;
+        self.receipts.push(receipt(tx, executed.result, self.gas_used));
+        Ok(())
+    }
+
+    /// Checks that exactly `fee` left the touched balances, apart from destroyed accounts, and
+    /// remembers what left them for BURN.
+    fn settle(&mut self, sums: Balances, fee: U256) -> Result<(), String> {
+        let left = sums.before.checked_sub(sums.after).ok_or("execution created money")?;
+        let destroyed = left.checked_sub(fee).ok_or("execution created money")?;
+        if !destroyed.is_zero() && !sums.destroyed {
+            return Err(format!("execution lost {destroyed} base units"));
+        }
+        self.burned = self.burned.checked_add(left).ok_or("burned sum overflows")?;
+        Ok(())
+    }
+
+    /// The contracts' bounded end-of-block work.
+    fn sweep(&mut self) -> Result<(), String> {
+        let checkpoint = self.evm.ctx.journal_mut().checkpoint();
+        let mut host = self.evm.precompiles.system_host(&mut self.evm.ctx, SWEEP_GAS);
+        let result = hallmark_contracts::end_of_block(&mut host);
+        match result {
+            Ok(()) => self.evm.ctx.journal_mut().checkpoint_commit(),
+            Err(ContractError::Fatal(error)) => return Err(error),
+            Err(error) => {
+                tracing::warn!(block = self.context.number, %error, "end-of-block sweep undone");
+                self.evm.ctx.journal_mut().checkpoint_revert(checkpoint);
+            }
+        }
+        let state = self.evm.finalize();
+        let sums = self.evm.ctx.db_mut().fold(state)?;
+        self.settle(sums, U256::ZERO)
+    }
+
+    /// Sweeps, credits BURN and derives the state.
+    pub(crate) fn finish(mut self, parent_state: &State) -> Result<Outcome, BlockError> {
+        self.sweep().map_err(BlockError::Fatal)?;
+        let burned = self.burned;
+        let db = self.evm.ctx.db_mut();
+        db.credit(addresses::BURN, burned).map_err(BlockError::Fatal)?;
+        let Self { evm, receipts, gas_used, .. } = self;
+        let diff = evm.ctx.journaled_state.database.into_diff();
+        let state = parent_state.apply(&diff);
+        Ok(Outcome { receipts, gas_used, diff, state })
+    }
+}
+
+/// The receipt of an executed transaction. Logs of a reverted transaction do not exist.
+fn receipt(tx: &Transaction, result: ExecutionResult, cumulative_gas_used: u64) -> Receipt {
+    let status = Eip658Value::Eip658(result.is_success());
+    let logs = if result.is_success() { result.into_logs() } else { Vec::new() };
+    let receipt = alloy_consensus::Receipt { status, cumulative_gas_used, logs };
+    Receipt::from_typed(tx.tx_type(), ReceiptWithBloom::from(receipt))
 }

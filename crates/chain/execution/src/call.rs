@@ -1,7 +1,25 @@
 //! Calls and gas estimates on a snapshot of the state.
 
+use std::marker::PhantomData;
+
+use alloy_consensus::Header;
 use alloy_eips::eip2930::AccessList;
-use alloy_primitives::{Address, Bytes, Log, U256};
+use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
+use hallmark_state::State;
+use hallmark_types::header;
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction};
+use revm::context::{ContextSetters, ContextTr, JournalTr, TxEnv};
+use revm::context_interface::journaled_state::account::JournaledAccountTr;
+use revm::handler::Handler;
+use revm::handler::pre_execution::calculate_caller_fee;
+use revm::interpreter::InitialAndFloorGas;
+
+use crate::db::BlockDb;
+use crate::evm::{BlockContext, ChainEvm, EvmError, evm, transaction_error};
+use crate::{Ancestry, Executor};
+
+/// EIP-1559 transaction type: calls run as if they were of this one.
+const EIP1559_TYPE: u8 = 2;
 
 /// A call as `eth_call` and `eth_estimateGas` describe it. What is absent is not checked: without
 /// a price no fee is charged, without a nonce none is compared.
@@ -72,7 +90,8 @@ pub enum CallError {
     /// The call reverts with every gas limit (estimates only).
     #[error("execution reverted")]
     Reverted(Bytes),
-    /// The call halts with the largest gas limit (estimates only).
+    /// The gas limit does not cover the intrinsic gas, or the call runs out of gas with the
+    /// largest limit.
     #[error("gas required exceeds allowance ({0})")]
     OutOfGas(u64),
     /// The call halts for another reason than gas (estimates only).
@@ -81,4 +100,226 @@ pub enum CallError {
     /// The state could not be read.
     #[error("internal error: {0}")]
     Fatal(String),
+}
+
+/// Gas that a plain call can lend to its callee: estimates add it as geth's do.
+const CALL_STIPEND: u64 = 2_300;
+
+/// Estimates stop when the bounds are within 1/64 of each other.
+const ESTIMATE_SLACK: u64 = 64;
+
+/// Runs `request` once in the context of `header` with at most `cap` gas.
+fn run(
+    executor: &Executor,
+    state: &State,
+    head: &Header,
+    request: &CallRequest,
+    gas: u64,
+    ancestry: &dyn Ancestry,
+) -> Result<ExecutionResult, CallError> {
+    let spec = executor.spec();
+    let priced = request.max_fee_per_gas.is_some_and(|price| price > 0)
+        || request.max_priority_fee_per_gas.is_some_and(|tip| tip > 0);
+    let block = BlockContext {
+        number: head.number,
+        timestamp_ms: header::timestamp_ms(head),
+        beneficiary: head.beneficiary,
+        gas_limit: head.gas_limit.max(gas),
+        // Without a price no fee is charged: the base fee that would forbid it is lifted.
+        base_fee: if priced { head.base_fee_per_gas.unwrap_or_default() } else { 0 },
+        prev_randao: head.mix_hash,
+    };
+    let parent = (head.number.saturating_sub(1), head.parent_hash);
+    let db = BlockDb::new(state, parent, ancestry);
+    let from = request.from.unwrap_or_default();
+    let nonce =
+        request.nonce.unwrap_or_else(|| db.account(&from).map_or(0, |account| account.nonce));
+    let max_fee = if priced {
+        request.max_fee_per_gas.unwrap_or_else(|| {
+            u128::from(block.base_fee)
+                .saturating_add(request.max_priority_fee_per_gas.unwrap_or_default())
+        })
+    } else {
+        0
+    };
+    if max_fee.checked_mul(u128::from(gas)).is_none() {
+        return Err(CallError::Invalid("max fee per gas higher than 2^128 / gas limit".into()));
+    }
+    let env = TxEnv {
+        tx_type: EIP1559_TYPE,
+        caller: from,
+        gas_limit: gas,
+        gas_price: max_fee,
+        kind: request.to.map_or(TxKind::Create, TxKind::Call),
+        value: request.value,
+        data: request.data.clone(),
+        nonce,
+        chain_id: Some(spec.chain_id),
+        access_list: request.access_list.clone(),
+        gas_priority_fee: Some(request.max_priority_fee_per_gas.unwrap_or_default().min(max_fee)),
+        blob_hashes: Vec::new(),
+        max_fee_per_blob_gas: 0,
+        authorization_list: Vec::new(),
+    };
+    let precompiles = executor.precompiles_for_calls(&BlockContext {
+        base_fee: head.base_fee_per_gas.unwrap_or_default(),
+        ..block
+    });
+    let mut evm = evm(spec, &block, gas, db, precompiles);
+    evm.ctx.set_tx(env.clone());
+    CallHandler::default().run(&mut evm).map_err(|error| match error {
+        EVMError::Transaction(
+            InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
+            | InvalidTransaction::GasFloorMoreThanGasLimit { .. },
+        ) => CallError::OutOfGas(gas),
+        EVMError::Transaction(error) => {
+            CallError::Invalid(transaction_error(error, &env, block.base_fee).to_string())
+        }
+        EVMError::Header(error) => CallError::Fatal(error.to_string()),
+        EVMError::Database(error) => CallError::Fatal(error.to_string()),
+        EVMError::Custom(error) => CallError::Fatal(error),
+        EVMError::CustomAny(error) => CallError::Fatal(error.to_string()),
+    })
+}
+
+impl Executor {
+    fn call_gas_cap(&self) -> u64 {
+        self.spec().limits.eth_call_gas
+    }
+
+    fn check_size(&self, request: &CallRequest) -> Result<(), CallError> {
+        let (got, limit) = (request.data.len(), self.spec().limits.max_tx_bytes);
+        if got > limit {
+            return Err(CallError::TooLarge { got, limit });
+        }
+        Ok(())
+    }
+
+    /// Runs a call in the context of `header` on `state`, the state after that block, without
+    /// changing it.
+    ///
+    /// The call is bounded by gas (`eth_call_gas`) and call data (`max_tx_bytes`) and nothing else:
+    /// run it on a thread that may block, and bound how many run at once. Proofs are verified as
+    /// in a block; they are counted and remembered apart from the blocks' own.
+    ///
+    /// # Errors
+    /// When the request cannot be run at all. A revert is an outcome, not an error.
+    pub fn call(
+        &self,
+        state: &State,
+        header: &Header,
+        request: CallRequest,
+        ancestry: &dyn Ancestry,
+    ) -> Result<CallOutcome, CallError> {
+        self.check_size(&request)?;
+        let cap = self.call_gas_cap();
+        let gas = request.gas.map_or(cap, |gas| gas.min(cap));
+        let result = run(self, state, header, &request, gas, ancestry)?;
+        let gas_used = result.tx_gas_used();
+        Ok(match result {
+            ExecutionResult::Success { logs, output, .. } => {
+                CallOutcome::Success { output: output.into_data(), gas_used, logs }
+            }
+            ExecutionResult::Revert { output, .. } => CallOutcome::Revert { output, gas_used },
+            ExecutionResult::Halt { reason, .. } => {
+                CallOutcome::Halt { reason: reason.to_string(), gas_used }
+            }
+        })
+    }
+
+    /// A gas limit with which the call succeeds in the context of `header`, at most 1/64 above
+    /// the smallest one. Never above the chain's cap for a transaction, nor above what the caller
+    /// can pay at the request's price.
+    ///
+    /// # Errors
+    /// When the call reverts or halts even with the largest limit.
+    pub fn estimate_gas(
+        &self,
+        state: &State,
+        header: &Header,
+        request: CallRequest,
+        ancestry: &dyn Ancestry,
+    ) -> Result<u64, CallError> {
+        self.check_size(&request)?;
+        let limits = &self.spec().limits;
+        let cap = limits.tx_gas_limit.min(limits.block_gas_limit).min(self.call_gas_cap());
+        let mut high = request.gas.map_or(cap, |gas| gas.min(cap));
+        if let Some(price) = request.max_fee_per_gas.filter(|price| *price > 0) {
+            let from = request.from.unwrap_or_default();
+            let balance = state.account(&from).map_or(U256::ZERO, |account| account.balance);
+            let available = balance.checked_sub(request.value).ok_or_else(|| {
+                CallError::Invalid("insufficient funds for transfer".to_owned())
+            })?;
+            let affordable = available / U256::from(price);
+            high = high.min(u64::try_from(affordable).unwrap_or(u64::MAX));
+        }
+        let run = |gas: u64| run(self, state, header, &request, gas, ancestry);
+        let spent = match run(high)? {
+            ExecutionResult::Success { gas, .. } => gas,
+            ExecutionResult::Revert { output, .. } => return Err(CallError::Reverted(output)),
+            ExecutionResult::Halt { reason: HaltReason::OutOfGas(_), .. } => {
+                return Err(CallError::OutOfGas(high));
+            }
+            ExecutionResult::Halt { reason, .. } => {
+                return Err(CallError::Halted(reason.to_string()));
+            }
+        };
+        let succeeds = |gas: u64| -> Result<bool, CallError> {
+            match run(gas) {
+                Ok(result) => Ok(result.is_success()),
+                Err(CallError::OutOfGas(_)) => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        // Refunds are paid at the end, and 1/64 stays behind at every inner call: the first guess
+        // covers a call with one level of both.
+        let mut low = spent.tx_gas_used().saturating_sub(1);
+        let peak = spent.total_gas_spent().max(spent.floor_gas());
+        let guess = (peak.saturating_add(CALL_STIPEND)).saturating_mul(64) / 63;
+        for gas in [spent.tx_gas_used(), peak, guess] {
+            if gas <= low || gas >= high {
+                continue;
+            }
+            if succeeds(gas)? {
+                high = gas;
+                break;
+            }
+            low = gas;
+        }
+        while high - low > 1 && high - low > high / ESTIMATE_SLACK {
+            let middle = low + (high - low) / 2;
+            if succeeds(middle)? {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        Ok(high)
+    }
+}
+
+/// Mainnet's handler, except that any account may call: also one with code (EIP-3607 protects
+/// against forged keys, and a call is signed by none).
+#[derive(Default)]
+struct CallHandler<'a>(PhantomData<&'a ()>);
+
+impl<'a> Handler for CallHandler<'a> {
+    type Evm = ChainEvm<'a>;
+    type Error = EvmError;
+    type HaltReason = HaltReason;
+
+    fn validate_against_state_and_deduct_caller(
+        &self,
+        evm: &mut Self::Evm,
+        _init_and_floor_gas: &mut InitialAndFloorGas,
+    ) -> Result<(), EvmError> {
+        let (block, tx, cfg, journal, _, _) = evm.ctx.all_mut();
+        let mut caller = journal.load_account_with_code_mut(tx.caller)?.data;
+        let balance = calculate_caller_fee(*caller.balance(), tx, block, cfg)?;
+        caller.set_balance(balance);
+        if tx.kind.is_call() {
+            caller.bump_nonce();
+        }
+        Ok(())
+    }
 }

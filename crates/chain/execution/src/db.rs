@@ -1,1 +1,233 @@
-//! db
+//! The state that a block reads, and the changes that its transactions make to it.
+//!
+//! Reads fall through: changes of earlier transactions of the block, then the parent's [`State`].
+//! After each transaction revm's journal is folded into [`Changes`]; after the last one the
+//! changes become the block's [`StateDiff`]. Each fold reports the sums of balances before and
+//! after, from which the caller checks that no money was made or lost.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use hallmark_state::{Account, AccountDiff, State, StateDiff};
+use revm::Database;
+use revm::bytecode::Bytecode;
+use revm::database_interface::DBErrorMarker;
+use revm::state::{AccountInfo, EvmState};
+
+use crate::Ancestry;
+
+/// The state is damaged or an ancestor is missing. Always fatal: it says nothing about a
+/// transaction, and guessing would split the chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DbError {
+    /// An account names code that the state does not hold.
+    #[error("code {0} is missing from the state")]
+    MissingCode(B256),
+    /// A block hash within the EVM's window of 256 that the caller does not know.
+    #[error("hash of block {0} is not known")]
+    MissingBlockHash(u64),
+}
+
+impl DBErrorMarker for DbError {}
+
+/// An account as the block's transactions left it.
+#[derive(Debug, Clone)]
+struct Touched {
+    /// None: does not exist (any more).
+    info: Option<Account>,
+    /// Slots written in this block.
+    storage: HashMap<U256, U256>,
+    /// The storage that the parent state holds for it is gone.
+    wiped: bool,
+}
+
+/// What one fold did to the balances that it touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Balances {
+    /// Sum before.
+    pub(crate) before: U256,
+    /// Sum after.
+    pub(crate) after: U256,
+    /// Whether an account was destroyed, the only way by which balance may vanish.
+    pub(crate) destroyed: bool,
+}
+
+/// Changes of the block's transactions so far.
+#[derive(Debug, Default)]
+struct Changes {
+    accounts: HashMap<Address, Touched>,
+    codes: BTreeMap<B256, Bytes>,
+}
+
+/// A state with the changes of one block on top, as revm's database.
+pub(crate) struct BlockDb<'a> {
+    base: &'a State,
+    changes: Changes,
+    ancestry: &'a dyn Ancestry,
+    /// The one ancestor that is always known.
+    parent: (u64, B256),
+}
+
+impl<'a> BlockDb<'a> {
+    /// Nothing changed yet. `parent` is number and hash of the block below.
+    pub(crate) fn new(base: &'a State, parent: (u64, B256), ancestry: &'a dyn Ancestry) -> Self {
+        Self { base, changes: Changes::default(), ancestry, parent }
+    }
+
+    /// The account as it stands, without its code.
+    pub(crate) fn account(&self, address: &Address) -> Option<Account> {
+        match self.changes.accounts.get(address) {
+            Some(touched) => touched.info,
+            None => self.base.account(address),
+        }
+    }
+
+    /// Adds to a balance outside of any transaction.
+    ///
+    /// # Errors
+    /// On overflow.
+    pub(crate) fn credit(&mut self, address: Address, amount: U256) -> Result<(), String> {
+        if amount.is_zero() {
+            return Ok(());
+        }
+        let mut account = self.account(&address).unwrap_or(Account {
+            nonce: 0,
+            balance: U256::ZERO,
+            code_hash: KECCAK256_EMPTY,
+        });
+        account.balance = account
+            .balance
+            .checked_add(amount)
+            .ok_or_else(|| format!("balance of {address} overflows"))?;
+        self.touch(address).info = Some(account);
+        Ok(())
+    }
+
+    fn touch(&mut self, address: Address) -> &mut Touched {
+        let base = self.base;
+        self.changes.accounts.entry(address).or_insert_with(|| Touched {
+            info: base.account(&address),
+            storage: HashMap::new(),
+            wiped: false,
+        })
+    }
+
+    /// Folds what a transaction did into the changes.
+    ///
+    /// # Errors
+    /// When a sum of balances overflows, which no sequence of transfers can do.
+    pub(crate) fn fold(&mut self, state: EvmState) -> Result<Balances, String> {
+        let overflow = || "sum of balances overflows".to_owned();
+        let mut sums = Balances { before: U256::ZERO, after: U256::ZERO, destroyed: false };
+        for (address, account) in state {
+            if !account.is_touched() {
+                continue;
+            }
+            let known = self.account(&address);
+            let before = known.map_or(U256::ZERO, |known| known.balance);
+            sums.before = sums.before.checked_add(before).ok_or_else(overflow)?;
+            let gone = account.is_selfdestructed();
+            sums.destroyed |= gone;
+            let info = (!gone && !account.is_empty()).then_some(Account {
+                nonce: account.info.nonce,
+                balance: account.info.balance,
+                code_hash: account.info.code_hash,
+            });
+            if let Some(info) = info {
+                sums.after = sums.after.checked_add(info.balance).ok_or_else(overflow)?;
+                if known.is_none_or(|known| known.code_hash != info.code_hash)
+                    && info.code_hash != KECCAK256_EMPTY
+                    && let Some(code) = &account.info.code
+                {
+                    self.changes.codes.insert(info.code_hash, code.original_bytes());
+                }
+            }
+            let touched = self.touch(address);
+            touched.info = info;
+            if info.is_none() {
+                touched.storage.clear();
+                touched.wiped = true;
+                continue;
+            }
+            for (slot, value) in account.storage {
+                if value.is_changed() {
+                    touched.storage.insert(slot, value.present_value());
+                }
+            }
+        }
+        Ok(sums)
+    }
+
+    /// The changes against the parent's state, in canonical order and without entries that change
+    /// nothing.
+    pub(crate) fn into_diff(self) -> StateDiff {
+        let base = self.base;
+        let mut diff = StateDiff::default();
+        for (address, touched) in self.changes.accounts {
+            let known = base.account(&address);
+            let storage: BTreeMap<U256, U256> = touched
+                .storage
+                .into_iter()
+                .filter(|(slot, value)| {
+                    let old = if touched.wiped { U256::ZERO } else { base.storage(&address, slot) };
+                    old != *value
+                })
+                .collect();
+            // An account that came and went within the block had nothing to wipe.
+            let wiped = touched.wiped && known.is_some();
+            if touched.info == known && storage.is_empty() && !wiped {
+                continue;
+            }
+            diff.accounts.insert(address, AccountDiff { info: touched.info, storage, wiped });
+        }
+        let live: BTreeSet<B256> =
+            diff.accounts.values().filter_map(|a| a.info.map(|info| info.code_hash)).collect();
+        diff.codes =
+            self.changes.codes.into_iter().filter(|(hash, _)| live.contains(hash)).collect();
+        diff
+    }
+}
+
+impl Database for BlockDb<'_> {
+    type Error = DbError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, DbError> {
+        Ok(self.account(&address).map(|account| AccountInfo {
+            balance: account.balance,
+            nonce: account.nonce,
+            code_hash: account.code_hash,
+            account_id: None,
+            code: None,
+        }))
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, DbError> {
+        if hash == KECCAK256_EMPTY {
+            return Ok(Bytecode::default());
+        }
+        let code = match self.changes.codes.get(&hash) {
+            Some(code) => code.clone(),
+            None => self.base.code(&hash).ok_or(DbError::MissingCode(hash))?,
+        };
+        Bytecode::new_raw_checked(code).map_err(|_| DbError::MissingCode(hash))
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DbError> {
+        if let Some(touched) = self.changes.accounts.get(&address) {
+            if let Some(value) = touched.storage.get(&slot) {
+                return Ok(*value);
+            }
+            if touched.wiped || touched.info.is_none() {
+                return Ok(U256::ZERO);
+            }
+        }
+        Ok(self.base.storage(&address, &slot))
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, DbError> {
+        if number == self.parent.0 {
+            return Ok(self.parent.1);
+        }
+        self.ancestry.block_hash(number).ok_or(DbError::MissingBlockHash(number))
+    }
+}

@@ -1,6 +1,6 @@
 //! Why a transaction or a block is refused.
 
-use alloy_primitives::{Address, B256, Bloom, Bytes, U256};
+use alloy_primitives::{Address, B256, Bloom, U256};
 
 /// Why a transaction may not be executed at this point of this block. It leaves no trace: it has
 /// no receipt and pays nothing.
@@ -213,6 +213,3 @@ pub enum BlockError {
     #[error("fatal: {0}")]
     Fatal(String),
 }
-
-/// What a reverted call returned.
-pub(crate) type RevertData = Bytes;

@@ -10,9 +10,10 @@
 //! | `block` | one block: transactions, fees, sweep, header |
 //! | `validate` | every header field compared, by name |
 //! | `precompiles`, `host` | the system contracts inside revm |
+//! | `evm` | revm's settings and environments |
 //! | `db` | the state a block reads and the changes that it makes |
 //! | `call` | `eth_call` and gas estimation |
-//! | `recover`, `verdicts` | what one executor remembers: senders and proof verdicts |
+//! | `recover`, `memo` | senders, and what one executor remembers |
 //!
 //! An [`Executor`] owns its caches and counters; nothing here is static, so several validators in
 //! one process share nothing.
@@ -22,16 +23,18 @@ mod block;
 mod call;
 mod db;
 mod error;
+mod evm;
 mod executor;
 mod genesis;
 mod host;
+mod memo;
 mod precompiles;
 mod recover;
 mod validate;
-mod verdicts;
 
 pub use block::{BlockAttributes, Built};
 pub use call::{CallError, CallOutcome, CallRequest};
 pub use error::{BlockError, TransactionError};
+pub use evm::intrinsic_gas;
 pub use executor::{Ancestry, Counters, Executor, NoAncestry};
 pub use recover::{PooledTransaction, RecoverError};

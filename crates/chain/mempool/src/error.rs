@@ -22,14 +22,17 @@ pub enum PoolError {
     /// The signature does not recover.
     #[error("invalid sender")]
     InvalidSender,
-    /// Signed for another chain, or for none.
-    #[error("invalid chain id for signer: have {have:?} want {want}")]
+    /// Signed for another chain.
+    #[error("invalid chain id for signer: have {have} want {want}")]
     ChainId {
         /// In the transaction.
-        have: Option<u64>,
+        have: u64,
         /// The chain's.
         want: u64,
     },
+    /// A legacy transaction that names no chain could be replayed on this one from any other.
+    #[error("only replay-protected (EIP-155) transactions allowed over RPC")]
+    NotReplayProtected,
     /// Already in the pool.
     #[error("already known")]
     AlreadyKnown,
@@ -107,4 +110,10 @@ pub enum PoolError {
     /// The sender has code that is not a delegation.
     #[error("sender not an eoa")]
     SenderNotEoa,
+    /// Fee cap times gas limit exceeds 128 bits, more than any balance.
+    #[error("max fee per gas higher than 2^128 / gas limit")]
+    FeeCapTooHigh,
+    /// EIP-2681: the nonce 2^64 - 1 cannot be used.
+    #[error("nonce has max value")]
+    NonceMax,
 }

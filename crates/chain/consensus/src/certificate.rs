@@ -14,8 +14,18 @@
 
 use alloy_consensus::Header;
 use commonware_codec::{Copying, Decode, Encode};
-use commonware_consensus::{Epochable, simplex::scheme::ed25519::Scheme};
-use commonware_cryptography::certificate::Verifier as _;
+use commonware_consensus::{
+    Epochable,
+    simplex::{
+        scheme::ed25519::Scheme,
+        types::{Attributable as _, Finalize, Proposal},
+    },
+    types::{Epoch, Round, View},
+};
+use commonware_cryptography::{
+    certificate::{Signers, Verifier as _},
+    ed25519::certificate::Certificate,
+};
 use commonware_parallel::Sequential;
 use commonware_utils::{Faults as _, N3f1, sys_rng};
 use hallmark_types::{ChainSpec, HeaderExtra};
@@ -98,4 +108,48 @@ pub fn verify(
         return Err(CertificateError::BadSignatures);
     }
     Ok(())
+}
+
+/// The certificate that the holders of these keys (seeds) can make for a header. Validators never
+/// call this, they sign votes one by one; it is for tests of what must be accepted or refused.
+///
+/// # Errors
+/// [`CertificateError::Validators`] if a key is not one of the spec's or there are no keys.
+pub fn assemble(
+    spec: &ChainSpec,
+    seeds: &[[u8; 32]],
+    header: &Header,
+) -> Result<Vec<u8>, CertificateError> {
+    let unusable = |error: String| CertificateError::Validators(error);
+    let extra = HeaderExtra::decode(&header.extra_data)
+        .map_err(|error| CertificateError::Header(error.to_string()))?;
+    let participants =
+        committee::participants(spec).map_err(|error| unusable(error.to_string()))?;
+    let namespace = committee::namespace(spec);
+    let proposal = Proposal::new(
+        Round::new(Epoch::new(extra.epoch.into()), View::new(extra.view)),
+        View::new(extra.parent_view),
+        Digest::from(header.hash_slow()),
+    );
+    let mut attestations = Vec::with_capacity(seeds.len());
+    for seed in seeds {
+        let signer = Scheme::signer(&namespace, participants.clone(), committee::private_key(seed))
+            .ok_or_else(|| unusable("a key is not a validator's".into()))?;
+        let vote = Finalize::sign(&signer, proposal.clone())
+            .ok_or_else(|| unusable("a key cannot sign".into()))?;
+        attestations.push((vote.signer(), vote.attestation.signature));
+    }
+    attestations.sort_by_key(|(signer, _)| *signer);
+    attestations.dedup_by_key(|(signer, _)| *signer);
+    let count = u32::try_from(participants.len()).unwrap_or(u32::MAX);
+    let signers = Signers::new(count, attestations.iter().map(|(signer, _)| *signer))
+        .map_err(|error| unusable(error.to_string()))?;
+    let certificate = Certificate {
+        signers,
+        signatures: attestations
+            .into_iter()
+            .map(|(_, signature)| signature)
+            .collect(),
+    };
+    Ok(Finalization { proposal, certificate }.encode().to_vec())
 }

@@ -246,10 +246,10 @@ impl Core {
 
     /// Whether the pool has a transaction that can be executed on `parent`.
     pub fn has_work(&self, parent: &B256) -> bool {
-        !self.mempool.is_empty()
-            && self
-                .layer(parent)
-                .is_ok_and(|layer| !self.candidates(&layer).is_empty())
+        self.layer(parent).is_ok_and(|layer| {
+            self.mempool
+                .has_ready(&layer.state, next_base_fee(&layer.block.header, &self.spec))
+        })
     }
 
     /// Newly pooled transactions, to wait for work.

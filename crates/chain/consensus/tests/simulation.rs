@@ -1,0 +1,353 @@
+//! Whole validators under the deterministic runtime: seeded scheduler, clock, network and disk.
+//!
+//! The one test binary that instantiates the engine over the deterministic runtime (it takes minutes
+//! to compile). Every run checks, whatever its plan: the honest validators agree on every block and
+//! state root, heights rise without a gap, every transfer is executed, no money is created or lost in
+//! any block, and every certificate proves its block. `HALLMARK_SEEDS=n` runs n seeds of each plan.
+
+mod support;
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use alloy_primitives::{Address, B256, U256};
+use commonware_codec::{Copying, DecodeExt as _};
+use commonware_cryptography::{
+    Signer as _,
+    ed25519::{PrivateKey, PublicKey},
+};
+use commonware_p2p::simulated::{Config, Link, Network, Oracle};
+use commonware_runtime::{
+    Clock as _, Handle, Runner as _, Spawner as _, Supervisor as _, deterministic,
+};
+use commonware_utils::{NZUsize, probability};
+use hallmark_consensus::{
+    ConsensusError, Core, Honest, Proposer, RoundInfo, Unready, certificate,
+    engine::{self, CHANNELS, Channels, Validator},
+};
+use hallmark_types::{Block, merkle};
+use support::{Rooms, World};
+
+const START_MS: u64 = 1_800_000_000_000;
+const VALIDATORS: u8 = 4;
+const USERS: u8 = 4;
+const TRANSFERS: u64 = 24;
+const VALUE: u128 = 1_000;
+/// Virtual time after which a plan counts as stuck.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// What goes wrong in a run.
+#[derive(Debug, Clone, Copy, Default)]
+struct Plan {
+    /// Never starts.
+    crashed: Option<usize>,
+    /// Proposes only invalid blocks.
+    liar: Option<(usize, Lie)>,
+    /// Stops in the middle and starts again later with its folder.
+    restarted: Option<usize>,
+    /// Share of messages lost, in percent, and jitter.
+    lossy: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    WrongStateRoot,
+    InvalidTransaction,
+}
+
+/// What a run ends with.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    auditor: String,
+    height: u64,
+    root: B256,
+    hash: B256,
+}
+
+/// Proposes what an honest validator would, changed into an invalid block.
+struct Liar {
+    lie: Lie,
+    world: Arc<World>,
+}
+
+impl Proposer for Liar {
+    fn propose(
+        &self,
+        core: &Core,
+        parent: B256,
+        round: &RoundInfo,
+        now_ms: u64,
+    ) -> Result<Arc<Block>, Unready> {
+        let mut block = (*core.propose(parent, round, now_ms)?).clone();
+        match self.lie {
+            Lie::WrongStateRoot => block.header.state_root = B256::repeat_byte(0xbd),
+            Lie::InvalidTransaction => {
+                // Far beyond the sender's nonce, to itself.
+                let thief = Address::repeat_byte(0xbd);
+                block.transactions.push(self.world.transfer(0, 1_000_000, thief, VALUE));
+                block.header.transactions_root = merkle::transactions_root(&block.transactions);
+            }
+        }
+        Ok(Arc::new(block))
+    }
+}
+
+fn key(seed: &[u8; 32]) -> PrivateKey {
+    PrivateKey::decode(Copying(seed)).expect("a seed")
+}
+
+type Running = Handle<Result<String, ConsensusError>>;
+
+async fn launch(
+    context: &deterministic::Context,
+    oracle: &Oracle<PublicKey, deterministic::Context>,
+    world: &Arc<World>,
+    plan: Plan,
+    index: usize,
+    rooms: &Rooms,
+) -> Running {
+    let key = key(&world.seeds[index]);
+    let control = oracle.control(key.public_key());
+    let mut ends = Vec::new();
+    for spec in CHANNELS {
+        ends.push(control.register(spec.channel, spec.quota).await.expect("a channel"));
+    }
+    let mut ends = ends.into_iter();
+    let mut next = || ends.next().expect("six channels");
+    let channels = Channels {
+        votes: next(),
+        certificates: next(),
+        resolver: next(),
+        backfill: next(),
+        broadcast: next(),
+        gossip: next(),
+    };
+    let proposer: Arc<dyn Proposer> = match plan.liar {
+        Some((liar, lie)) if liar == index => Arc::new(Liar { lie, world: world.clone() }),
+        _ => Arc::new(Honest),
+    };
+    let validator = Validator {
+        key,
+        core: rooms.core.clone(),
+        proposer,
+        partition: format!("validator-{index}"),
+    };
+    let manager = oracle.manager();
+    context
+        .child("validator")
+        .with_attribute("index", index)
+        .spawn(move |context| engine::run(context, validator, manager, control, channels))
+}
+
+fn simulate(seed: u64, plan: Plan) -> Outcome {
+    let runtime = deterministic::Config::new()
+        .with_seed(seed)
+        .with_start_time(UNIX_EPOCH + Duration::from_millis(START_MS))
+        .with_timeout(Some(DEADLINE * 2));
+    deterministic::Runner::new(runtime).start(|context| run(context, plan))
+}
+
+async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
+    let world = Arc::new(World::new(VALIDATORS, USERS, START_MS));
+    let keys: Vec<PublicKey> = world.seeds.iter().map(|seed| key(seed).public_key()).collect();
+    let (network, oracle) = Network::new_with_peers(
+        context.child("network"),
+        Config {
+            max_size: engine::max_message_bytes(&world.spec).expect("limits"),
+            max_peers_per_set: NZUsize!(usize::from(VALIDATORS)),
+            disconnect_on_block: true,
+            tracked_peer_sets: NZUsize!(1),
+        },
+        keys.clone(),
+    )
+    .await;
+    network.start();
+    let link = if plan.lossy {
+        Link {
+            latency: Duration::from_millis(20),
+            jitter: Duration::from_millis(15),
+            success_rate: probability!(0.95),
+        }
+    } else {
+        Link {
+            latency: Duration::from_millis(10),
+            jitter: Duration::from_millis(2),
+            success_rate: probability!(1.0),
+        }
+    };
+    for from in &keys {
+        for to in &keys {
+            if from != to {
+                oracle.add_link(from.clone(), to.clone(), link.clone()).await.expect("a link");
+            }
+        }
+    }
+
+    let mut rooms: Vec<Rooms> = (0..usize::from(VALIDATORS)).map(|_| world.rooms()).collect();
+    let live: Vec<usize> = (0..rooms.len()).filter(|index| plan.crashed != Some(*index)).collect();
+    let mut running: Vec<Option<Running>> = (0..rooms.len()).map(|_| None).collect();
+    for index in &live {
+        running[*index] = Some(launch(&context, &oracle, &world, plan, *index, &rooms[*index]).await);
+    }
+
+    // Transfers arrive one by one at validators in turn; the validator that restarts gets none.
+    let to = Address::repeat_byte(0x99);
+    let entry: Vec<usize> =
+        live.iter().copied().filter(|index| plan.restarted != Some(*index)).collect();
+    let mut down_since = None;
+    for number in 0..TRANSFERS {
+        let user = usize::try_from(number).expect("small") % usize::from(USERS);
+        let transaction = world.transfer(user, number / u64::from(USERS), to, VALUE);
+        // The nonces of one user stay at one entry, in order.
+        rooms[entry[user % entry.len()]].submit(&transaction);
+        context.sleep(Duration::from_millis(40)).await;
+        if let Some(index) = plan.restarted {
+            if number == TRANSFERS / 3 {
+                let handle = running[index].take().expect("it runs");
+                handle.abort();
+                handle.await.expect_err("aborted");
+                down_since = Some(rooms[index].height());
+            }
+        }
+    }
+    let everything = U256::from(u128::from(TRANSFERS) * VALUE);
+    wait(&context, "every transfer is executed", || {
+        entry.iter().all(|index| rooms[*index].balance(to) == everything)
+    })
+    .await;
+    if let Some(index) = plan.restarted {
+        let height = rooms[index].height();
+        assert_eq!(Some(height), down_since, "it was down");
+        assert!(height < rooms[entry[0]].height(), "the others went on");
+        // The process is new, the folder is the old one: state is kept, pool and layers are not.
+        let old = rooms.remove(index);
+        let store = Arc::into_inner({
+            drop(old.core);
+            drop(old.mempool);
+            old.store
+        });
+        let store = store.expect("nothing of the old process holds the store");
+        rooms.insert(index, world.rooms_over(old.executor, store));
+        running[index] = Some(launch(&context, &oracle, &world, plan, index, &rooms[index]).await);
+        wait(&context, "the restarted validator has caught up", || {
+            rooms[index].balance(to) == everything
+        })
+        .await;
+    }
+
+    // Some idle blocks on top, so that the end is not the edge of what was tested.
+    let target = live.iter().map(|index| rooms[*index].height()).max().expect("live") + 4;
+    wait(&context, "idle blocks follow", || {
+        live.iter().all(|index| rooms[*index].height() >= target)
+    })
+    .await;
+    for index in &live {
+        assert_eq!(rooms[*index].core.failure(), None, "validator {index}");
+    }
+    check_chain(&world, plan, &live.iter().map(|index| &rooms[*index]).collect::<Vec<_>>(), target);
+    let last = rooms[live[0]].store.block_by_number(target).expect("committed");
+    Outcome {
+        auditor: context.auditor().state(),
+        height: target,
+        root: last.header.state_root,
+        hash: last.hash(),
+    }
+}
+
+/// The invariants, block by block.
+fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
+    for number in 1..=target {
+        let block = validators[0].store.block_by_number(number).expect("no gap");
+        let parent = validators[0].store.block_by_number(number - 1).expect("no gap");
+        assert_eq!(block.header.parent_hash, parent.hash());
+        assert!(block.timestamp_ms() > parent.timestamp_ms());
+        let extra = block.extra().expect("extra");
+        if let Some((liar, _)) = plan.liar {
+            assert_ne!(usize::from(extra.leader), liar, "a liar's block {number} is final");
+        }
+        for rooms in validators {
+            assert_eq!(rooms.store.block_hash(number), Some(block.hash()), "height {number}");
+            if let Some(state) = rooms.store.state_at(number) {
+                assert_eq!(state.root(), block.header.state_root);
+                assert_eq!(state.total_balance(), world.spec.issued(), "height {number}");
+            }
+            // Empty where the block became final through a descendant.
+            let finalization = rooms.store.finalization(number).expect("committed");
+            if !finalization.is_empty() {
+                certificate::verify(&world.spec, &block.header, &finalization).expect("a proof");
+            }
+        }
+    }
+}
+
+async fn wait(context: &deterministic::Context, what: &str, done: impl Fn() -> bool) {
+    let deadline = context.current() + DEADLINE;
+    while !done() {
+        assert!(context.current() < deadline, "waited too long until: {what}");
+        context.sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn seeds(default: u64) -> std::ops::Range<u64> {
+    let count = std::env::var("HALLMARK_SEEDS")
+        .map(|seeds| seeds.parse().expect("HALLMARK_SEEDS is a number"))
+        .unwrap_or(default);
+    0..count
+}
+
+#[test]
+fn the_same_seed_gives_the_same_chain_and_the_same_history() {
+    for seed in seeds(1) {
+        let first = simulate(seed, Plan::default());
+        let second = simulate(seed, Plan::default());
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+#[test]
+fn another_seed_gives_another_history() {
+    let first = simulate(100, Plan::default());
+    let second = simulate(101, Plan::default());
+    assert_ne!(first.auditor, second.auditor);
+}
+
+#[test]
+fn three_of_four_validators_go_on_without_the_fourth() {
+    for seed in seeds(1) {
+        let crashed = usize::try_from(seed % 4).expect("small");
+        simulate(seed, Plan { crashed: Some(crashed), ..Plan::default() });
+    }
+}
+
+#[test]
+fn honest_validators_agree_beside_one_that_proposes_wrong_state_roots() {
+    for seed in seeds(1) {
+        let liar = usize::try_from((seed + 1) % 4).expect("small");
+        simulate(seed, Plan { liar: Some((liar, Lie::WrongStateRoot)), ..Plan::default() });
+    }
+}
+
+#[test]
+fn honest_validators_agree_beside_one_that_proposes_invalid_transactions() {
+    for seed in seeds(1) {
+        let liar = usize::try_from((seed + 2) % 4).expect("small");
+        simulate(seed, Plan { liar: Some((liar, Lie::InvalidTransaction)), ..Plan::default() });
+    }
+}
+
+#[test]
+fn a_validator_that_restarts_with_its_folder_rejoins() {
+    for seed in seeds(1) {
+        let restarted = usize::try_from((seed + 3) % 4).expect("small");
+        simulate(seed, Plan { restarted: Some(restarted), ..Plan::default() });
+    }
+}
+
+#[test]
+fn lost_and_late_messages_delay_the_chain_and_do_not_split_it() {
+    for seed in seeds(1) {
+        simulate(seed, Plan { lossy: true, ..Plan::default() });
+    }
+}

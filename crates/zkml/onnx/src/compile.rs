@@ -7,12 +7,12 @@
 //!
 //! ```text
 //! y ≈ s_y T[(M_c (Σ q_x q_w + q_b) + 2^(s-1)) >> s]
-//! s_w,c = M_c s_y / (s_x 2^s)        M_c = max(64, ceil(s_x max|w_c| 2^s / (127 s_y)))
+//! s_w,c = M_c s_y / (s_x 2^s)        M_c = max(8, ceil(s_x max|w_c| 2^s / (127 s_y)))
 //! ```
 //!
 //! so `M_c` adds no rounding of its own: it only makes the column's grid coarser, by at most
 //! one part in `M_c`. The shift `s` starts at `max_shift` and rises while the largest multiplier
-//! has less than 8 bits. The table's bits `t` are the fewest from 12 to 16 with
+//! is below 16. The table's bits `t` are the fewest from 12 to 16 with
 //! `|v| + 2^(s-1) < 2^(t-1+s)` for every input in range, `v` from the columns' L1 norms.
 //!
 //! Activations are int8 in `[-127, 127]`, Relu is the clamp `[0, 127]` of the requantisation
@@ -36,10 +36,11 @@ const MIN_TABLE_BITS: u8 = 12;
 const MAX_TABLE_BITS: u8 = 16;
 /// `t + s` is at most this.
 const WINDOW_BITS: u8 = hallmark_graph::MAX_WINDOW_BITS;
-/// Multipliers have at least 6 bits.
-const MIN_MULTIPLIER: f64 = 64.0;
-/// The largest multiplier of a node has at least 8 bits where the bound allows.
-const GOOD_MULTIPLIER: f64 = 256.0;
+/// Smallest multiplier: a column's grid is coarser than int8 allows by at most an eighth.
+const MIN_MULTIPLIER: f64 = 8.0;
+/// The largest multiplier of a node is at least this where the bound allows, so that columns of
+/// half its weights stay above the smallest.
+const GOOD_MULTIPLIER: f64 = 16.0;
 /// Most values per tensor that calibration keeps for a percentile.
 const MAX_KEPT: usize = 1 << 20;
 
@@ -69,8 +70,8 @@ impl Default for CompileOptions {
     fn default() -> Self {
         Self {
             calibration: Calibration::MinMax,
-            max_shift: 14,
-            output_bits: 14,
+            max_shift: 12,
+            output_bits: 12,
             input_range: None,
         }
     }

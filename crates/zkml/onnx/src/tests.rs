@@ -204,7 +204,7 @@ fn dynamic_shapes_are_refused_and_a_batch_may_be_fixed() {
 #[test]
 fn bad_tensors_are_refused_by_name() {
     let mut source = small();
-    let mut with = |change: &dyn Fn(&mut TensorProto)| {
+    let with = |change: &dyn Fn(&mut TensorProto)| {
         let mut changed = source.clone();
         change(&mut graph(&mut changed).initializer[0]);
         refusal(&changed)
@@ -216,14 +216,15 @@ fn bad_tensors_are_refused_by_name() {
     );
     let infinity = f32::NEG_INFINITY.to_le_bytes();
     assert!(with(&|t| t.raw_data[..4].copy_from_slice(&infinity)).ends_with("element 0 is -inf"));
-    assert!(with(&|t| drop(t.raw_data.pop())).contains("cut off"));
+    assert!(with(&|t| t.raw_data.truncate(15)).contains("cut off"));
     assert!(with(&|t| t.raw_data.truncate(12)).contains("it has 3 elements"));
     assert!(with(&|t| t.dims = vec![1 << 40, 1 << 40]).contains("too large"));
     assert!(with(&|t| t.dims = vec![-2, -2]).contains("negative"));
     assert!(with(&|t| t.data_type = 6).contains("its elements are int32"));
     assert!(with(&|t| t.data_location = 1).contains("external data"));
     assert!(with(&|t| t.dims = vec![4]).contains("is no matrix"));
-    assert!(with(&|t| t.dims = vec![4, 1]).contains("does not fit"));
+    assert!(with(&|t| t.dims = vec![4, 1]).contains("neither one number nor one per column"));
+    assert!(with(&|t| t.dims = vec![1, 4]).contains("neither one number nor one per column"));
     source.opset_import[0].version = 6;
     assert!(refusal(&source).contains("operator set 6"));
 }
@@ -300,7 +301,6 @@ fn the_digits_model_keeps_its_accuracy_on_images_that_training_never_saw() {
         "{result:?}\n{}",
         serde_json::to_string_pretty(&compiled.report).unwrap()
     );
-    println!("{:#?}", compiled.model.graph);
     assert_eq!(result.samples, 359);
     let told: serde_json::Value =
         serde_json::from_slice(&std::fs::read(asset("digits.json")).unwrap()).unwrap();
@@ -393,7 +393,11 @@ fn residual_additions_and_unfused_relus_stay_close_to_the_float_graph() {
         .map(|_| (0..size).map(|_| rng.random_range(-1.0..1.0f32)).collect())
         .collect();
     let views: Vec<_> = samples.iter().map(Vec::as_slice).collect();
-    let compiled = compile(&float, &views, &CompileOptions::default()).unwrap();
+    let options = CompileOptions {
+        output_bits: 14,
+        ..CompileOptions::default()
+    };
+    let compiled = compile(&float, &views, &options).unwrap();
     let names: Vec<_> = compiled
         .report
         .layers
@@ -403,7 +407,7 @@ fn residual_additions_and_unfused_relus_stay_close_to_the_float_graph() {
     assert_eq!(names, ["a", "b", "sum", "again", "c"]);
     for layer in &compiled.report.layers {
         assert!(layer.snr_db > 25.0, "{layer:?}");
-        assert!(layer.multiplier_min >= 64, "{layer:?}");
+        assert!(layer.multiplier_min >= 8, "{layer:?}");
     }
     assert!(compiled.report.top1_agreement > 0.95);
 }
@@ -562,7 +566,7 @@ fn mutated_onnx_files_never_panic_and_what_imports_is_sound() {
     ];
     let source = model(nodes, weights).encode_to_vec();
     let (mut imported, mut compiled) = (0, 0);
-    for _ in 0..20_000 {
+    for _ in 0..40_000 {
         let bytes = mutate(&mut rng, &source);
         let Ok(float) = import(&bytes, ImportOptions::default()) else {
             continue;
@@ -574,7 +578,7 @@ fn mutated_onnx_files_never_panic_and_what_imports_is_sound() {
         let sample = vec![0.5; float.input_len()];
         assert_eq!(
             float.evaluate(&sample).len(),
-            float.shape(float.nodes.len()).iter().product()
+            float.shape(float.nodes.len()).iter().product::<usize>()
         );
         if let Ok(result) = compile(&float, &[&sample], &CompileOptions::default()) {
             result.model.check().unwrap();

@@ -21,4 +21,4 @@ pub use diff::{AccountDiff, StateDiff};
 pub use executed::Executed;
 pub use proof::{AccountProof, StorageProof};
 pub use state::State;
-pub use store::{Head, InMemoryDisk, Store, StoreError};
+pub use store::{Head, InMemoryDisk, RECENT_STATES, Store, StoreError};

@@ -97,7 +97,7 @@ impl State {
         next
     }
 
-    fn apply_account(&mut self, address: Address, change: &AccountDiff) {
+    pub(crate) fn apply_account(&mut self, address: Address, change: &AccountDiff) {
         let key = keccak256(address);
         let Some(account) = change.kept() else {
             self.accounts.remove(&key);

@@ -1,0 +1,220 @@
+//! The tables of the database, and how a block and its state are laid out in them.
+//!
+//! Flat state by plain address and slot, from which the trie is rebuilt on opening; blocks and
+//! their outcomes by height; indices from hashes to heights; and `meta`, which says what the rest
+//! belongs to and how far it goes.
+
+use std::ops::RangeInclusive;
+
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use redb::{
+    ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction,
+};
+
+use crate::{Account, AccountDiff, Executed, State, StateDiff};
+
+/// Layout of the tables; another number cannot be read.
+const VERSION: u64 = 1;
+
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const ACCOUNTS: TableDefinition<'_, [u8; 20], [u8; 72]> = TableDefinition::new("accounts");
+const STORAGE: TableDefinition<'_, [u8; 52], [u8; 32]> = TableDefinition::new("storage");
+const CODES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("codes");
+pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
+pub(super) const RECEIPTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("receipts");
+pub(super) const SENDERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("senders");
+pub(super) const FINALIZATIONS: TableDefinition<'_, u64, &[u8]> =
+    TableDefinition::new("finalizations");
+pub(super) const HASHES: TableDefinition<'_, u64, [u8; 32]> = TableDefinition::new("hashes");
+pub(super) const NUMBERS: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("numbers");
+pub(super) const TRANSACTIONS: TableDefinition<'_, [u8; 32], (u64, u64)> =
+    TableDefinition::new("transactions");
+
+/// What `meta` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Meta {
+    pub(super) spec: B256,
+    pub(super) genesis: B256,
+    pub(super) height: u64,
+    pub(super) hash: B256,
+    pub(super) root: B256,
+}
+
+/// Reads `meta`: `Ok(None)` for a new database, `Err(reason)` inside for one that is incomplete or
+/// of another layout.
+pub(super) fn read_meta(
+    txn: &ReadTransaction,
+) -> Result<Option<Result<Meta, String>>, redb::Error> {
+    let table = match txn.open_table(META) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let bytes = |name: &str| -> Result<Option<Vec<u8>>, redb::Error> {
+        Ok(table.get(name)?.map(|value| value.value().to_vec()))
+    };
+    let number = |bytes: Option<Vec<u8>>| bytes?.try_into().ok().map(u64::from_be_bytes);
+    let hash = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| B256::try_from(&bytes[..]).ok());
+    let version = number(bytes("version")?);
+    if version != Some(VERSION) {
+        let reason = format!("its layout is {version:?}, this program reads layout {VERSION}");
+        return Ok(Some(Err(reason)));
+    }
+    let (spec, genesis) = (hash(bytes("spec")?), hash(bytes("genesis")?));
+    let (height, head) = (number(bytes("height")?), hash(bytes("hash")?));
+    let root = hash(bytes("root")?);
+    let meta = (|| {
+        Some(Meta {
+            spec: spec?,
+            genesis: genesis?,
+            height: height?,
+            hash: head?,
+            root: root?,
+        })
+    })();
+    Ok(Some(
+        meta.ok_or_else(|| "its meta table is incomplete".to_owned()),
+    ))
+}
+
+/// Writes `meta` and everything of one block.
+pub(super) fn write_block(
+    txn: &WriteTransaction,
+    meta: &Meta,
+    executed: &Executed,
+    finalization: &Bytes,
+) -> Result<(), redb::Error> {
+    let mut table = txn.open_table(META)?;
+    table.insert("version", &VERSION.to_be_bytes()[..])?;
+    table.insert("spec", &meta.spec[..])?;
+    table.insert("genesis", &meta.genesis[..])?;
+    table.insert("height", &meta.height.to_be_bytes()[..])?;
+    table.insert("hash", &meta.hash[..])?;
+    table.insert("root", &meta.root[..])?;
+
+    let height = meta.height;
+    txn.open_table(BLOCKS)?
+        .insert(height, &executed.block.to_rlp()[..])?;
+    txn.open_table(RECEIPTS)?
+        .insert(height, &alloy_rlp::encode(&executed.receipts)[..])?;
+    let senders: Vec<u8> = executed
+        .senders
+        .iter()
+        .flat_map(|sender| sender.0.0)
+        .collect();
+    txn.open_table(SENDERS)?.insert(height, &senders[..])?;
+    txn.open_table(FINALIZATIONS)?
+        .insert(height, &finalization[..])?;
+    txn.open_table(HASHES)?.insert(height, meta.hash.0)?;
+    txn.open_table(NUMBERS)?.insert(meta.hash.0, height)?;
+    let mut transactions = txn.open_table(TRANSACTIONS)?;
+    for (index, transaction) in executed.block.transactions.iter().enumerate() {
+        transactions.insert(transaction.tx_hash().0, (height, index as u64))?;
+    }
+    write_diff(txn, &executed.diff)
+}
+
+fn write_diff(txn: &WriteTransaction, diff: &StateDiff) -> Result<(), redb::Error> {
+    let mut codes = txn.open_table(CODES)?;
+    for (hash, code) in &diff.codes {
+        codes.insert(hash.0, &code[..])?;
+    }
+    let mut accounts = txn.open_table(ACCOUNTS)?;
+    let mut storage = txn.open_table(STORAGE)?;
+    for (address, change) in &diff.accounts {
+        let kept = change.kept();
+        if change.wiped || kept.is_none() {
+            storage.retain_in(slots_of(address), |_, _| false)?;
+        }
+        let Some(account) = kept else {
+            accounts.remove(address.0.0)?;
+            continue;
+        };
+        accounts.insert(address.0.0, encode_account(&account))?;
+        for (slot, value) in &change.storage {
+            let key = storage_key(address, slot);
+            if value.is_zero() {
+                storage.remove(key)?;
+            } else {
+                storage.insert(key, value.to_be_bytes::<32>())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rebuilds the state from the flat tables; `Err(reason)` inside when they contradict themselves.
+pub(super) fn read_state(txn: &ReadTransaction) -> Result<Result<State, String>, redb::Error> {
+    let mut state = State::empty();
+    let mut codes = StateDiff::default();
+    for row in txn.open_table(CODES)?.iter()? {
+        let (hash, code) = row?;
+        let (hash, code) = (
+            B256::from(hash.value()),
+            Bytes::copy_from_slice(code.value()),
+        );
+        if keccak256(&code) != hash {
+            return Ok(Err(format!("code {hash} does not have that hash")));
+        }
+        codes.codes.insert(hash, code);
+    }
+    state = state.apply(&codes);
+    let storage = txn.open_table(STORAGE)?;
+    let mut slots = 0u64;
+    for row in txn.open_table(ACCOUNTS)?.iter()? {
+        let (address, account) = row?;
+        let address = Address::from(address.value());
+        let account = decode_account(&account.value());
+        if account.has_code() && state.code(&account.code_hash).is_none() {
+            return Ok(Err(format!("the code of {address} is missing")));
+        }
+        let mut change = AccountDiff {
+            info: Some(account),
+            ..AccountDiff::default()
+        };
+        for row in storage.range(slots_of(&address))? {
+            let (key, value) = row?;
+            let slot = U256::from_be_slice(&key.value()[20..]);
+            change
+                .storage
+                .insert(slot, U256::from_be_bytes(value.value()));
+            slots += 1;
+        }
+        state.apply_account(address, &change);
+    }
+    if slots != storage.len()? {
+        return Ok(Err("storage without an account".to_owned()));
+    }
+    Ok(Ok(state))
+}
+
+fn slots_of(address: &Address) -> RangeInclusive<[u8; 52]> {
+    storage_key(address, &U256::ZERO)..=storage_key(address, &U256::MAX)
+}
+
+fn storage_key(address: &Address, slot: &U256) -> [u8; 52] {
+    let mut key = [0; 52];
+    key[..20].copy_from_slice(&address[..]);
+    key[20..].copy_from_slice(&slot.to_be_bytes::<32>());
+    key
+}
+
+fn encode_account(account: &Account) -> [u8; 72] {
+    let mut row = [0; 72];
+    row[..8].copy_from_slice(&account.nonce.to_be_bytes());
+    row[8..40].copy_from_slice(&account.balance.to_be_bytes::<32>());
+    row[40..].copy_from_slice(&account.code_hash[..]);
+    row
+}
+
+fn decode_account(row: &[u8; 72]) -> Account {
+    let mut nonce = [0; 8];
+    nonce.copy_from_slice(&row[..8]);
+    let code_hash = B256::from_slice(&row[40..]);
+    debug_assert!(code_hash == KECCAK256_EMPTY || !code_hash.is_zero());
+    Account {
+        nonce: u64::from_be_bytes(nonce),
+        balance: U256::from_be_slice(&row[8..40]),
+        code_hash,
+    }
+}

@@ -1,0 +1,268 @@
+//! Keys: what a verifier and a prover know of a model before the first proof.
+
+use std::sync::Arc;
+
+use hallmark_graph::{Graph, Model};
+
+use crate::commitment::{Commitment, Whir};
+use crate::cost::VerifyCost;
+use crate::field::{E_BYTES, F, signed};
+use crate::plan::{Layout, Plan, PlanError};
+use crate::proof::{HEADER_BYTES, PROFILE, VERSION, max_opening};
+use crate::witness::Stack;
+
+const MAGIC: [u8; 4] = *b"HMVK";
+/// Magic, version, profile, root.
+const HEADER: usize = 6 + 32;
+
+/// Why bytes are not a verifying key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not this kind of object, or cut short.
+    #[error("not a Hallmark verifying key")]
+    Magic,
+    /// Another version of the format.
+    #[error("verifying key version {0} is not supported")]
+    Version(u8),
+    /// Another set of cryptographic parameters.
+    #[error("security profile {0} is not supported")]
+    Profile(u8),
+    /// The graph in it is not valid.
+    #[error("graph: {0}")]
+    Graph(#[from] hallmark_graph::DecodeError),
+    /// The graph in it cannot be proved.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The profile has no parameters for a commitment of this size.
+    #[error("the profile has no parameters for a commitment of 2^{0} elements")]
+    Size(usize),
+}
+
+/// Why a model cannot be proved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// The model breaks a rule of its own format.
+    #[error("model: {0}")]
+    Model(#[from] hallmark_graph::CheckError),
+    /// The graph cannot be proved.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The profile has no parameters for a commitment of this size.
+    #[error("the profile has no parameters for a commitment of 2^{0} elements")]
+    Size(usize),
+}
+
+/// What a verifier knows of a model: its canonical graph and the root of its weight commitment.
+///
+/// Decoding derives the plan of every proof once; clones share it.
+#[derive(Clone)]
+pub struct VerifyingKey {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    graph: Graph,
+    root: [u8; 32],
+    digest: [u8; 32],
+    plan: Plan,
+    witness: Whir,
+    weights: Whir,
+}
+
+impl VerifyingKey {
+    fn new(graph: Graph, root: [u8; 32], plan: Plan) -> Result<Self, usize> {
+        let scheme = |variables| Whir::new(variables, false).ok_or(variables);
+        let (witness, weights) = (
+            scheme(plan.witness.variables)?,
+            scheme(plan.weights.variables)?,
+        );
+        let mut inner = Inner {
+            graph,
+            root,
+            digest: [0; 32],
+            plan,
+            witness,
+            weights,
+        };
+        inner.digest = *blake3::hash(&encode(&inner.graph, &inner.root)).as_bytes();
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Canonical bytes: magic `HMVK`, version, profile, root, encoded graph.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(&self.inner.graph, &self.inner.root)
+    }
+
+    /// Reads what [`Self::encode`] writes, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken; the graph's own codec bounds every size.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (header, graph) = bytes
+            .split_first_chunk::<HEADER>()
+            .ok_or(DecodeError::Magic)?;
+        if header[..4] != MAGIC {
+            return Err(DecodeError::Magic);
+        }
+        if header[4] != VERSION {
+            return Err(DecodeError::Version(header[4]));
+        }
+        if header[5] != PROFILE {
+            return Err(DecodeError::Profile(header[5]));
+        }
+        let mut root = [0; 32];
+        root.copy_from_slice(&header[6..]);
+        let graph = Graph::decode(graph)?;
+        let plan = Plan::new(&graph)?;
+        Self::new(graph, root, plan).map_err(DecodeError::Size)
+    }
+
+    /// BLAKE3 of [`Self::encode`].
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.inner.digest
+    }
+
+    /// The graph, without weights.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.inner.graph
+    }
+
+    /// Root of the weight commitment.
+    #[must_use]
+    pub fn commitment(&self) -> [u8; 32] {
+        self.inner.root
+    }
+
+    /// No proof for this key is longer, in bytes.
+    #[must_use]
+    pub fn max_proof_len(&self) -> usize {
+        HEADER_BYTES
+            + E_BYTES * self.inner.plan.elements
+            + max_opening(self.inner.witness.config()).0
+            + max_opening(self.inner.weights.config()).0
+    }
+
+    /// What one verification costs, whatever the proof: a function of the key alone.
+    #[must_use]
+    pub fn cost(&self) -> VerifyCost {
+        VerifyCost::new(self)
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.inner.plan
+    }
+
+    pub(crate) fn witness_scheme(&self) -> &Whir {
+        &self.inner.witness
+    }
+
+    pub(crate) fn weight_scheme(&self) -> &Whir {
+        &self.inner.weights
+    }
+}
+
+impl std::fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifyingKey")
+            .field("graph", &self.inner.graph)
+            .field("commitment", &self.inner.root)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for VerifyingKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner.graph == other.inner.graph && self.inner.root == other.inner.root
+    }
+}
+
+impl Eq for VerifyingKey {}
+
+fn encode(graph: &Graph, root: &[u8; 32]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&[VERSION, PROFILE]);
+    bytes.extend_from_slice(root);
+    bytes.extend_from_slice(&graph.encode());
+    bytes
+}
+
+/// A model with the prover's data of its weight commitment.
+pub struct ProvingKey {
+    pub(crate) vk: VerifyingKey,
+    pub(crate) witness: Whir,
+    pub(crate) weights: Whir,
+    pub(crate) data: <Whir as Commitment>::Data,
+    /// Per `Linear`: `w[k,n]·M_n` row-major, then `b_n·M_n`.
+    pub(crate) scaled: Vec<(Vec<F>, Vec<F>)>,
+}
+
+impl ProvingKey {
+    /// The verifying key.
+    #[must_use]
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        &self.vk
+    }
+}
+
+impl std::fmt::Debug for ProvingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProvingKey")
+            .field("vk", &self.vk)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Checks a model and commits to its weights; the same model always gives the same key.
+///
+/// # Errors
+///
+/// A model that breaks a rule of its format, or whose graph does not fit the profile.
+pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
+    model.check()?;
+    let plan = Plan::new(&model.graph)?;
+    let mut stack = Stack::new(&plan.weights);
+    let mut scaled = Vec::with_capacity(plan.linears.len());
+    for linear in &plan.linears {
+        let parameters = &model.weights.linear[linear.weight];
+        let times = |value: i64, n: usize| signed(value * i64::from(parameters.m[n]));
+        let weights: Vec<F> = parameters
+            .w
+            .iter()
+            .enumerate()
+            .map(|(i, &w)| times(i64::from(w), i % linear.cols))
+            .collect();
+        let bias: Vec<F> = parameters
+            .b
+            .iter()
+            .enumerate()
+            .map(|(n, &b)| times(i64::from(b), n))
+            .collect();
+        // Per-axis padded, so that inner and column coordinates stay apart.
+        let layout = Layout {
+            rows: linear.inner,
+            cols: linear.cols,
+        };
+        stack.fill(linear.weights, layout, |i| weights[i]);
+        stack.fill(linear.bias, Layout::new(1, linear.cols), |i| bias[i]);
+        scaled.push((weights, bias));
+    }
+    let scheme = |variables| Whir::new(variables, true).ok_or(SetupError::Size(variables));
+    let witness = scheme(plan.witness.variables)?;
+    let weights = scheme(plan.weights.variables)?;
+    let (root, data) = weights.commit(stack.values);
+    let vk =
+        VerifyingKey::new(model.graph.clone(), root, plan).map_err(SetupError::Size)?;
+    Ok(ProvingKey {
+        vk,
+        witness,
+        weights,
+        data,
+        scaled,
+    })
+}

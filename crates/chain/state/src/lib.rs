@@ -16,6 +16,9 @@ mod state;
 mod store;
 mod trie;
 
+#[cfg(test)]
+mod state_tests;
+
 pub use account::Account;
 pub use diff::{AccountDiff, StateDiff};
 pub use executed::Executed;

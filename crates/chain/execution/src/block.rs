@@ -181,6 +181,10 @@ impl<'a> BlockRun<'a> {
         db.credit(addresses::BURN, burned).map_err(BlockError::Fatal)?;
         let Self { evm, receipts, gas_used, .. } = self;
         let diff = evm.ctx.journaled_state.database.into_diff();
+        let change = diff.balance_change(parent_state);
+        if !change.is_zero() {
+            return Err(BlockError::Fatal(format!("the sum of all balances changes by {change}")));
+        }
         let state = parent_state.apply(&diff);
         Ok(Outcome { receipts, gas_used, diff, state })
     }

@@ -30,6 +30,8 @@ mod host;
 mod memo;
 mod precompiles;
 mod recover;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use block::{BlockAttributes, Built};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use hallmark_execution::{Executor, PooledTransaction};
 use hallmark_state::{Executed, State};

@@ -74,7 +74,13 @@ pub(crate) struct World {
 impl World {
     /// A chain on which nothing is published.
     pub(crate) fn empty() -> Self {
-        let spec = spec(&ACTORS);
+        Self::empty_with(|_| ())
+    }
+
+    /// [`empty`](Self::empty), under other parameters.
+    pub(crate) fn empty_with(edit: impl FnOnce(&mut ChainSpec)) -> Self {
+        let mut spec = spec(&ACTORS);
+        edit(&mut spec);
         let model = model();
         let proving_key = hallmark_proof::setup(&model).unwrap();
         let digest = B256::from(proving_key.verifying_key().digest());
@@ -90,7 +96,12 @@ impl World {
 
     /// A chain with the model published, old enough to be claimed, and two sellers' deposits.
     pub(crate) fn new() -> Self {
-        let mut world = Self::empty();
+        Self::with(|_| ())
+    }
+
+    /// [`new`](Self::new), under other parameters.
+    pub(crate) fn with(edit: impl FnOnce(&mut ChainSpec)) -> Self {
+        let mut world = Self::empty_with(edit);
         world.publish();
         for _ in 0..2 {
             world.host.next_block(1_000).unwrap();

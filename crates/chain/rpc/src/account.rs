@@ -95,10 +95,10 @@ impl AccountsServer for Rpc {
             code_hash: account.code_hash,
             nonce: account.nonce,
             storage_hash: proof.storage_root,
-            account_proof: proof.account_proof,
+            account_proof: proof.proof,
             storage_proof: slots
                 .into_iter()
-                .zip(proof.storage_proofs)
+                .zip(proof.storage)
                 .map(|(key, slot)| EIP1186StorageProof { key, value: slot.value, proof: slot.proof })
                 .collect(),
         })

@@ -4,7 +4,7 @@ use crate::{
     context::{Rpc, Sealed},
     error::{Fault, Reply},
 };
-use alloy_consensus::{Transaction as _, TxReceipt};
+use alloy_consensus::Transaction as _;
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{B256, U64, U256};
 use alloy_rpc_types_eth::FeeHistory;
@@ -139,7 +139,7 @@ impl Rpc {
             before = receipt.cumulative_gas_used();
             used
         });
-        let mut paid: Vec<(u128, u64)> = tips(sealed).zip(gas).collect();
+        let mut paid: Vec<(u128, u64)> = tips(sealed).into_iter().zip(gas).collect();
         paid.sort_unstable();
         let total = sealed.block.header.gas_used;
         let at = |percentile: &f64| {
@@ -156,15 +156,10 @@ impl Rpc {
 }
 
 /// What each transaction of a block paid its proposer per unit of gas.
-fn tips(sealed: &Sealed) -> impl Iterator<Item = u128> {
+fn tips(sealed: &Sealed) -> Vec<u128> {
     let base_fee = sealed.block.header.base_fee_per_gas.unwrap_or_default();
-    let transactions: Vec<u128> = sealed
-        .block
-        .transactions
-        .iter()
-        .map(|tx| tx.effective_tip_per_gas(base_fee).unwrap_or_default())
-        .collect();
-    transactions.into_iter()
+    let transactions = sealed.block.transactions.iter();
+    transactions.map(|tx| tx.effective_tip_per_gas(base_fee).unwrap_or_default()).collect()
 }
 
 fn check_percentiles(percentiles: &[f64]) -> Reply<()> {

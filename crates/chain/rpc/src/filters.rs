@@ -11,7 +11,7 @@ use crate::{
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::B256;
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, FilterChanges, FilterId};
-use hallmark_mempool::PooledTransaction;
+use hallmark_execution::PooledTransaction;
 use jsonrpsee::{
     core::{async_trait, traits::IdProvider},
     proc_macros::rpc,

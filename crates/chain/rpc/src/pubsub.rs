@@ -108,7 +108,7 @@ impl Rpc {
     async fn send_pending<T: Serialize>(
         &self,
         pending: PendingSubscriptionSink,
-        view: impl Fn(&hallmark_mempool::PooledTransaction) -> T,
+        view: impl Fn(&hallmark_execution::PooledTransaction) -> T,
     ) -> Result<Ended, jsonrpsee::core::SubscriptionError> {
         let mut receiver = self.mempool.subscribe();
         let sink = pending.accept().await?;

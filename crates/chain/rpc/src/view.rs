@@ -2,7 +2,7 @@
 
 use crate::context::Sealed;
 use alloy_consensus::{
-    Transaction as _, TxReceipt,
+    Transaction as _,
     transaction::{Recovered, TransactionInfo},
 };
 use alloy_eips::eip4895::Withdrawals;
@@ -12,7 +12,7 @@ use alloy_rpc_types_eth::{
     Block as RpcBlock, BlockTransactions, Header as RpcHeader, Log, Transaction as RpcTransaction,
     TransactionReceipt,
 };
-use hallmark_mempool::PooledTransaction;
+use hallmark_execution::PooledTransaction;
 use hallmark_types::{Block, Receipt};
 
 /// Header object, with hash and size in bytes of the whole block.

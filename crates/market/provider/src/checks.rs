@@ -1,7 +1,7 @@
 //! What a seller checks before an order costs it anything. Pure functions.
 
-use alloy_primitives::U256;
-use hallmark_client::{Deposit, ModelRecord, Order};
+use alloy_primitives::{U256, keccak256};
+use hallmark_client::{Deposit, Level, ModelRecord, Order, Status};
 use hallmark_graph::Graph;
 
 /// What the seller expects an order to cost.
@@ -27,30 +27,100 @@ pub struct Costs {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the order is {0}, not open")]
-    NotOpen(hallmark_client::Status),
+    NotOpen(Status),
     #[error("level `{0}` has no judge on chain")]
-    Level(hallmark_client::Level),
+    Level(Level),
     #[error("model {0} is not served here: {1}")]
     Model(alloy_primitives::B256, String),
     #[error("the input does not fit the model: {0}")]
     Input(String),
     #[error("it earns {earning} wei and costs {cost} wei")]
     Price { earning: U256, cost: U256 },
-    #[error("{left_ms} ms are left and the work takes about {needed_ms} ms")]
+    #[error("{left_ms} ms are left and {needed_ms} ms are needed")]
     Time { left_ms: u64, needed_ms: u64 },
     #[error("the free deposit is {free} wei and the bond {bond} wei")]
     Deposit { free: U256, bond: U256 },
 }
 
-/// Checks one order; the decoded input comes back.
+impl Refusal {
+    /// Whether the same order may pass later (a deposit freed, a cheaper block, a model loaded).
+    pub fn may_pass_later(&self) -> bool {
+        matches!(
+            self,
+            Self::Deposit { .. } | Self::Price { .. } | Self::Model(..)
+        )
+    }
+}
+
+/// Bond that a claim locks: `max(min_bond, price × bond_bps / 10000)`, in wei.
+pub fn bond(price: U256, min_bond: U256, bond_bps: u16) -> U256 {
+    min_bond.max(price.saturating_mul(U256::from(bond_bps)) / U256::from(10_000))
+}
+
+/// What the seller gets of an order's price; both other shares round down.
+pub fn earning(order: &Order) -> U256 {
+    let part = |bps: u16| order.price.saturating_mul(U256::from(bps)) / U256::from(10_000);
+    order
+        .price
+        .saturating_sub(part(order.network_bps))
+        .saturating_sub(part(order.owner_share_bps))
+}
+
+/// Checks one order; the decoded input comes back. Cheap checks first; `now_ms` is the clock of the
+/// newest header.
+///
+/// # Errors
+/// The first reason to leave the order alone.
 pub fn check_order(
-    _order: &Order,
-    _model: &ModelRecord,
-    _graph: &Graph,
-    _input: &[u8],
-    _deposit: &Deposit,
-    _costs: &Costs,
-    _now_ms: u64,
+    order: &Order,
+    model: &ModelRecord,
+    graph: &Graph,
+    input: &[u8],
+    deposit: &Deposit,
+    costs: &Costs,
+    now_ms: u64,
 ) -> Result<Vec<i32>, Refusal> {
-    todo!()
+    if order.status != Status::Open {
+        return Err(Refusal::NotOpen(order.status));
+    }
+    if !order.level.is_available() {
+        return Err(Refusal::Level(order.level));
+    }
+    if order.model != model.id {
+        return Err(Refusal::Model(
+            order.model,
+            "the order is for another model".to_owned(),
+        ));
+    }
+    // A claim needs a whole window before the deadline, and the work must fit into the window.
+    let left_ms = order.deadline_ms.saturating_sub(now_ms);
+    if left_ms < costs.claim_window_ms {
+        return Err(Refusal::Time {
+            left_ms,
+            needed_ms: costs.claim_window_ms,
+        });
+    }
+    if costs.work_ms > costs.claim_window_ms {
+        let (left_ms, needed_ms) = (costs.claim_window_ms, costs.work_ms);
+        return Err(Refusal::Time { left_ms, needed_ms });
+    }
+    let gas = U256::from(costs.gas).saturating_mul(U256::from(costs.gas_price));
+    let margin = gas.saturating_mul(U256::from(costs.margin_bps)) / U256::from(10_000);
+    let cost = gas.saturating_add(margin).max(costs.min_earning);
+    let earning = earning(order);
+    if earning < cost {
+        return Err(Refusal::Price { earning, cost });
+    }
+    if deposit.free < costs.bond {
+        return Err(Refusal::Deposit {
+            free: deposit.free,
+            bond: costs.bond,
+        });
+    }
+    if keccak256(input) != order.input_hash {
+        return Err(Refusal::Input("its hash is not the order's".to_owned()));
+    }
+    graph
+        .decode_input(input)
+        .map_err(|error| Refusal::Input(error.to_string()))
 }

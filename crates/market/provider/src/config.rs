@@ -70,4 +70,11 @@ pub enum ProviderError {
     Journal(#[from] crate::journal::JournalError),
     #[error("{path}: {reason}")]
     ModelsDir { path: PathBuf, reason: String },
+    #[error("model {id} cannot be served: {reason}")]
+    Model {
+        id: B256,
+        reason: crate::library::LibraryError,
+    },
+    #[error("the number of orders proved at the same time must be at least 1")]
+    Concurrency,
 }

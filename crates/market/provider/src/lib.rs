@@ -8,6 +8,7 @@ pub mod fetch;
 pub mod journal;
 pub mod library;
 pub mod mirror;
+mod work;
 
 pub use checks::{Costs, Refusal, check_order};
 pub use config::{ProviderConfig, ProviderError};

@@ -322,7 +322,7 @@ fn each_broken_rule_is_named_with_its_node() {
         CheckError::WeightCount { .. }
     ));
     assert!(matches!(
-        refusal(&|m| drop(m.weights.linear[1].w.pop())),
+        refusal(&|m| m.weights.linear[1].w.truncate(5)),
         CheckError::WeightLength {
             weight: 1,
             part: "w",

@@ -19,13 +19,18 @@
 //! before it. The output's scale follows from the bound instead of from calibration, so that the
 //! logits never saturate.
 
-use hallmark_engine::Prepared;
-use hallmark_graph::{
-    Builder, CheckError, Input, LinearWeights, Model, Range, Scale, Shape, Table, ValueId, bounds,
-};
-use serde::Serialize;
+mod calibrate;
+mod columns;
+mod report;
 
-use crate::scale::{dequantize, nearest, quantize, real};
+use calibrate::{Observed, check_samples, declare_input, observe};
+use columns::Columns;
+pub use report::{Accuracy, LayerReport, Report, accuracy};
+use report::{Emitted, report};
+
+use hallmark_graph::{Builder, CheckError, Model, Range, Shape, Table, ValueId, bounds};
+
+use crate::scale::nearest;
 use crate::{CompileError, FloatGraph, FloatNode, FloatOp};
 
 /// Largest magnitude of int8 weights and activations; symmetric, so −128 is not used.
@@ -36,13 +41,6 @@ const MIN_TABLE_BITS: u8 = 12;
 const MAX_TABLE_BITS: u8 = 16;
 /// `t + s` is at most this.
 const WINDOW_BITS: u8 = hallmark_graph::MAX_WINDOW_BITS;
-/// Smallest multiplier: a column's grid is coarser than int8 allows by at most an eighth.
-const MIN_MULTIPLIER: f64 = 8.0;
-/// The largest multiplier of a node is at least this where the bound allows, so that columns of
-/// half its weights stay above the smallest.
-const GOOD_MULTIPLIER: f64 = 16.0;
-/// Most values per tensor that calibration keeps for a percentile.
-const MAX_KEPT: usize = 1 << 20;
 
 /// How the range of activations is taken from samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,77 +84,11 @@ pub struct Compiled {
     pub report: Report,
 }
 
-/// How far the integer model is from the float graph.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
-    /// Samples compared.
-    pub samples: usize,
-    /// Largest difference of an output element.
-    pub max_error: f64,
-    /// Mean difference of an output element.
-    pub mean_error: f64,
-    /// Share of samples whose largest output is the same, ties to the lowest index.
-    pub top1_agreement: f64,
-    /// Weights and biases.
-    pub params: u64,
-    /// Multiply-accumulates of one run.
-    pub macs: u64,
-    /// One entry per requantisation.
-    pub layers: Vec<LayerReport>,
-}
-
-/// One requantisation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LayerReport {
-    /// Name of the ONNX node.
-    pub name: String,
-    /// Index bits `t` of its table.
-    pub table_bits: u8,
-    /// Its shift `s`.
-    pub shift: u8,
-    /// Smallest multiplier of its columns.
-    pub multiplier_min: i32,
-    /// Largest multiplier of its columns.
-    pub multiplier_max: i32,
-    /// Largest magnitude that its sums can reach, as a share of what the table admits.
-    pub window_used: f64,
-    /// Power of the float tensor over the power of the difference, in decibels.
-    pub snr_db: f64,
-}
-
-/// Right answers on labelled samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Accuracy {
-    /// Samples with a label.
-    pub samples: usize,
-    /// Right answers of the float graph.
-    pub float_correct: usize,
-    /// Right answers of the integer model.
-    pub integer_correct: usize,
-    /// Samples on which both answer alike.
-    pub agree: usize,
-}
-
 /// A float value's place in the integer graph.
 #[derive(Clone, Copy)]
 struct Held {
     value: ValueId,
     scale: f64,
-}
-
-/// A requantisation that was emitted, for the report.
-struct Emitted {
-    /// The float value whose integer twin it is.
-    float_value: usize,
-    held: Held,
-    layer: LayerReport,
-}
-
-/// Largest magnitude per float value, the input first, and the input's own samples.
-struct Observed {
-    magnitudes: Vec<f64>,
-    input_grid: Option<Scale>,
-    input: (f64, f64),
 }
 
 /// Compiles a float graph to an integer model.
@@ -188,36 +120,6 @@ pub fn compile(
     Ok(Compiled { model, report })
 }
 
-/// Counts right answers of both graphs on labelled samples.
-///
-/// # Errors
-///
-/// When a sample does not fit the model's input.
-pub fn accuracy(
-    graph: &FloatGraph,
-    model: &Model,
-    samples: &[&[f32]],
-    labels: &[u32],
-) -> Result<Accuracy, CompileError> {
-    check_samples(graph, samples)?;
-    let prepared = Prepared::new(model.clone())?;
-    let mut result = Accuracy {
-        samples: samples.len().min(labels.len()),
-        float_correct: 0,
-        integer_correct: 0,
-        agree: 0,
-    };
-    for (sample, &label) in samples.iter().zip(labels) {
-        let float = argmax(&graph.evaluate(sample));
-        let input = quantize(&model.graph.input, sample)?;
-        let integer = argmax(&hallmark_engine::run(&prepared, &input)?);
-        result.float_correct += usize::from(float == label as usize);
-        result.integer_correct += usize::from(integer == label as usize);
-        result.agree += usize::from(float == integer);
-    }
-    Ok(result)
-}
-
 fn check_options(options: &CompileOptions) -> Result<(), CompileError> {
     let refuse = |name, value, allowed| {
         Err(CompileError::Option {
@@ -247,124 +149,6 @@ fn check_options(options: &CompileOptions) -> Result<(), CompileError> {
         );
     }
     Ok(())
-}
-
-fn check_samples(graph: &FloatGraph, samples: &[&[f32]]) -> Result<(), CompileError> {
-    let expected = graph.input_len();
-    if samples.is_empty() {
-        return Err(CompileError::NoSamples);
-    }
-    for (index, sample) in samples.iter().enumerate() {
-        if sample.len() != expected {
-            return Err(CompileError::SampleLength {
-                index,
-                expected,
-                actual: sample.len(),
-            });
-        }
-        if let Some(element) = sample.iter().position(|x| !x.is_finite()) {
-            return Err(CompileError::SampleValue {
-                index,
-                element,
-                value: sample[element],
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Runs the float graph over the samples and takes each value's magnitude.
-fn observe(
-    graph: &FloatGraph,
-    samples: &[&[f32]],
-    options: &CompileOptions,
-) -> Result<Observed, CompileError> {
-    let count = graph.nodes.len() + 1;
-    let mut magnitudes = vec![0f64; count];
-    let mut kept: Vec<Vec<f32>> = vec![Vec::new(); count];
-    for (index, sample) in samples.iter().enumerate() {
-        for (value, tensor) in graph.values(sample).iter().enumerate() {
-            if !tensor.iter().all(|x| x.is_finite()) {
-                return Err(CompileError::NotFinite {
-                    index,
-                    node: name(graph, value).to_owned(),
-                });
-            }
-            let largest = tensor.iter().fold(0f32, |max, x| max.max(x.abs()));
-            magnitudes[value] = magnitudes[value].max(largest.into());
-            if matches!(options.calibration, Calibration::Percentile(_)) {
-                let room = MAX_KEPT.saturating_sub(kept[value].len());
-                kept[value].extend(tensor.iter().take(room).map(|x| x.abs()));
-            }
-        }
-    }
-    if let Calibration::Percentile(share) = options.calibration {
-        for (magnitude, mut values) in magnitudes.iter_mut().zip(kept).skip(1) {
-            values.sort_by(f32::total_cmp);
-            let rank = (share / 100.0 * values.len() as f64).ceil() as usize;
-            if let Some(&value) = values.get(rank.clamp(1, values.len()) - 1)
-                && value > 0.0
-            {
-                *magnitude = value.into();
-            }
-        }
-    }
-    let all = || samples.iter().flat_map(|sample| sample.iter().copied());
-    let lo = all().fold(f32::INFINITY, f32::min);
-    let hi = all().fold(f32::NEG_INFINITY, f32::max);
-    let (lo, hi) = options.input_range.unwrap_or((lo, hi));
-    let grid = (0..=7u8).find(|&shift| {
-        let step = 2f32.powi(shift.into());
-        let on_grid = |x: f32| (x * step).fract() == 0.0 && (-127.0..=127.0).contains(&(x * step));
-        all().chain([lo, hi]).all(on_grid)
-    });
-    Ok(Observed {
-        magnitudes,
-        input_grid: grid.map(|shift| Scale {
-            multiplier: 1,
-            shift,
-        }),
-        input: (lo.into(), hi.into()),
-    })
-}
-
-/// The input as int8: exact when every sample lies on a grid of `2^-k`, rounded otherwise.
-fn declare_input(
-    graph: &FloatGraph,
-    observed: &Observed,
-    options: &CompileOptions,
-) -> Result<(Input, f64), CompileError> {
-    let (lo, hi) = observed.input;
-    let refuse = || CompileError::Scale {
-        node: graph.input_name.clone(),
-        reason: "its samples are all zero or too large; give the input's range",
-    };
-    let largest = lo.abs().max(hi.abs());
-    if largest == 0.0 {
-        return Err(refuse());
-    }
-    let scale = match observed.input_grid {
-        Some(scale) => scale,
-        None => nearest(largest / LEVELS).ok_or_else(refuse)?,
-    };
-    let step = real(scale);
-    let range = if observed.input_grid.is_some() || options.input_range.is_some() {
-        Range {
-            lo: (lo / step).round() as i32,
-            hi: (hi / step).round() as i32,
-        }
-    } else {
-        Range {
-            lo: if lo < 0.0 { -127 } else { 0 },
-            hi: 127,
-        }
-    };
-    let input = Input {
-        shape: shape(&graph.input_shape),
-        range,
-        scale,
-    };
-    Ok((input, step))
 }
 
 /// The node whose result, perhaps reshaped, is the output: it gets the wide table.
@@ -712,174 +496,6 @@ struct Fused {
     shift: u8,
     multipliers: (i32, i32),
     scale: f64,
-}
-
-/// The columns of a float weight with the scale of their operand.
-struct Columns<'a> {
-    weight: &'a [f32],
-    bias: &'a [f32],
-    input_scale: f64,
-    /// Largest magnitude per column.
-    largest: Vec<f64>,
-}
-
-impl<'a> Columns<'a> {
-    fn new(weight: &'a [f32], bias: &'a [f32], input_scale: f64) -> Self {
-        let mut largest = vec![0f64; bias.len()];
-        for row in weight.chunks_exact(bias.len()) {
-            for (largest, &w) in largest.iter_mut().zip(row) {
-                *largest = largest.max(f64::from(w).abs());
-            }
-        }
-        Self {
-            weight,
-            bias,
-            input_scale,
-            largest,
-        }
-    }
-
-    /// Largest real magnitude of a result over operands in `range`.
-    fn worst(&self, range: Range) -> f64 {
-        let lo = f64::from(range.lo) * self.input_scale;
-        let hi = f64::from(range.hi) * self.input_scale;
-        let mut sums: Vec<(f64, f64)> = self
-            .bias
-            .iter()
-            .map(|&b| (f64::from(b), f64::from(b)))
-            .collect();
-        for row in self.weight.chunks_exact(self.bias.len()) {
-            for (sum, &w) in sums.iter_mut().zip(row) {
-                let (a, b) = (f64::from(w) * lo, f64::from(w) * hi);
-                sum.0 += a.min(b);
-                sum.1 += a.max(b);
-            }
-        }
-        let magnitude = |(lo, hi): &(f64, f64)| lo.abs().max(hi.abs());
-        sums.iter().map(magnitude).fold(0.0, f64::max)
-    }
-
-    /// Integer columns for results of `output_scale`, and the shift; `None` when multipliers or
-    /// biases do not fit.
-    fn quantize(
-        &self,
-        output_scale: f64,
-        (preferred, most): (u8, u8),
-    ) -> Option<(u8, LinearWeights)> {
-        let ratio = |largest: f64| self.input_scale * largest / (LEVELS * output_scale);
-        let top = ratio(self.largest.iter().copied().fold(0.0, f64::max));
-        let mut shift = preferred;
-        while top * exp2(shift) < GOOD_MULTIPLIER && shift < most {
-            shift += 1;
-        }
-        while (top * exp2(shift)).ceil() >= multiplier_limit() {
-            shift = shift.checked_sub(1)?;
-        }
-        let multipliers: Vec<f64> = self
-            .largest
-            .iter()
-            .map(|&largest| (ratio(largest) * exp2(shift)).ceil().max(MIN_MULTIPLIER))
-            .collect();
-        let steps: Vec<f64> = multipliers
-            .iter()
-            .map(|m| m * output_scale / (self.input_scale * exp2(shift)))
-            .collect();
-        let mut w = Vec::with_capacity(self.weight.len());
-        for row in self.weight.chunks_exact(self.bias.len()) {
-            let quantized = row.iter().zip(&steps);
-            w.extend(
-                quantized
-                    .map(|(&w, step)| (f64::from(w) / step).round().clamp(-LEVELS, LEVELS) as i8),
-            );
-        }
-        let limit = f64::from(i32::MAX);
-        let b: Option<Vec<i32>> = self
-            .bias
-            .iter()
-            .zip(&steps)
-            .map(|(&b, step)| {
-                let value = (f64::from(b) / (step * self.input_scale)).round();
-                (value.abs() <= limit).then_some(value as i32)
-            })
-            .collect();
-        let m = multipliers.iter().map(|&m| m as u16).collect();
-        Some((shift, LinearWeights { w, b: b?, m }))
-    }
-}
-
-/// Compares both graphs on the samples.
-fn report(
-    graph: &FloatGraph,
-    model: &Model,
-    samples: &[&[f32]],
-    mut emitted: Vec<Emitted>,
-) -> Result<Report, CompileError> {
-    let prepared = Prepared::new(model.clone())?;
-    let mut powers = vec![(0f64, 0f64); emitted.len()];
-    let (mut max_error, mut sum_error, mut agree) = (0f64, 0f64, 0usize);
-    for sample in samples {
-        let values = graph.values(sample);
-        let input = clamp_to_range(&model.graph.input, sample);
-        let trace = hallmark_engine::trace(&prepared, &input)?;
-        for (power, layer) in powers.iter_mut().zip(&emitted) {
-            let integers = &trace.values[layer.held.value as usize];
-            for (&x, &q) in values[layer.float_value].iter().zip(integers) {
-                let error = f64::from(x) - f64::from(q) * layer.held.scale;
-                power.0 += f64::from(x) * f64::from(x);
-                power.1 += error * error;
-            }
-        }
-        let (Some(float), Some(integers)) = (values.last(), trace.values.last()) else {
-            continue;
-        };
-        for (&x, y) in float.iter().zip(dequantize(&model.graph, integers)) {
-            let error = (f64::from(x) - f64::from(y)).abs();
-            max_error = max_error.max(error);
-            sum_error += error;
-        }
-        agree += usize::from(argmax(float) == argmax(integers));
-    }
-    for (layer, (signal, noise)) in emitted.iter_mut().zip(powers) {
-        // An exact layer has no noise; a finite number keeps the report valid JSON.
-        let ratio = signal.max(f64::MIN_POSITIVE) / noise.max(f64::MIN_POSITIVE);
-        layer.layer.snr_db = (10.0 * ratio.log10()).clamp(-200.0, 200.0);
-    }
-    let compared = samples.len() * model.graph.output_len();
-    Ok(Report {
-        samples: samples.len(),
-        max_error,
-        mean_error: sum_error / compared as f64,
-        top1_agreement: agree as f64 / samples.len() as f64,
-        params: model.graph.params(),
-        macs: model.graph.macs(),
-        layers: emitted.into_iter().map(|emitted| emitted.layer).collect(),
-    })
-}
-
-/// A calibration sample as an input; saturated, because a given range may be narrower.
-fn clamp_to_range(input: &Input, sample: &[f32]) -> Vec<i32> {
-    let step = real(input.scale);
-    let (lo, hi) = (f64::from(input.range.lo), f64::from(input.range.hi));
-    let integer = |&x: &f32| (f64::from(x) / step).round().clamp(lo, hi) as i32;
-    sample.iter().map(integer).collect()
-}
-
-/// Index of the largest element, the lowest one on a tie.
-fn argmax<T: PartialOrd>(values: &[T]) -> usize {
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = index;
-        }
-    }
-    best
-}
-
-fn name(graph: &FloatGraph, value: usize) -> &str {
-    match value.checked_sub(1).and_then(|node| graph.nodes.get(node)) {
-        Some(node) => &node.name,
-        None => &graph.input_name,
-    }
 }
 
 fn check_error(node: &FloatNode, source: CheckError) -> CompileError {

@@ -10,9 +10,7 @@ use p3_matrix::dense::RowMajorMatrix;
 use p3_merkle_tree::{MerkleCap, MerkleTreeMmcs};
 use p3_multilinear_util::point::Point;
 use p3_sumcheck::layout::{Layout, PrefixProver, Table};
-use p3_sumcheck::{
-    OpeningBatch, OpeningProtocol, PrescribedPointPcs, TableShape, TableSpec,
-};
+use p3_sumcheck::{OpeningBatch, OpeningProtocol, PrescribedPointPcs, TableShape, TableSpec};
 use p3_symmetric::{CompressionFunctionFromHasher, SerializingHasher};
 use p3_whir::{
     FoldingFactor, PcsProof, ProtocolParameters, SecurityAssumption, WhirConfig, WhirProver,
@@ -129,7 +127,10 @@ impl Whir {
     /// `-log2` of the opening's error for a number of claims, and of how many polynomials a root
     /// leaves open. No claims at all leave nothing to prove.
     pub(crate) fn security(&self, claims: usize) -> (f64, f64) {
-        match self.prover.prescribed_security(&self.protocol(claims.max(1))) {
+        match self
+            .prover
+            .prescribed_security(&self.protocol(claims.max(1)))
+        {
             Some(s) => (s.error().bits(), s.log2_max_candidates),
             None => (0.0, 0.0),
         }
@@ -180,7 +181,12 @@ impl Commitment for Whir {
     ) -> Option<Self::Opening> {
         let points: Vec<_> = points.iter().cloned().map(Point::new).collect();
         self.prover
-            .open_at(data.clone(), &self.protocol(points.len()), &points, challenger)
+            .open_at(
+                data.clone(),
+                &self.protocol(points.len()),
+                &points,
+                challenger,
+            )
             .ok()
     }
 
@@ -257,8 +263,11 @@ mod tests {
     fn query_counts_are_pinned() {
         let counts = |n| {
             let config = Whir::new(n, false).unwrap().config;
-            let mut counts: Vec<usize> =
-                config.round_parameters().iter().map(|r| r.num_queries).collect();
+            let mut counts: Vec<usize> = config
+                .round_parameters()
+                .iter()
+                .map(|r| r.num_queries)
+                .collect();
             counts.push(config.terminal().num_queries);
             (counts, config.commitment_ood_samples())
         };
@@ -266,5 +275,14 @@ mod tests {
         assert_eq!(counts(13), (vec![117, 45], 1));
         assert_eq!(counts(15), (vec![117, 45], 1));
         assert_eq!(counts(17), (vec![117, 45, 28], 1));
+        // All sizes at once.
+        let mut hasher = blake3::Hasher::new();
+        for n in MIN_VARIABLES..=MAX_VARIABLES {
+            let (queries, samples) = counts(n);
+            for count in queries.into_iter().chain([samples]) {
+                hasher.update(&(count as u64).to_le_bytes());
+            }
+        }
+        assert_eq!(hasher.finalize().to_hex()[..16], *"0000000000000000");
     }
 }

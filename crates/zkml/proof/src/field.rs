@@ -99,9 +99,7 @@ pub(crate) fn prefix_sums(point: &[E], bound: usize) -> (E, E) {
 
 /// Multilinear extension of `x ↦ x`.
 pub(crate) fn index_extension(point: &[E]) -> E {
-    point
-        .iter()
-        .fold(E::ZERO, |acc, &r| acc.double() + r)
+    point.iter().fold(E::ZERO, |acc, &r| acc.double() + r)
 }
 
 /// `Σ_i eq[i]·values[i]` of integers; `values` may be shorter than the table.

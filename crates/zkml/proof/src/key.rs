@@ -256,8 +256,7 @@ pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
     let witness = scheme(plan.witness.variables)?;
     let weights = scheme(plan.weights.variables)?;
     let (root, data) = weights.commit(stack.values);
-    let vk =
-        VerifyingKey::new(model.graph.clone(), root, plan).map_err(SetupError::Size)?;
+    let vk = VerifyingKey::new(model.graph.clone(), root, plan).map_err(SetupError::Size)?;
     Ok(ProvingKey {
         vk,
         witness,

@@ -10,8 +10,8 @@
 //! `t(x_j)`. After the rounds the prover sends `p_0, p_1, q_0, q_1`; `μ` joins them.
 //! The root must have `p = 0` and `q ≠ 0`.
 
-use p3_field::{Algebra, ExtensionField, Field, PackedFieldExtension, PackedValue};
 use p3_field::PrimeCharacteristicRing;
+use p3_field::{Algebra, ExtensionField, Field, PackedFieldExtension, PackedValue};
 use rayon::prelude::*;
 
 use crate::field::{E, F, eq_table};
@@ -30,12 +30,7 @@ enum Layer {
 
 fn parents<T: Algebra<E> + Copy + Send + Sync>(p: &[T], q: &[T]) -> (Vec<T>, Vec<T>) {
     let half = p.len() / 2;
-    let at = |i: usize| {
-        (
-            p[i] * q[i + half] + p[i + half] * q[i],
-            q[i] * q[i + half],
-        )
-    };
+    let at = |i: usize| (p[i] * q[i + half] + p[i + half] * q[i], q[i] * q[i + half]);
     if half >= PARALLEL_FROM {
         (0..half).into_par_iter().map(at).unzip()
     } else {
@@ -44,7 +39,10 @@ fn parents<T: Algebra<E> + Copy + Send + Sync>(p: &[T], q: &[T]) -> (Vec<T>, Vec
 }
 
 fn pack(values: &[E]) -> Vec<Packed> {
-    values.chunks_exact(WIDTH).map(Packed::from_ext_slice).collect()
+    values
+        .chunks_exact(WIDTH)
+        .map(Packed::from_ext_slice)
+        .collect()
 }
 
 fn unpack(values: &[Packed]) -> Vec<E> {

@@ -15,6 +15,8 @@ use crate::field::{E, log2_ceil};
 const MAX_EVALUATIONS: usize = 1 << 14;
 /// Most variables of the lookup tree.
 const MAX_LOOKUP_VARIABLES: usize = 26;
+/// Most variables of a value whose layout changes: the verifier weighs every element.
+const MAX_RELAYOUT_VARIABLES: usize = 18;
 /// Widest limb of a remainder.
 const MAX_LIMB_BITS: usize = 16;
 
@@ -27,6 +29,15 @@ pub enum PlanError {
     /// The lookups do not fit one tree.
     #[error("the graph needs 2^{0} lookups and table rows, at most 2^{MAX_LOOKUP_VARIABLES} fit")]
     TooManyLookups(usize),
+    /// A value is re-read along other axes, and is too large for the verifier to do so.
+    #[error(
+        "value {value} is re-read in other rows and columns and has more than \
+         2^{MAX_RELAYOUT_VARIABLES} padded elements"
+    )]
+    Relayout {
+        /// The value.
+        value: ValueId,
+    },
     /// A committed polynomial is too large.
     #[error("{what} needs 2^{variables} committed elements, at most 2^{max} fit")]
     TooLarge {
@@ -368,9 +379,7 @@ fn native_layouts(graph: &Graph) -> Vec<Option<Layout>> {
         let layout = match &node.op {
             Op::Linear { rows, cols, .. } => Layout::new(*rows as usize, *cols as usize),
             Op::Add { a, b, .. } => of(*a).or_else(|| of(*b)).unwrap_or(flat),
-            Op::Requant { input, .. } | Op::Reshape { input, .. } => {
-                of(*input).unwrap_or(flat)
-            }
+            Op::Requant { input, .. } | Op::Reshape { input, .. } => of(*input).unwrap_or(flat),
         };
         layouts.push(Some(layout));
     }
@@ -464,10 +473,7 @@ impl<'a> Planner<'a> {
 
         let output_value = base(graph, graph.output);
         let output_layout = self.layouts[output_value as usize].unwrap_or_else(|| {
-            Layout::new(
-                1,
-                graph.input.shape.0.iter().map(|&d| d as usize).product(),
-            )
+            Layout::new(1, graph.input.shape.0.iter().map(|&d| d as usize).product())
         });
         let output_point = self.point(PointSource::Output);
         let output = self.evaluation(output_value, output_layout, output_point);
@@ -545,12 +551,12 @@ impl<'a> Planner<'a> {
         let mut columns: Vec<usize> = Vec::new();
         let mut blocks: Vec<usize> = Vec::new();
         let mut tables: Vec<LookupTable> = Vec::new();
-        let mut table_id = |table: LookupTable| match tables.iter().position(|&t| t == table) {
-            Some(id) => id,
-            None => {
+        let mut table_ids = BTreeMap::new();
+        let mut table_id = |table: LookupTable| {
+            *table_ids.entry(table).or_insert_with(|| {
                 tables.push(table);
                 tables.len() - 1
-            }
+            })
         };
         let push = |list: &mut Vec<usize>, variables: usize| {
             list.push(variables);
@@ -636,6 +642,11 @@ impl<'a> Planner<'a> {
                 next += 1;
                 let Evaluation { layout, point, .. } = self.evaluations[claim];
                 if layout != native {
+                    if native.variables().max(layout.variables()) > MAX_RELAYOUT_VARIABLES {
+                        return Err(PlanError::Relayout {
+                            value: value as ValueId,
+                        });
+                    }
                     let point = self.point(PointSource::Relayout);
                     self.elements += 2 * native.variables();
                     let native = self.evaluation(value as ValueId, native, point);
@@ -648,16 +659,13 @@ impl<'a> Planner<'a> {
                 }
                 match self.graph.nodes[node].op {
                     Op::Linear { input, .. } => {
-                        let linear = linears
-                            .iter()
-                            .position(|l| l.node == node)
-                            .expect("every linear is planned");
+                        // Linears are planned in order of their nodes.
+                        let linear = linears.partition_point(|l| l.node < node);
                         let l = &linears[linear];
                         let point = self.point(PointSource::Linear);
                         // Bias and weight evaluations, then the rounds.
                         self.elements += 2 + l.degree() * l.inner_variables();
-                        let input =
-                            self.evaluation(input, Layout::new(l.rows, l.inner), point);
+                        let input = self.evaluation(input, Layout::new(l.rows, l.inner), point);
                         steps.push(Step::Linear {
                             node,
                             claim,

@@ -13,11 +13,11 @@
 //! Nothing is allocated from a number in the proof before it is compared with its bound and with
 //! the bytes that are left.
 
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use p3_merkle_tree::{MerkleCap, PrunedMerklePaths};
 use p3_multilinear_util::poly::Poly;
-use p3_whir::{PcsProof, QueryOpenings, SharedProofOpening, WhirProof, WhirRoundProof};
-use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use p3_sumcheck::{OpeningBatch, SumcheckData};
+use p3_whir::{PcsProof, QueryOpenings, SharedProofOpening, WhirProof, WhirRoundProof};
 
 use crate::commitment::{Config, Mmcs, WhirOpening};
 use crate::field::{DEGREE, E, E_BYTES, F, F_BYTES, read_f, write_e, write_f};
@@ -331,9 +331,7 @@ impl Reader<'_> {
             return Err(FormatError::SiblingCount);
         }
         self.require(count, 32)?;
-        let sibling_hashes = (0..count)
-            .map(|_| self.array())
-            .collect::<Result<_, _>>()?;
+        let sibling_hashes = (0..count).map(|_| self.array()).collect::<Result<_, _>>()?;
         Ok(Siblings { sibling_hashes })
     }
 

@@ -80,9 +80,10 @@ pub(crate) fn prove_witness(
         .witness
         .open(&data, &claims, &mut channel.transcript.challenger)
         .ok_or(ProveError::Opening("the witness"))?;
-    channel
-        .transcript
-        .phase("open weights", &[plan.weights.variables, weight_points.len()]);
+    channel.transcript.phase(
+        "open weights",
+        &[plan.weights.variables, weight_points.len()],
+    );
     let weight_opening = pk
         .weights
         .open(&pk.data, &weight_points, &mut channel.transcript.challenger)
@@ -143,7 +144,9 @@ struct Run<'a> {
 impl Run<'_> {
     fn output(&mut self) {
         let layout = self.plan.output_layout;
-        self.channel.transcript.phase("output", &[layout.variables()]);
+        self.channel
+            .transcript
+            .phase("output", &[layout.variables()]);
         let point = self.channel.transcript.sample_point(layout.variables());
         self.points[self.plan.evaluations[self.plan.output.id].point] = point;
         self.send(self.plan.output);
@@ -160,11 +163,7 @@ impl Run<'_> {
 
     fn evaluate(&self, evaluation: Evaluation) -> E {
         let values = &self.witness.values[evaluation.value as usize];
-        crate::statement::evaluate(
-            values,
-            evaluation.layout,
-            &self.points[evaluation.point],
-        )
+        crate::statement::evaluate(values, evaluation.layout, &self.points[evaluation.point])
     }
 
     fn lookups(&mut self) -> Vec<E> {
@@ -344,9 +343,7 @@ pub(crate) fn table_tag(index: usize) -> F {
 fn fold_columns(matrix: &[F], cols: usize, eq: &[E]) -> Vec<E> {
     let axes: [Vec<F>; 5] =
         std::array::from_fn(|d| eq[..cols].iter().map(|e| coordinates(e)[d]).collect());
-    let row = |row: &[F]| {
-        E::from_basis_coefficients_fn(|d| dot(row, &axes[d]))
-    };
+    let row = |row: &[F]| E::from_basis_coefficients_fn(|d| dot(row, &axes[d]));
     if matrix.len() >= 1 << 14 {
         matrix.par_chunks(cols).map(row).collect()
     } else {

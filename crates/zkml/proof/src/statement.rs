@@ -2,7 +2,7 @@
 
 use p3_field::PrimeCharacteristicRing;
 
-use crate::field::{E, eq_table, less_than, prefix_sums, index_extension, signed};
+use crate::field::{E, eq_table, index_extension, less_than, prefix_sums, signed};
 use crate::key::VerifyingKey;
 use crate::plan::{Layout, LookupTable};
 use crate::proof::Statement;
@@ -34,21 +34,29 @@ pub(crate) fn statement(
     }
 }
 
-/// `ṽalue(point)` of a public tensor in a layout, zero-padded.
+/// `ṽalue(point)` of a public tensor in a layout, zero-padded. The weights of a row are products
+/// of two tables of about the square root of its length, so memory stays small.
 pub(crate) fn evaluate(values: &[i32], layout: Layout, point: &[E]) -> E {
     let (row_point, col_point) = point.split_at(layout.row_variables());
-    let cols = eq_table(col_point, E::ONE);
+    let (high_point, low_point) = col_point.split_at(col_point.len() / 2);
+    let low = eq_table(low_point, E::ONE);
+    let high = eq_table(high_point, E::ONE);
     let rows = eq_table(row_point, E::ONE);
+    let row_value = |row: &[i32]| {
+        row.chunks(low.len())
+            .zip(&high)
+            .fold(E::ZERO, |acc, (chunk, &weight)| {
+                let sum = chunk
+                    .iter()
+                    .zip(&low)
+                    .fold(E::ZERO, |a, (&v, &e)| a + e * signed(i64::from(v)));
+                acc + sum * weight
+            })
+    };
     values
         .chunks(layout.cols)
         .zip(rows)
-        .fold(E::ZERO, |acc, (row, weight)| {
-            let inner = row
-                .iter()
-                .zip(&cols)
-                .fold(E::ZERO, |a, (&v, &e)| a + e * signed(i64::from(v)));
-            acc + inner * weight
-        })
+        .fold(E::ZERO, |acc, (row, weight)| acc + row_value(row) * weight)
 }
 
 /// The multilinear extension of "this position holds an element" of a layout.
@@ -83,9 +91,8 @@ impl LookupTable {
                 let (kept_count, kept_sum) = prefix_sums(point, last);
                 let high_count = E::ONE - kept_count;
                 let inside = (kept_sum - low_sum) - (kept_count - low_count) * shift;
-                let value = inside
-                    + low_count * signed(i64::from(lo))
-                    + high_count * signed(i64::from(hi));
+                let value =
+                    inside + low_count * signed(i64::from(lo)) + high_count * signed(i64::from(hi));
                 (u, value)
             }
         }

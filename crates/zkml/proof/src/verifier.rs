@@ -1,5 +1,7 @@
 //! The verifier: interprets the plan over a proof.
 
+use std::panic::AssertUnwindSafe;
+
 use hallmark_graph::TensorError;
 use p3_field::PrimeCharacteristicRing;
 
@@ -75,6 +77,9 @@ pub enum VerifyError {
     /// The witness commitment does not open to the claims.
     #[error("the witness commitment does not open to what was claimed")]
     WitnessOpening,
+    /// A defect: the verifier unwound. The proof is refused.
+    #[error("internal error of the verifier")]
+    Internal,
     /// The model's weight commitment does not open to the claims.
     #[error("the weight commitment does not open to what was claimed")]
     WeightOpening,
@@ -139,7 +144,11 @@ pub fn verify(
     if claimed.context != expected.context {
         return Err(VerifyError::WrongContext);
     }
-    verify_decoded(vk, input, output, proof)
+    // Nothing below panics on any proof that decodes: every length that the library asserts is
+    // fixed by `decode`. A validator must not fall to a defect in that library either, and all
+    // validators run the same deterministic code, so an unwinding is a refusal for all of them.
+    let checked = AssertUnwindSafe(|| verify_decoded(vk, input, output, proof));
+    std::panic::catch_unwind(checked).unwrap_or(Err(VerifyError::Internal))
 }
 
 fn verify_decoded(
@@ -149,8 +158,7 @@ fn verify_decoded(
     proof: Proof,
 ) -> Result<(), VerifyError> {
     let plan = vk.plan();
-    let mut channel =
-        VerifierChannel::new(&proof.statement.transcript_seed(), &proof.elements);
+    let mut channel = VerifierChannel::new(&proof.statement.transcript_seed(), &proof.elements);
     vk.weight_scheme()
         .observe(&vk.commitment(), &mut channel.transcript.challenger);
     vk.witness_scheme()
@@ -200,7 +208,10 @@ fn verify_decoded(
     ) {
         return Err(VerifyError::WitnessOpening);
     }
-    transcript.phase("open weights", &[plan.weights.variables, weight_claims.len()]);
+    transcript.phase(
+        "open weights",
+        &[plan.weights.variables, weight_claims.len()],
+    );
     if !vk.weight_scheme().verify(
         &vk.commitment(),
         &weight_claims,
@@ -413,12 +424,7 @@ impl Run<'_> {
             "relayout",
             &[from.layout.rows, from.layout.cols, to.rows, to.cols],
         );
-        let (p, rest) = sumcheck::verify(
-            self.values[claim],
-            to.variables(),
-            2,
-            &mut self.channel,
-        )?;
+        let (p, rest) = sumcheck::verify(self.values[claim], to.variables(), 2, &mut self.channel)?;
         let map = relayout((from.layout, &self.points[from.point]), (to, &p));
         self.points[point] = p;
         if rest != map * self.receive(native)? {

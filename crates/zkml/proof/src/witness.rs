@@ -68,7 +68,8 @@ impl Witness {
                 actual: trace.values.len(),
             });
         }
-        let shapes = std::iter::once(&graph.input.shape).chain(graph.nodes.iter().map(|n| &n.shape));
+        let shapes =
+            std::iter::once(&graph.input.shape).chain(graph.nodes.iter().map(|n| &n.shape));
         for (value, (shape, values)) in shapes.zip(&trace.values).enumerate() {
             let expected = shape.0.iter().map(|&d| d as usize).product();
             if values.len() != expected {

@@ -133,8 +133,12 @@ pub fn assemble(
     );
     let mut attestations = Vec::with_capacity(seeds.len());
     for seed in seeds {
-        let signer = Scheme::signer(&namespace, participants.clone(), committee::private_key(seed))
-            .ok_or_else(|| unusable("a key is not a validator's".into()))?;
+        let signer = Scheme::signer(
+            &namespace,
+            participants.clone(),
+            committee::private_key(seed),
+        )
+        .ok_or_else(|| unusable("a key is not a validator's".into()))?;
         let vote = Finalize::sign(&signer, proposal.clone())
             .ok_or_else(|| unusable("a key cannot sign".into()))?;
         attestations.push((vote.signer(), vote.attestation.signature));
@@ -151,5 +155,10 @@ pub fn assemble(
             .map(|(_, signature)| signature)
             .collect(),
     };
-    Ok(Finalization { proposal, certificate }.encode().to_vec())
+    Ok(Finalization {
+        proposal,
+        certificate,
+    }
+    .encode()
+    .to_vec())
 }

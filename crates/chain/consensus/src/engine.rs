@@ -174,7 +174,8 @@ pub fn max_message_bytes(spec: &ChainSpec) -> Result<u32, ConsensusError> {
     ]))
 }
 
-/// Runs a validator until its core fails or an actor of the engine ends; says why.
+/// Runs a validator until the runtime is asked to stop or an actor of the engine ends; says why. A
+/// core that fails does not end it: it stops answering, and the caller watches [`Core::failed`].
 ///
 /// # Errors
 /// [`ConsensusError`] if the key or the spec is unusable.
@@ -198,6 +199,7 @@ where
         proposer,
         partition,
     } = validator;
+    let mut stopping = context.stopped();
     let spec = core.spec().clone();
     let public_key = key.public_key();
     let validators = Arc::new(committee::keys(&spec)?);
@@ -227,7 +229,7 @@ where
             strategy: Sequential,
         },
     );
-    let broadcast = broadcast.start(channels.broadcast);
+    let mut broadcast = broadcast.start(channels.broadcast);
 
     // Requests for blocks.
     let resolver = backfill::init(
@@ -309,7 +311,7 @@ where
     )
     .await;
     let (finalizer, final_blocks) = Finalizer::new();
-    let marshal = marshal.start(finalizer, buffer, resolver);
+    let mut marshal = marshal.start(finalizer, buffer, resolver);
     let commits = context.child("commit").spawn({
         let (core, mailbox) = (core.clone(), mailbox.clone());
         move |context| commit_blocks(context, core, mailbox, final_blocks)
@@ -357,7 +359,7 @@ where
             forward: ForwardPolicy::SilentVoters,
         },
     );
-    let simplex = simplex.start(channels.votes, channels.certificates, channels.resolver);
+    let mut simplex = simplex.start(channels.votes, channels.certificates, channels.resolver);
 
     // Transactions.
     let (gossip_sender, gossip_receiver) = channels.gossip;
@@ -369,12 +371,16 @@ where
     // Biased, so that a simulation is a function of its seed.
     let ended = tokio::select! {
         biased;
-        reason = core.failed() => reason,
-        _ = simplex => "the consensus engine ended".into(),
-        _ = marshal => "marshal ended".into(),
-        _ = commits => "the committer ended".into(),
-        _ = broadcast => "block broadcast ended".into(),
-        _ = gossip => "transaction gossip ended".into(),
+        _ = &mut stopping => {
+            // The actors end by themselves; cutting one off while it writes would make it panic.
+            let _ends = futures::join!(simplex, marshal, broadcast);
+            "the validator was stopped"
+        }
+        _ = &mut simplex => "the consensus engine ended",
+        _ = &mut marshal => "marshal ended",
+        _ = &mut broadcast => "block broadcast ended",
+        _ = commits => "the committer ended",
+        _ = gossip => "transaction gossip ended",
     };
-    Ok(ended)
+    Ok(ended.into())
 }

@@ -228,6 +228,7 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
         .name("consensus".into())
         .spawn({
             let outcome = outcome.clone();
+            let watched = core.clone();
             move || {
                 let _lock = lock;
                 let ended = catch_unwind(AssertUnwindSafe(|| {
@@ -237,7 +238,11 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
                     Ok(Ok(Ended::Stopped)) => Outcome::Stopped,
                     Ok(Ok(Ended::Failed(reason))) => Outcome::Failed(reason),
                     Ok(Err(error)) => Outcome::Failed(error.to_string()),
-                    Err(panic) => Outcome::Failed(panic_text(panic.as_ref())),
+                    Err(panic) => Outcome::Failed(
+                        watched
+                            .failure()
+                            .unwrap_or_else(|| panic_text(panic.as_ref())),
+                    ),
                 };
                 if let Outcome::Failed(reason) = &ended {
                     tracing::error!(%reason, "consensus stopped");
@@ -287,21 +292,22 @@ fn run(
         };
         let validator = Validator {
             key,
-            core,
+            core: core.clone(),
             proposer: Arc::new(Honest),
             partition: "validator".into(),
         };
-        let engine = engine::run(
-            context.child("validator"),
-            validator,
-            oracle.clone(),
-            oracle,
-            channels,
-        );
+        let engine = context.child("validator").spawn({
+            let oracle = oracle.clone();
+            move |context| engine::run(context, validator, oracle.clone(), oracle, channels)
+        });
         let ended = tokio::select! {
             // A dropped handle counts as a request to stop.
             _ = stopped => Ok(Ended::Stopped),
-            ended = engine => ended.map(Ended::Failed),
+            reason = core.failed() => Ok(Ended::Failed(reason)),
+            ended = engine => match ended {
+                Ok(ended) => ended.map(Ended::Failed),
+                Err(error) => Ok(Ended::Failed(format!("the consensus engine ended: {error}"))),
+            },
             _ = network => Ok(Ended::Failed("the validator network ended".into())),
         };
         if let Err(error) = context.child("stop").stop(0, Some(STOP_TIMEOUT)).await {

@@ -69,7 +69,10 @@ fn a_chain_of_proposals_verifies_and_commits_elsewhere_with_the_same_roots() {
         }
         assert_eq!(rooms.height(), 3);
         assert_eq!(rooms.balance(to), U256::from(15));
-        assert_eq!(rooms.store.head().state.total_balance(), world.spec.issued());
+        assert_eq!(
+            rooms.store.head().state.total_balance(),
+            world.spec.issued()
+        );
         assert!(rooms.mempool.is_empty());
     }
     assert_eq!(a.store.head().state.root(), b.store.head().state.root());
@@ -114,9 +117,14 @@ fn a_validator_commits_blocks_that_it_never_verified() {
     let (a, b) = (world.rooms(), world.rooms());
     a.submit(&world.transfer(0, 0, Address::repeat_byte(9), 7));
     let block = propose(&a, a.store.head().hash, 1);
-    b.core.finalized(&block, Bytes::from_static(b"certificate")).expect("commits");
+    b.core
+        .finalized(&block, Bytes::from_static(b"certificate"))
+        .expect("commits");
     assert_eq!(b.balance(Address::repeat_byte(9)), U256::from(7));
-    assert_eq!(b.store.finalization(1), Some(Bytes::from_static(b"certificate")));
+    assert_eq!(
+        b.store.finalization(1),
+        Some(Bytes::from_static(b"certificate"))
+    );
 }
 
 #[test]
@@ -126,11 +134,15 @@ fn a_block_that_lies_is_invalid_for_its_own_reason() {
     a.submit(&world.transfer(0, 0, Address::repeat_byte(9), 7));
     let honest = propose(&a, a.store.head().hash, 1);
 
-    let wrong_root = changed(&honest, |block| block.header.state_root = B256::repeat_byte(1));
+    let wrong_root = changed(&honest, |block| {
+        block.header.state_root = B256::repeat_byte(1)
+    });
     assert!(reason(verify(&b.core, &wrong_root, 1)).contains("state root"));
 
     let bad_nonce = changed(&honest, |block| {
-        block.transactions.push(world.transfer(1, 5, Address::repeat_byte(9), 7));
+        block
+            .transactions
+            .push(world.transfer(1, 5, Address::repeat_byte(9), 7));
     });
     assert!(reason(verify(&b.core, &bad_nonce, 1)).contains("nonce"));
 
@@ -138,12 +150,17 @@ fn a_block_that_lies_is_invalid_for_its_own_reason() {
     assert!(reason(verify(&b.core, &stolen_fees, 1)).contains("beneficiary"));
 
     let other_view = changed(&honest, |block| {
-        let extra = HeaderExtra { view: 2, ..block.extra().expect("extra") };
+        let extra = HeaderExtra {
+            view: 2,
+            ..block.extra().expect("extra")
+        };
         block.header.extra_data = extra.encode();
     });
     assert!(reason(verify(&b.core, &other_view, 1)).contains("view"));
 
-    let other_parent = b.core.verify(B256::repeat_byte(7), &honest, &round(1), u64::MAX / 2);
+    let other_parent = b
+        .core
+        .verify(B256::repeat_byte(7), &honest, &round(1), u64::MAX / 2);
     assert!(reason(other_parent).contains("parent hash"));
 
     // The honest block is still judged on its merits afterwards.
@@ -155,10 +172,14 @@ fn the_local_clock_delays_a_vote_and_never_decides_it() {
     let world = World::new(4, 1, GENESIS_MS);
     let (a, b) = (world.rooms(), world.rooms());
     let block = propose(&a, a.store.head().hash, 1);
-    let early = b.core.verify(block.header.parent_hash, &block, &round(1), 0);
+    let early = b
+        .core
+        .verify(block.header.parent_hash, &block, &round(1), 0);
     let when = block.timestamp_ms() - world.spec.limits.max_clock_skew_ms;
     assert_eq!(early, Verdict::Pending(Unready::TooEarly(when)));
-    let later = b.core.verify(block.header.parent_hash, &block, &round(1), when);
+    let later = b
+        .core
+        .verify(block.header.parent_hash, &block, &round(1), when);
     assert_eq!(later, Verdict::Valid);
 }
 
@@ -167,7 +188,10 @@ fn time_moves_on_by_a_bounded_step_however_late_or_early_the_clock_is() {
     let world = World::new(4, 1, GENESIS_MS);
     let a = world.rooms();
     let first = propose(&a, a.store.head().hash, 1);
-    let late = a.core.propose(first.hash(), &round(2), u64::MAX / 2).expect("late");
+    let late = a
+        .core
+        .propose(first.hash(), &round(2), u64::MAX / 2)
+        .expect("late");
     let gap = world.spec.limits.max_parent_gap_ms;
     assert_eq!(late.timestamp_ms(), first.timestamp_ms() + gap);
     let early = a.core.propose(first.hash(), &round(2), 0).expect("early");
@@ -179,13 +203,27 @@ fn a_final_block_that_executes_to_another_root_stops_the_validator() {
     let world = World::new(4, 1, GENESIS_MS);
     let (a, b) = (world.rooms(), world.rooms());
     let honest = propose(&a, a.store.head().hash, 1);
-    let wrong = changed(&honest, |block| block.header.state_root = B256::repeat_byte(1));
-    let error = b.core.finalized(&wrong, Bytes::new()).expect_err("diverged");
-    assert!(matches!(error, CoreError::Diverged { number: 1, .. }), "{error}");
+    let wrong = changed(&honest, |block| {
+        block.header.state_root = B256::repeat_byte(1)
+    });
+    let error = b
+        .core
+        .finalized(&wrong, Bytes::new())
+        .expect_err("diverged");
+    assert!(
+        matches!(error, CoreError::Diverged { number: 1, .. }),
+        "{error}"
+    );
     assert!(b.core.failure().expect("failed").contains("state root"));
     // Nothing is accepted any more, not even the honest block.
-    assert!(matches!(b.core.finalized(&honest, Bytes::new()), Err(CoreError::Failed(_))));
-    assert!(matches!(verify(&b.core, &honest, 1), Verdict::Pending(Unready::Failed(_))));
+    assert!(matches!(
+        b.core.finalized(&honest, Bytes::new()),
+        Err(CoreError::Failed(_))
+    ));
+    assert!(matches!(
+        verify(&b.core, &honest, 1),
+        Verdict::Pending(Unready::Failed(_))
+    ));
     assert_eq!(b.height(), 0);
 }
 
@@ -200,7 +238,10 @@ fn a_skipped_height_and_a_second_chain_are_fatal() {
     let rival = propose(&c, c.store.head().hash, 2);
     a.core.finalized(&first, Bytes::new()).expect("commits");
     let conflict = a.core.finalized(&rival, Bytes::new());
-    assert!(matches!(conflict, Err(CoreError::Conflict { number: 1, .. })));
+    assert!(matches!(
+        conflict,
+        Err(CoreError::Conflict { number: 1, .. })
+    ));
 }
 
 mod certificates {
@@ -217,7 +258,8 @@ mod certificates {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
         for signers in [3, 4] {
-            let bytes = assemble(&world.spec, &world.seeds[..signers], &block.header).expect("made");
+            let bytes =
+                assemble(&world.spec, &world.seeds[..signers], &block.header).expect("made");
             assert_eq!(verify(&world.spec, &block.header, &bytes), Ok(()));
         }
     }
@@ -229,7 +271,10 @@ mod certificates {
         let bytes = assemble(&world.spec, &world.seeds[..2], &block.header).expect("made");
         assert_eq!(
             verify(&world.spec, &block.header, &bytes),
-            Err(CertificateError::TooFewSigners { needed: 3, found: 2 })
+            Err(CertificateError::TooFewSigners {
+                needed: 3,
+                found: 2
+            })
         );
     }
 
@@ -240,7 +285,10 @@ mod certificates {
         let bytes = assemble(&world.spec, &world.seeds, &block.header).expect("made");
         let other = changed(&block, |block| block.header.gas_used = 1);
         let error = verify(&world.spec, &other.header, &bytes).expect_err("another block");
-        assert!(matches!(error, CertificateError::AnotherBlock { .. }), "{error}");
+        assert!(
+            matches!(error, CertificateError::AnotherBlock { .. }),
+            "{error}"
+        );
     }
 
     #[test]
@@ -249,12 +297,18 @@ mod certificates {
         let block = block(&world);
         let bytes = assemble(&world.spec, &world.seeds, &block.header).expect("made");
         let other = changed(&block, |block| {
-            let extra = HeaderExtra { epoch: 3, ..block.extra().expect("extra") };
+            let extra = HeaderExtra {
+                epoch: 3,
+                ..block.extra().expect("extra")
+            };
             block.header.extra_data = extra.encode();
         });
         assert_eq!(
             verify(&world.spec, &other.header, &bytes),
-            Err(CertificateError::WrongEpoch { expected: 3, found: 0 })
+            Err(CertificateError::WrongEpoch {
+                expected: 3,
+                found: 0
+            })
         );
     }
 
@@ -303,7 +357,10 @@ mod certificates {
                 );
             }
             let cut = verify(&world.spec, &block.header, &bytes[..position]);
-            assert!(matches!(cut, Err(CertificateError::Malformed(_))), "cut at {position}");
+            assert!(
+                matches!(cut, Err(CertificateError::Malformed(_))),
+                "cut at {position}"
+            );
         }
         let mut longer = bytes.clone();
         longer.push(0);

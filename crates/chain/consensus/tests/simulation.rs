@@ -8,7 +8,10 @@
 mod support;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -70,6 +73,7 @@ struct Outcome {
 struct Liar {
     lie: Lie,
     world: Arc<World>,
+    told: Arc<AtomicU64>,
 }
 
 impl Proposer for Liar {
@@ -81,12 +85,15 @@ impl Proposer for Liar {
         now_ms: u64,
     ) -> Result<Arc<Block>, Unready> {
         let mut block = (*core.propose(parent, round, now_ms)?).clone();
+        self.told.fetch_add(1, Ordering::Relaxed);
         match self.lie {
             Lie::WrongStateRoot => block.header.state_root = B256::repeat_byte(0xbd),
             Lie::InvalidTransaction => {
                 // Far beyond the sender's nonce, to itself.
                 let thief = Address::repeat_byte(0xbd);
-                block.transactions.push(self.world.transfer(0, 1_000_000, thief, VALUE));
+                block
+                    .transactions
+                    .push(self.world.transfer(0, 1_000_000, thief, VALUE));
                 block.header.transactions_root = merkle::transactions_root(&block.transactions);
             }
         }
@@ -107,12 +114,18 @@ async fn launch(
     plan: Plan,
     index: usize,
     rooms: &Rooms,
+    lies: &Arc<AtomicU64>,
 ) -> Running {
     let key = key(&world.seeds[index]);
     let control = oracle.control(key.public_key());
     let mut ends = Vec::new();
     for spec in CHANNELS {
-        ends.push(control.register(spec.channel, spec.quota).await.expect("a channel"));
+        ends.push(
+            control
+                .register(spec.channel, spec.quota)
+                .await
+                .expect("a channel"),
+        );
     }
     let mut ends = ends.into_iter();
     let mut next = || ends.next().expect("six channels");
@@ -125,7 +138,11 @@ async fn launch(
         gossip: next(),
     };
     let proposer: Arc<dyn Proposer> = match plan.liar {
-        Some((liar, lie)) if liar == index => Arc::new(Liar { lie, world: world.clone() }),
+        Some((liar, lie)) if liar == index => Arc::new(Liar {
+            lie,
+            world: world.clone(),
+            told: lies.clone(),
+        }),
         _ => Arc::new(Honest),
     };
     let validator = Validator {
@@ -151,7 +168,11 @@ fn simulate(seed: u64, plan: Plan) -> Outcome {
 
 async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
     let world = Arc::new(World::new(VALIDATORS, USERS, START_MS));
-    let keys: Vec<PublicKey> = world.seeds.iter().map(|seed| key(seed).public_key()).collect();
+    let keys: Vec<PublicKey> = world
+        .seeds
+        .iter()
+        .map(|seed| key(seed).public_key())
+        .collect();
     let (network, oracle) = Network::new_with_peers(
         context.child("network"),
         Config {
@@ -180,22 +201,44 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
     for from in &keys {
         for to in &keys {
             if from != to {
-                oracle.add_link(from.clone(), to.clone(), link.clone()).await.expect("a link");
+                oracle
+                    .add_link(from.clone(), to.clone(), link.clone())
+                    .await
+                    .expect("a link");
             }
         }
     }
 
-    let mut rooms: Vec<Rooms> = (0..usize::from(VALIDATORS)).map(|_| world.rooms()).collect();
-    let live: Vec<usize> = (0..rooms.len()).filter(|index| plan.crashed != Some(*index)).collect();
+    let mut rooms: Vec<Rooms> = (0..usize::from(VALIDATORS))
+        .map(|_| world.rooms())
+        .collect();
+    let live: Vec<usize> = (0..rooms.len())
+        .filter(|index| plan.crashed != Some(*index))
+        .collect();
+    let lies = Arc::new(AtomicU64::new(0));
     let mut running: Vec<Option<Running>> = (0..rooms.len()).map(|_| None).collect();
     for index in &live {
-        running[*index] = Some(launch(&context, &oracle, &world, plan, *index, &rooms[*index]).await);
+        running[*index] = Some(
+            launch(
+                &context,
+                &oracle,
+                &world,
+                plan,
+                *index,
+                &rooms[*index],
+                &lies,
+            )
+            .await,
+        );
     }
 
     // Transfers arrive one by one at validators in turn; the validator that restarts gets none.
     let to = Address::repeat_byte(0x99);
-    let entry: Vec<usize> =
-        live.iter().copied().filter(|index| plan.restarted != Some(*index)).collect();
+    let entry: Vec<usize> = live
+        .iter()
+        .copied()
+        .filter(|index| plan.restarted != Some(*index))
+        .collect();
     let mut down_since = None;
     for number in 0..TRANSFERS {
         let user = usize::try_from(number).expect("small") % usize::from(USERS);
@@ -214,7 +257,9 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
     }
     let everything = U256::from(u128::from(TRANSFERS) * VALUE);
     wait(&context, "every transfer is executed", || {
-        entry.iter().all(|index| rooms[*index].balance(to) == everything)
+        entry
+            .iter()
+            .all(|index| rooms[*index].balance(to) == everything)
     })
     .await;
     if let Some(index) = plan.restarted {
@@ -230,7 +275,8 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         });
         let store = store.expect("nothing of the old process holds the store");
         rooms.insert(index, world.rooms_over(old.executor, store));
-        running[index] = Some(launch(&context, &oracle, &world, plan, index, &rooms[index]).await);
+        running[index] =
+            Some(launch(&context, &oracle, &world, plan, index, &rooms[index], &lies).await);
         wait(&context, "the restarted validator has caught up", || {
             rooms[index].balance(to) == everything
         })
@@ -238,7 +284,12 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
     }
 
     // Some idle blocks on top, so that the end is not the edge of what was tested.
-    let target = live.iter().map(|index| rooms[*index].height()).max().expect("live") + 4;
+    let target = live
+        .iter()
+        .map(|index| rooms[*index].height())
+        .max()
+        .expect("live")
+        + 4;
     wait(&context, "idle blocks follow", || {
         live.iter().all(|index| rooms[*index].height() >= target)
     })
@@ -246,8 +297,21 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
     for index in &live {
         assert_eq!(rooms[*index].core.failure(), None, "validator {index}");
     }
-    check_chain(&world, plan, &live.iter().map(|index| &rooms[*index]).collect::<Vec<_>>(), target);
-    let last = rooms[live[0]].store.block_by_number(target).expect("committed");
+    assert_eq!(
+        lies.load(Ordering::Relaxed) > 0,
+        plan.liar.is_some(),
+        "the liar lied"
+    );
+    check_chain(
+        &world,
+        plan,
+        &live.iter().map(|index| &rooms[*index]).collect::<Vec<_>>(),
+        target,
+    );
+    let last = rooms[live[0]]
+        .store
+        .block_by_number(target)
+        .expect("committed");
     Outcome {
         auditor: context.auditor().state(),
         height: target,
@@ -260,18 +324,33 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
 fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
     for number in 1..=target {
         let block = validators[0].store.block_by_number(number).expect("no gap");
-        let parent = validators[0].store.block_by_number(number - 1).expect("no gap");
+        let parent = validators[0]
+            .store
+            .block_by_number(number - 1)
+            .expect("no gap");
         assert_eq!(block.header.parent_hash, parent.hash());
         assert!(block.timestamp_ms() > parent.timestamp_ms());
         let extra = block.extra().expect("extra");
         if let Some((liar, _)) = plan.liar {
-            assert_ne!(usize::from(extra.leader), liar, "a liar's block {number} is final");
+            assert_ne!(
+                usize::from(extra.leader),
+                liar,
+                "a liar's block {number} is final"
+            );
         }
         for rooms in validators {
-            assert_eq!(rooms.store.block_hash(number), Some(block.hash()), "height {number}");
+            assert_eq!(
+                rooms.store.block_hash(number),
+                Some(block.hash()),
+                "height {number}"
+            );
             if let Some(state) = rooms.store.state_at(number) {
                 assert_eq!(state.root(), block.header.state_root);
-                assert_eq!(state.total_balance(), world.spec.issued(), "height {number}");
+                assert_eq!(
+                    state.total_balance(),
+                    world.spec.issued(),
+                    "height {number}"
+                );
             }
             // Empty where the block became final through a descendant.
             let finalization = rooms.store.finalization(number).expect("committed");
@@ -285,7 +364,10 @@ fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
 async fn wait(context: &deterministic::Context, what: &str, done: impl Fn() -> bool) {
     let deadline = context.current() + DEADLINE;
     while !done() {
-        assert!(context.current() < deadline, "waited too long until: {what}");
+        assert!(
+            context.current() < deadline,
+            "waited too long until: {what}"
+        );
         context.sleep(Duration::from_millis(20)).await;
     }
 }
@@ -317,7 +399,13 @@ fn another_seed_gives_another_history() {
 fn three_of_four_validators_go_on_without_the_fourth() {
     for seed in seeds(1) {
         let crashed = usize::try_from(seed % 4).expect("small");
-        simulate(seed, Plan { crashed: Some(crashed), ..Plan::default() });
+        simulate(
+            seed,
+            Plan {
+                crashed: Some(crashed),
+                ..Plan::default()
+            },
+        );
     }
 }
 
@@ -325,7 +413,13 @@ fn three_of_four_validators_go_on_without_the_fourth() {
 fn honest_validators_agree_beside_one_that_proposes_wrong_state_roots() {
     for seed in seeds(1) {
         let liar = usize::try_from((seed + 1) % 4).expect("small");
-        simulate(seed, Plan { liar: Some((liar, Lie::WrongStateRoot)), ..Plan::default() });
+        simulate(
+            seed,
+            Plan {
+                liar: Some((liar, Lie::WrongStateRoot)),
+                ..Plan::default()
+            },
+        );
     }
 }
 
@@ -333,7 +427,13 @@ fn honest_validators_agree_beside_one_that_proposes_wrong_state_roots() {
 fn honest_validators_agree_beside_one_that_proposes_invalid_transactions() {
     for seed in seeds(1) {
         let liar = usize::try_from((seed + 2) % 4).expect("small");
-        simulate(seed, Plan { liar: Some((liar, Lie::InvalidTransaction)), ..Plan::default() });
+        simulate(
+            seed,
+            Plan {
+                liar: Some((liar, Lie::InvalidTransaction)),
+                ..Plan::default()
+            },
+        );
     }
 }
 
@@ -341,13 +441,25 @@ fn honest_validators_agree_beside_one_that_proposes_invalid_transactions() {
 fn a_validator_that_restarts_with_its_folder_rejoins() {
     for seed in seeds(1) {
         let restarted = usize::try_from((seed + 3) % 4).expect("small");
-        simulate(seed, Plan { restarted: Some(restarted), ..Plan::default() });
+        simulate(
+            seed,
+            Plan {
+                restarted: Some(restarted),
+                ..Plan::default()
+            },
+        );
     }
 }
 
 #[test]
 fn lost_and_late_messages_delay_the_chain_and_do_not_split_it() {
     for seed in seeds(1) {
-        simulate(seed, Plan { lossy: true, ..Plan::default() });
+        simulate(
+            seed,
+            Plan {
+                lossy: true,
+                ..Plan::default()
+            },
+        );
     }
 }

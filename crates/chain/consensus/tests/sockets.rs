@@ -4,7 +4,6 @@ mod support;
 
 use std::{
     net::{SocketAddr, TcpListener},
-    path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -24,28 +23,37 @@ struct Node {
 }
 
 struct Cluster {
-    world: World,
-    homes: Vec<TempDir>,
-    addresses: Vec<SocketAddr>,
+    /// Before the folders, so that no validator outlives its folder.
     nodes: Vec<Option<Node>>,
+    homes: Vec<TempDir>,
+    world: World,
+    addresses: Vec<SocketAddr>,
 }
 
 fn now_ms() -> u64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
     u64::try_from(elapsed.as_millis()).expect("before the end of time")
 }
 
 /// Loopback addresses that are free now.
 fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let listeners: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("an address")).collect()
+    let listeners: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))
+        .collect();
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().expect("an address"))
+        .collect()
 }
 
 impl Cluster {
     fn new() -> Self {
         let world = World::new(4, 4, now_ms());
-        let homes = (0..4).map(|_| tempfile::tempdir().expect("a folder")).collect();
+        let homes = (0..4)
+            .map(|_| tempfile::tempdir().expect("a folder"))
+            .collect();
         let mut cluster = Self {
             world,
             homes,
@@ -78,7 +86,7 @@ impl Cluster {
         let executor = Arc::new(Executor::new(self.world.spec.clone()));
         let path = self.homes[index].path().join("chain.redb");
         let genesis = executor.genesis();
-        let store = Store::open(Path::new(&path), &self.world.spec, &genesis).expect("a store");
+        let store = Store::open(&path, &self.world.spec, &genesis).expect("a store");
         self.world.rooms_over(executor, store)
     }
 
@@ -115,11 +123,19 @@ impl Cluster {
     }
 
     fn check(&self) {
-        let low = self.running().map(|node| node.rooms.height()).min().expect("running");
+        let low = self
+            .running()
+            .map(|node| node.rooms.height())
+            .min()
+            .expect("running");
         let first = self.running().next().expect("running");
         let mut proven = 0u64;
         for number in 1..=low {
-            let block = first.rooms.store.block_by_number(number).expect("committed");
+            let block = first
+                .rooms
+                .store
+                .block_by_number(number)
+                .expect("committed");
             for node in self.running() {
                 assert_eq!(node.rooms.store.block_hash(number), Some(block.hash()));
                 let bytes = node.rooms.store.finalization(number).expect("committed");
@@ -159,9 +175,14 @@ fn four_validators_in_one_process_order_transfers_and_survive_restarts() {
     let mut latencies = Vec::new();
     for nonce in 0..10 {
         let begin = Instant::now();
-        cluster.rooms(1).submit(&cluster.world.transfer(0, nonce, to, 1));
+        cluster
+            .rooms(1)
+            .submit(&cluster.world.transfer(0, nonce, to, 1));
         while cluster.rooms(1).balance(to) < U256::from(nonce + 1) {
-            assert!(begin.elapsed() < Duration::from_secs(30), "transfer {nonce} is stuck");
+            assert!(
+                begin.elapsed() < Duration::from_secs(30),
+                "transfer {nonce} is stuck"
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
         latencies.push(u64::try_from(begin.elapsed().as_millis()).expect("short"));
@@ -173,11 +194,15 @@ fn four_validators_in_one_process_order_transfers_and_survive_restarts() {
     let busy_from = cluster.rooms(2).height();
     for nonce in 0..60 {
         for (user, index) in [(1, 0), (2, 2), (3, 3)] {
-            cluster.rooms(index).submit(&cluster.world.transfer(user, nonce, to, 1));
+            cluster
+                .rooms(index)
+                .submit(&cluster.world.transfer(user, nonce, to, 1));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    cluster.wait("every transfer", |rooms| rooms.balance(to) == U256::from(190));
+    cluster.wait("every transfer", |rooms| {
+        rooms.balance(to) == U256::from(190)
+    });
     let mut finality = Vec::new();
     let mut timestamps = Vec::new();
     let mut largest = 0;
@@ -188,7 +213,9 @@ fn four_validators_in_one_process_order_transfers_and_survive_restarts() {
     }
     let mut live = cluster.rooms(2).store.subscribe();
     for nonce in 60..80 {
-        cluster.rooms(0).submit(&cluster.world.transfer(1, nonce, to, 1));
+        cluster
+            .rooms(0)
+            .submit(&cluster.world.transfer(1, nonce, to, 1));
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             assert!(Instant::now() < deadline, "no commit");
@@ -202,8 +229,10 @@ fn four_validators_in_one_process_order_transfers_and_survive_restarts() {
         }
     }
     finality.sort_unstable();
-    let mut intervals: Vec<u64> =
-        timestamps.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let mut intervals: Vec<u64> = timestamps
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .collect();
     intervals.sort_unstable();
     println!(
         "idle interval {idle_interval} ms; submit to commit p50 {} p95 {} ms; busy: {} blocks from \
@@ -217,21 +246,31 @@ fn four_validators_in_one_process_order_transfers_and_survive_restarts() {
         percentile(&finality, 50),
         percentile(&finality, 95),
     );
-    cluster.wait("every transfer", |rooms| rooms.balance(to) == U256::from(210));
+    cluster.wait("every transfer", |rooms| {
+        rooms.balance(to) == U256::from(210)
+    });
     cluster.check();
 
     // A transaction of 1.5 MB passes pool, gossip, block and disk.
     let big = Bytes::from(vec![0; 1_500_000]);
     let transaction = cluster.world.transaction(0, 10, to, 1, 20_000_000, big);
     cluster.rooms(3).submit(&transaction);
-    cluster.wait("the large transaction", |rooms| rooms.balance(to) == U256::from(211));
+    cluster.wait("the large transaction", |rooms| {
+        rooms.balance(to) == U256::from(211)
+    });
 
     // One of four stops; the others go on.
     cluster.stop(3);
-    cluster.rooms(0).submit(&cluster.world.transfer(0, 11, to, 1));
-    cluster.wait("three validators", |rooms| rooms.balance(to) == U256::from(212));
+    cluster
+        .rooms(0)
+        .submit(&cluster.world.transfer(0, 11, to, 1));
+    cluster.wait("three validators", |rooms| {
+        rooms.balance(to) == U256::from(212)
+    });
     let height = cluster.rooms(0).height();
-    cluster.wait("three validators go on", |rooms| rooms.height() >= height + 3);
+    cluster.wait("three validators go on", |rooms| {
+        rooms.height() >= height + 3
+    });
 
     // It comes back with its folder and catches up, also with blocks that it never verified.
     cluster.start(3);
@@ -267,21 +306,43 @@ fn what_a_validator_cannot_start_with_is_said_clearly() {
     };
     let begin = |config: ConsensusConfig| start(config, world.rooms().core);
 
-    let port = ConsensusConfig { listen: taken.local_addr().expect("bound"), ..config.clone() };
+    let port = ConsensusConfig {
+        listen: taken.local_addr().expect("bound"),
+        ..config.clone()
+    };
     let error = begin(port).err().expect("the port is taken");
     assert!(matches!(error, ConsensusError::Listen { .. }), "{error}");
 
-    let stranger = ConsensusConfig { key: [99; 32], ..config.clone() };
+    let stranger = ConsensusConfig {
+        key: [99; 32],
+        ..config.clone()
+    };
     let error = begin(stranger).err().expect("not a validator");
-    assert!(matches!(error, ConsensusError::NotAValidator { .. }), "{error}");
+    assert!(
+        matches!(error, ConsensusError::NotAValidator { .. }),
+        "{error}"
+    );
 
-    let peers = vec![(public_key_of(&[99; 32]), "127.0.0.1:1".parse().expect("an address"))];
-    let error = begin(ConsensusConfig { peers, ..config.clone() }).err().expect("a stranger");
+    let peers = vec![(
+        public_key_of(&[99; 32]),
+        "127.0.0.1:1".parse().expect("an address"),
+    )];
+    let error = begin(ConsensusConfig {
+        peers,
+        ..config.clone()
+    })
+    .err()
+    .expect("a stranger");
     assert!(matches!(error, ConsensusError::BadKey { .. }), "{error}");
 
     let file = home.path().join("file");
     std::fs::write(&file, b"").expect("written");
-    let error = begin(ConsensusConfig { home: file, ..config.clone() }).err().expect("a file");
+    let error = begin(ConsensusConfig {
+        home: file,
+        ..config.clone()
+    })
+    .err()
+    .expect("a file");
     assert!(matches!(error, ConsensusError::Home { .. }), "{error}");
 
     let running = begin(config.clone()).expect("starts alone");

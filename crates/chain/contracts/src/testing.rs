@@ -333,11 +333,12 @@ impl Host for MemoryHost {
 ///
 /// If the call succeeded, failed otherwise, or reverted with another error.
 #[track_caller]
-pub fn expect_revert<E: alloy_sol_types::SolError>(result: Result<impl std::fmt::Debug>) -> E {
+pub fn expect_revert<E: alloy_sol_types::SolError>(result: Result<impl Sized>) -> E {
     match result {
         Err(ContractError::Revert(data)) => E::abi_decode_validate(&data)
             .unwrap_or_else(|_| panic!("expected {}, got {data}", E::SIGNATURE)),
-        other => panic!("expected {}, got {other:?}", E::SIGNATURE),
+        Err(other) => panic!("expected {}, got {other}", E::SIGNATURE),
+        Ok(_) => panic!("expected {}, got an answer", E::SIGNATURE),
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Packed {
 enum Kernel {
     /// Operand bytes are `x - lo`.
     Bytes { lo: i32, panels: Vec<i8> },
-    /// Row-major weights for operands of more than 256 levels.
+    /// Row-major weights, for operands of more than 256 levels and for few columns.
     Words(Vec<i8>),
 }
 
@@ -43,7 +43,9 @@ impl Packed {
     pub(crate) fn new(range: Range, weights: &LinearWeights, inner: usize) -> Self {
         let cols = weights.b.len();
         let mut bias = weights.b.clone();
-        let bytes = i64::from(range.hi) - i64::from(range.lo) <= i64::from(u8::MAX);
+        let levels = i64::from(range.hi) - i64::from(range.lo);
+        // A panel of few columns would be mostly padding.
+        let bytes = levels <= i64::from(u8::MAX) && cols >= LANES / 2;
         let kernel = if bytes {
             for row in weights.w.chunks_exact(cols) {
                 for (bias, &w) in bias.iter_mut().zip(row) {
@@ -179,6 +181,7 @@ fn product(x: &[u8], stride: usize, panel: &[i8]) -> [[i32; LANES]; TILE] {
         _mm512_storeu_si512,
     };
     /// `R` is the number of rows, so that the sums stay in registers.
+    #[target_feature(enable = "avx512f,avx512vnni")]
     fn rows<const R: usize>(x: &[u8], stride: usize, panel: &[i8]) -> [[i32; LANES]; TILE] {
         let groups = panel.as_chunks::<{ LANES * GROUP }>().0;
         let rows: [&[[u8; GROUP]]; R] =
@@ -199,23 +202,88 @@ fn product(x: &[u8], stride: usize, panel: &[i8]) -> [[i32; LANES]; TILE] {
         }
         result
     }
-    match x.len() / stride {
-        1 => rows::<1>(x, stride, panel),
-        2 => rows::<2>(x, stride, panel),
-        3 => rows::<3>(x, stride, panel),
-        4 => rows::<4>(x, stride, panel),
-        5 => rows::<5>(x, stride, panel),
-        6 => rows::<6>(x, stride, panel),
-        7 => rows::<7>(x, stride, panel),
-        _ => rows::<TILE>(x, stride, panel),
+    // SAFETY: this function is compiled only where the features of `rows` are.
+    unsafe {
+        match x.len() / stride {
+            1 => rows::<1>(x, stride, panel),
+            2 => rows::<2>(x, stride, panel),
+            3 => rows::<3>(x, stride, panel),
+            4 => rows::<4>(x, stride, panel),
+            5 => rows::<5>(x, stride, panel),
+            6 => rows::<6>(x, stride, panel),
+            7 => rows::<7>(x, stride, panel),
+            _ => rows::<TILE>(x, stride, panel),
+        }
     }
+}
+
+/// Sums of up to [`TILE`] rows of bytes against one panel; rows that are absent stay 0.
+///
+/// Sixteen-bit products, added in pairs: each column has two partial sums until the end.
+#[cfg(all(
+    target_arch = "x86_64",
+    target_feature = "avx2",
+    not(all(target_feature = "avx512f", target_feature = "avx512vnni"))
+))]
+fn product(x: &[u8], stride: usize, panel: &[i8]) -> [[i32; LANES]; TILE] {
+    use std::arch::x86_64::{
+        __m256i, _mm_loadu_si128, _mm_set1_epi32, _mm256_add_epi32, _mm256_cvtepi8_epi16,
+        _mm256_cvtepu8_epi16, _mm256_madd_epi16, _mm256_setzero_si256, _mm256_storeu_si256,
+    };
+    /// Vectors of four columns in a panel.
+    const PARTS: usize = 4;
+    /// `R` rows at once: their sums and the weights fit the sixteen registers for `R = 2`.
+    #[target_feature(enable = "avx2")]
+    fn rows<const R: usize>(x: &[u8], stride: usize, panel: &[i8], out: &mut [[i32; LANES]]) {
+        let groups = panel.as_chunks::<{ LANES * GROUP }>().0;
+        let rows: [&[[u8; GROUP]]; R] =
+            std::array::from_fn(|r| &x[r * stride..(r + 1) * stride].as_chunks().0[..groups.len()]);
+        let mut sums: [[__m256i; PARTS]; R] = [[_mm256_setzero_si256(); PARTS]; R];
+        for (k, group) in groups.iter().enumerate() {
+            let quarters = group.as_chunks::<LANES>().0;
+            let w: [__m256i; PARTS] = std::array::from_fn(|part| {
+                // SAFETY: a quarter is 16 bytes, and the load has no alignment.
+                let bytes = unsafe { _mm_loadu_si128(quarters[part].as_ptr().cast()) };
+                _mm256_cvtepi8_epi16(bytes)
+            });
+            for (sums, row) in sums.iter_mut().zip(&rows) {
+                let x = _mm256_cvtepu8_epi16(_mm_set1_epi32(i32::from_le_bytes(row[k])));
+                for (sum, w) in sums.iter_mut().zip(&w) {
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(x, *w));
+                }
+            }
+        }
+        for (out, sums) in out.iter_mut().zip(&sums) {
+            for (out, sum) in out.chunks_exact_mut(PARTS).zip(sums) {
+                let mut halves = [0i32; 2 * PARTS];
+                // SAFETY: `halves` is 32 bytes, and the store has no alignment.
+                unsafe { _mm256_storeu_si256(halves.as_mut_ptr().cast(), *sum) };
+                for (out, half) in out.iter_mut().zip(halves.as_chunks::<2>().0) {
+                    *out = half[0].wrapping_add(half[1]);
+                }
+            }
+        }
+    }
+    let mut result = [[0i32; LANES]; TILE];
+    for (x, out) in x.chunks(2 * stride).zip(result.chunks_mut(2)) {
+        // SAFETY: this function is compiled only where AVX2 is.
+        unsafe {
+            match x.len() / stride {
+                1 => rows::<1>(x, stride, panel, out),
+                _ => rows::<2>(x, stride, panel, out),
+            }
+        }
+    }
+    result
 }
 
 /// Sums of up to [`TILE`] rows of bytes against one panel; rows that are absent stay 0.
 #[cfg(not(all(
     target_arch = "x86_64",
-    target_feature = "avx512f",
-    target_feature = "avx512vnni"
+    any(
+        target_feature = "avx2",
+        all(target_feature = "avx512f", target_feature = "avx512vnni")
+    )
 )))]
 fn product(x: &[u8], stride: usize, panel: &[i8]) -> [[i32; LANES]; TILE] {
     portable(x, stride, panel)
@@ -223,12 +291,7 @@ fn product(x: &[u8], stride: usize, panel: &[i8]) -> [[i32; LANES]; TILE] {
 
 /// The same in plain Rust: what other machines run, and what tests compare with.
 #[cfg_attr(
-    all(
-        target_arch = "x86_64",
-        target_feature = "avx512f",
-        target_feature = "avx512vnni",
-        not(test)
-    ),
+    all(target_arch = "x86_64", target_feature = "avx2", not(test)),
     allow(dead_code)
 )]
 fn portable(x: &[u8], stride: usize, panel: &[i8]) -> [[i32; LANES]; TILE] {

@@ -155,6 +155,23 @@ fn a_bias_added_after_matmul_joins_it_and_renaming_costs_nothing() {
 }
 
 #[test]
+fn a_bias_joins_no_matmul_that_something_else_reads_under_another_name() {
+    let w = tensor("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+    let b = tensor("b", &[2], &[0.5, -0.5]);
+    let nodes = vec![
+        node("MatMul", "mm", &["x", "w"], "t"),
+        node("Identity", "same", &["t"], "t2"),
+        node("Add", "bias", &["t2", "b"], "u"),
+        node("Add", "again", &["u", "b"], "v"),
+        node("Relu", "relu", &["v"], "y"),
+    ];
+    let mut source = model(nodes, vec![w, b]);
+    assert_eq!(read(&source).unwrap().evaluate(&[1.0, 0.0]), [2.0, 1.0]);
+    graph(&mut source).node[4] = node("Add", "residual", &["v", "t"], "y");
+    assert!(refusal(&source).starts_with("operator Add at node \"bias\": a constant can be added"));
+}
+
+#[test]
 fn shapes_follow_reshape_flatten_squeeze_and_unsqueeze() {
     let nodes = vec![
         node("Unsqueeze", "u", &["x", "axes"], "a"),

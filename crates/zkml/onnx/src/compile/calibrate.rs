@@ -7,7 +7,7 @@ use crate::scale::{nearest, real};
 use crate::{CompileError, FloatGraph};
 
 /// Most values per tensor that calibration keeps for a percentile.
-const MAX_KEPT: usize = 1 << 20;
+const MAX_KEPT: usize = 1 << 18;
 
 /// Largest magnitude per float value, the input first, and the input's own samples.
 pub(super) struct Observed {

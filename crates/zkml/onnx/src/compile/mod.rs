@@ -331,10 +331,7 @@ impl Compiler<'_> {
             };
             return self.requant(node, value, &fused);
         }
-        Err(CompileError::Bound {
-            node: node.name.clone(),
-            magnitude: worst,
-        })
+        Err(no_table(node, worst))
     }
 
     fn add(
@@ -389,10 +386,7 @@ impl Compiler<'_> {
             };
             return self.requant(node, value, &fused);
         }
-        Err(CompileError::Bound {
-            node: node.name.clone(),
-            magnitude: worst,
-        })
+        Err(no_table(node, worst))
     }
 
     /// A Relu that could not be fused: a clamp of the same integers.
@@ -496,6 +490,18 @@ struct Fused {
     shift: u8,
     multipliers: (i32, i32),
     scale: f64,
+}
+
+/// No table serves the node: its sums are too large, or there was no integer form to sum.
+fn no_table(node: &FloatNode, magnitude: i64) -> CompileError {
+    let node = node.name.clone();
+    match magnitude {
+        0 => CompileError::Scale {
+            node,
+            reason: "its weights, biases and results differ too far in scale",
+        },
+        _ => CompileError::Bound { node, magnitude },
+    }
 }
 
 fn check_error(node: &FloatNode, source: CheckError) -> CompileError {

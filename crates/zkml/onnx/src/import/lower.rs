@@ -29,7 +29,15 @@ pub(super) struct Importer {
     uses: BTreeMap<String, usize>,
     /// Every name that some node defines, earlier or later.
     defined: BTreeSet<String>,
+    /// For each value, how many names it has and how often they are read.
+    names: Vec<Names>,
     weights: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Names {
+    count: usize,
+    reads: usize,
 }
 
 impl Importer {
@@ -53,6 +61,7 @@ impl Importer {
             input_shape: Vec::new(),
             uses,
             defined,
+            names: Vec::new(),
             weights: 0,
         })
     }
@@ -90,6 +99,13 @@ impl Importer {
             return Err(ImportError::Model(
                 "a tensor of the graph has no name".into(),
             ));
+        }
+        if let Symbol::Value(value) = symbol {
+            if self.names.len() <= value {
+                self.names.resize(value + 1, Names::default());
+            }
+            self.names[value].count += 1;
+            self.names[value].reads += self.uses.get(name).copied().unwrap_or(0);
         }
         if self.symbols.insert(name.to_owned(), symbol).is_some() {
             return Err(ImportError::Tensor {
@@ -183,10 +199,10 @@ impl Importer {
             ) => self.gemm(site, *x, w, Some(c), &attributes)?,
             ("Add", [Some(Symbol::Value(a)), Some(Symbol::Value(b))]) => self.add(site, *a, *b)?,
             ("Add", [Some(Symbol::Value(x)), Some(Symbol::Constant(c))]) => {
-                self.bias(site, *x, &node.input[0], c)?
+                self.bias(site, *x, c)?
             }
             ("Add", [Some(Symbol::Constant(c)), Some(Symbol::Value(x))]) => {
-                self.bias(site, *x, &node.input[1], c)?
+                self.bias(site, *x, c)?
             }
             ("Relu", [Some(Symbol::Value(x))]) => {
                 let shape = self.shape(*x).to_vec();
@@ -358,11 +374,12 @@ impl Importer {
         &mut self,
         site: &Site<'_>,
         value: usize,
-        name: &str,
         constant: &Constant,
     ) -> Result<Symbol, ImportError> {
+        // Each name but the first was made by one read; the one that is left is this addition.
+        let names = self.names.get(value).copied().unwrap_or_default();
+        let alone = names.reads == names.count;
         let node = value.checked_sub(1).and_then(|i| self.nodes.get_mut(i));
-        let alone = self.uses.get(name) == Some(&1);
         match node {
             Some(FloatNode {
                 op: FloatOp::Linear { bias, .. },

@@ -13,6 +13,8 @@ mod models;
 mod orders;
 pub mod receipt;
 mod revert;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use client::{Call, Client, INCLUSION_TIMEOUT, MIN_PRIORITY_FEE, Signed, TransactionReceipt};

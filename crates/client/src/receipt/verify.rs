@@ -2,7 +2,7 @@
 
 use super::{Field, MAX_DESCENDANTS, OrderReceipt, ReceiptError, VERSION, VerifiedReceipt};
 use crate::orders::decode_delivery;
-use alloy_consensus::{Header, ReceiptEnvelope, Transaction as _, TxEnvelope, TxReceipt as _};
+use alloy_consensus::{Header, ReceiptEnvelope, Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::Decodable;
@@ -51,7 +51,10 @@ pub fn verify(receipt: &OrderReceipt, spec: &ChainSpec) -> Result<VerifiedReceip
 }
 
 /// The header of the block that paid, after the certificate and the headers that lead to it.
-fn final_header(receipt: &OrderReceipt, spec: &ChainSpec) -> Result<Header, ReceiptError> {
+pub(super) fn final_header(
+    receipt: &OrderReceipt,
+    spec: &ChainSpec,
+) -> Result<Header, ReceiptError> {
     if receipt.descendants.len() > MAX_DESCENDANTS {
         return Err(ReceiptError::TooManyHeaders);
     }
@@ -82,7 +85,7 @@ fn decode_header(position: usize, bytes: &Bytes) -> Result<Header, ReceiptError>
     Ok(decoded)
 }
 
-fn included_transaction(
+pub(super) fn included_transaction(
     receipt: &OrderReceipt,
     spec: &ChainSpec,
     header: &Header,
@@ -104,7 +107,10 @@ fn included_transaction(
 }
 
 /// The one `Paid` event of this order in the transaction's receipt.
-fn payment(receipt: &OrderReceipt, header: &Header) -> Result<IInference::Paid, ReceiptError> {
+pub(super) fn payment(
+    receipt: &OrderReceipt,
+    header: &Header,
+) -> Result<IInference::Paid, ReceiptError> {
     merkle::verify(
         header.receipts_root,
         receipt.transaction_index,
@@ -128,7 +134,10 @@ fn payment(receipt: &OrderReceipt, header: &Header) -> Result<IInference::Paid, 
 }
 
 /// The file shows what the chain paid for.
-fn check_statement(receipt: &OrderReceipt, paid: &IInference::Paid) -> Result<(), ReceiptError> {
+pub(super) fn check_statement(
+    receipt: &OrderReceipt,
+    paid: &IInference::Paid,
+) -> Result<(), ReceiptError> {
     let key_digest = B256::from(*blake3::hash(&receipt.verifying_key).as_bytes());
     let facts = [
         (Field::Model, receipt.model == paid.model),
@@ -156,7 +165,10 @@ fn check_statement(receipt: &OrderReceipt, paid: &IInference::Paid) -> Result<()
 }
 
 /// Whether the transaction itself carries output and proof; if it does, they are the file's.
-fn check_delivery(receipt: &OrderReceipt, transaction: &TxEnvelope) -> Result<bool, ReceiptError> {
+pub(super) fn check_delivery(
+    receipt: &OrderReceipt,
+    transaction: &TxEnvelope,
+) -> Result<bool, ReceiptError> {
     let Some(call) = decode_delivery(transaction) else {
         return Ok(false);
     };

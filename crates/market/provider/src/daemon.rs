@@ -13,7 +13,7 @@
 
 use crate::{
     ProviderConfig, ProviderError,
-    journal::{Journal, JournalError, Stage},
+    journal::{Journal, JournalError},
     library::Library,
     work,
 };

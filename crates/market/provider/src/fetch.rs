@@ -73,13 +73,26 @@ pub async fn download(
     size: u64,
     limits: &Limits,
 ) -> Result<Vec<u8>, FetchError> {
+    let may_connect =
+        |address: SocketAddr| limits.allow_private_addresses || is_public(address.ip());
+    download_from(uri, content_hash, size, limits, &may_connect).await
+}
+
+/// [`download`] with another rule of which addresses may be connected to.
+pub(crate) async fn download_from(
+    uri: &str,
+    content_hash: &[u8; 32],
+    size: u64,
+    limits: &Limits,
+    may_connect: &(dyn Fn(SocketAddr) -> bool + Sync),
+) -> Result<Vec<u8>, FetchError> {
     if size > limits.max_bytes {
         return Err(FetchError::TooLarge {
             allowed: limits.max_bytes,
             found: size,
         });
     }
-    let work = fetch(uri, size, limits);
+    let work = fetch(uri, size, limits, may_connect);
     let bytes = tokio::time::timeout(limits.timeout, work)
         .await
         .map_err(|_| FetchError::Timeout(limits.timeout))??;
@@ -94,10 +107,15 @@ pub async fn download(
     Ok(bytes)
 }
 
-async fn fetch(uri: &str, size: u64, limits: &Limits) -> Result<Vec<u8>, FetchError> {
+async fn fetch(
+    uri: &str,
+    size: u64,
+    limits: &Limits,
+    may_connect: &(dyn Fn(SocketAddr) -> bool + Sync),
+) -> Result<Vec<u8>, FetchError> {
     let mut url = parse(uri)?;
     for _ in 0..=limits.max_redirects {
-        let response = request(&url, limits).await?;
+        let response = request(&url, may_connect).await?;
         let status = response.status();
         if status.is_redirection() {
             let bad = || FetchError::BadRedirect {
@@ -127,8 +145,11 @@ fn parse(uri: &str) -> Result<Url, FetchError> {
     Ok(url)
 }
 
-async fn request(url: &Url, limits: &Limits) -> Result<reqwest::Response, FetchError> {
-    let (host, addresses) = resolve(url, limits).await?;
+async fn request(
+    url: &Url,
+    may_connect: &(dyn Fn(SocketAddr) -> bool + Sync),
+) -> Result<reqwest::Response, FetchError> {
+    let (host, addresses) = resolve(url, may_connect).await?;
     let transport = |error: reqwest::Error| FetchError::Transport {
         url: url.to_string(),
         reason: chain(&error),
@@ -146,7 +167,10 @@ async fn request(url: &Url, limits: &Limits) -> Result<reqwest::Response, FetchE
 }
 
 /// The host of `url` and its addresses, every one of which may be connected to.
-async fn resolve(url: &Url, limits: &Limits) -> Result<(String, Vec<SocketAddr>), FetchError> {
+async fn resolve(
+    url: &Url,
+    may_connect: &(dyn Fn(SocketAddr) -> bool + Sync),
+) -> Result<(String, Vec<SocketAddr>), FetchError> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or(80);
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -164,9 +188,7 @@ async fn resolve(url: &Url, limits: &Limits) -> Result<(String, Vec<SocketAddr>)
         let reason = "it has no address".to_owned();
         return Err(FetchError::Resolve { host, reason });
     }
-    if !limits.allow_private_addresses
-        && let Some(private) = addresses.iter().find(|address| !is_public(address.ip()))
-    {
+    if let Some(private) = addresses.iter().find(|address| !may_connect(**address)) {
         return Err(FetchError::PrivateAddress {
             host,
             address: private.ip(),

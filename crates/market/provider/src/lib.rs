@@ -8,6 +8,8 @@ pub mod fetch;
 pub mod journal;
 pub mod library;
 pub mod mirror;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use checks::{Costs, Refusal, check_order};

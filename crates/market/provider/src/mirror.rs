@@ -49,7 +49,8 @@ pub fn file_name(content_hash: &[u8; 32]) -> String {
 /// # Errors
 /// The folder cannot be read, or the port is taken.
 pub async fn serve_models(dir: &Path, listen: SocketAddr) -> std::io::Result<Mirror> {
-    tokio::fs::read_dir(dir).await?;
+    // A folder that is not there is an error now, not a 404 later.
+    drop(tokio::fs::read_dir(dir).await?);
     let router = Router::new()
         .route("/models/{name}", get(model))
         .with_state(Arc::new(dir.to_owned()));

@@ -1,0 +1,203 @@
+use super::{INPUT, order};
+use crate::checks::{Costs, Refusal, bond, check_order, earning};
+use alloy_primitives::{Address, B256, U256};
+use hallmark_client::{Deposit, Level, ModelRecord, Order, Status};
+use hallmark_graph::{Builder, Graph, Input, LinearWeights, Range, Scale, Shape, Table};
+
+fn graph() -> Graph {
+    let scale = Scale {
+        multiplier: 1,
+        shift: 0,
+    };
+    let range = Range { lo: -8, hi: 8 };
+    let mut builder = Builder::new(Input {
+        shape: Shape(vec![1, 2]),
+        range,
+        scale,
+    });
+    let weights = LinearWeights {
+        w: vec![1, -1],
+        b: vec![3],
+        m: vec![100],
+    };
+    let value = builder.linear(0, weights).unwrap();
+    builder
+        .requant(
+            value,
+            4,
+            Table::Clamp {
+                bits: 12,
+                lo: 0,
+                hi: 127,
+            },
+        )
+        .unwrap();
+    builder.finish(scale).unwrap().graph
+}
+
+fn record() -> ModelRecord {
+    ModelRecord {
+        id: B256::repeat_byte(1),
+        owner: Address::repeat_byte(3),
+        price: 1_000,
+        owner_share_bps: 1_000,
+        digest: B256::ZERO,
+        commitment: B256::ZERO,
+        content_hash: B256::ZERO,
+        content_size: 0,
+        key_size: 0,
+        registered_at: 1,
+        active: true,
+        name: "m".to_owned(),
+        uri: String::new(),
+    }
+}
+
+fn costs() -> Costs {
+    Costs {
+        gas: 80,
+        gas_price: 10,
+        work_ms: 500,
+        bond: U256::from(50),
+        margin_bps: 1_000,
+        min_earning: U256::ZERO,
+        claim_window_ms: 8_000,
+    }
+}
+
+fn check(order: &Order, input: &[u8], costs: &Costs, now_ms: u64) -> Result<Vec<i32>, Refusal> {
+    let deposit = Deposit {
+        free: U256::from(50),
+        locked: U256::ZERO,
+        open_claims: 0,
+    };
+    check_order(order, &record(), &graph(), input, &deposit, costs, now_ms)
+}
+
+#[test]
+fn a_good_order_passes_and_its_input_is_decoded() {
+    // 880 wei are left for the seller; 80 gas at 10 wei and a tenth of margin are 880 too.
+    let order = order(Status::Open);
+    assert_eq!(earning(&order), U256::from(880));
+    assert_eq!(check(&order, INPUT, &costs(), 2_000), Ok(vec![3, -2]));
+}
+
+#[test]
+fn an_order_that_is_not_open_is_left_alone() {
+    for status in [
+        Status::Claimed,
+        Status::Paid,
+        Status::Cancelled,
+        Status::Refunded,
+    ] {
+        let refused = check(&order(status), INPUT, &costs(), 2_000);
+        assert_eq!(refused, Err(Refusal::NotOpen(status)));
+    }
+}
+
+#[test]
+fn a_level_without_a_judge_is_left_alone() {
+    let mut order = order(Status::Open);
+    order.level = Level::Exact;
+    assert_eq!(
+        check(&order, INPUT, &costs(), 2_000),
+        Err(Refusal::Level(Level::Exact))
+    );
+}
+
+#[test]
+fn an_order_that_pays_one_wei_too_little_is_left_alone() {
+    let mut order = order(Status::Open);
+    order.price = U256::from(999);
+    let refused = check(&order, INPUT, &costs(), 2_000);
+    assert!(matches!(refused, Err(Refusal::Price { .. })), "{refused:?}");
+}
+
+#[test]
+fn an_order_below_the_wanted_earning_is_left_alone() {
+    let costs = Costs {
+        min_earning: U256::from(881),
+        ..costs()
+    };
+    let refused = check(&order(Status::Open), INPUT, &costs, 2_000).unwrap_err();
+    assert_eq!(
+        refused,
+        Refusal::Price {
+            earning: U256::from(880),
+            cost: U256::from(881)
+        }
+    );
+    assert!(refused.may_pass_later());
+}
+
+#[test]
+fn an_order_whose_deadline_leaves_no_whole_window_is_left_alone() {
+    assert!(check(&order(Status::Open), INPUT, &costs(), 53_000).is_ok());
+    let late = check(&order(Status::Open), INPUT, &costs(), 53_001);
+    assert_eq!(
+        late,
+        Err(Refusal::Time {
+            left_ms: 7_999,
+            needed_ms: 8_000
+        })
+    );
+}
+
+#[test]
+fn work_that_is_longer_than_the_window_is_left_alone() {
+    let costs = Costs {
+        work_ms: 8_001,
+        ..costs()
+    };
+    let refused = check(&order(Status::Open), INPUT, &costs, 2_000);
+    assert_eq!(
+        refused,
+        Err(Refusal::Time {
+            left_ms: 8_000,
+            needed_ms: 8_001
+        })
+    );
+}
+
+#[test]
+fn an_order_whose_bond_is_not_free_is_left_alone() {
+    let costs = Costs {
+        bond: U256::from(51),
+        ..costs()
+    };
+    let refused = check(&order(Status::Open), INPUT, &costs, 2_000);
+    assert!(
+        matches!(refused, Err(Refusal::Deposit { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn inputs_of_a_wrong_length_range_or_hash_are_left_alone() {
+    let mut order = order(Status::Open);
+    let other = check(&order, &[3, 2], &costs(), 2_000).unwrap_err();
+    assert_eq!(
+        other,
+        Refusal::Input("its hash is not the order's".to_owned())
+    );
+    for input in [&[3u8][..], &[3, 9], &[3, 2, 1], &[]] {
+        order.input_hash = alloy_primitives::keccak256(input);
+        let refused = check(&order, input, &costs(), 2_000);
+        assert!(
+            matches!(refused, Err(Refusal::Input(_))),
+            "{input:?}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn the_bond_is_a_part_of_the_price_but_never_below_the_least() {
+    assert_eq!(
+        bond(U256::from(1_000), U256::from(10), 5_000),
+        U256::from(500)
+    );
+    assert_eq!(
+        bond(U256::from(1_000), U256::from(501), 5_000),
+        U256::from(501)
+    );
+}

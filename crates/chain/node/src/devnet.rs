@@ -57,14 +57,19 @@ pub fn spec(validators: usize, funded: &[Address]) -> (ChainSpec, Vec<[u8; 32]>)
             address: address_of(validator_account_key(index)),
         })
         .collect();
-    let alloc = funded.iter().map(|address| (*address, U256::from(FUNDS))).collect();
+    let alloc = funded
+        .iter()
+        .map(|address| (*address, U256::from(FUNDS)))
+        .collect();
     let spec = ChainSpec::local(now_ms(), committee, alloc, address_of(treasury_key()));
     (spec, seeds)
 }
 
 /// Unix time in milliseconds; zero on a machine whose clock is before 1970.
 fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or_default()
 }
 
@@ -100,8 +105,11 @@ impl Devnet {
     pub fn start_with(spec: ChainSpec, seeds: &[[u8; 32]], home: &Path) -> Result<Self, NodeError> {
         let spec = Arc::new(spec);
         let ports = free_ports(seeds.len()).map_err(NodeError::Port)?;
-        let peers: Vec<([u8; 32], SocketAddr)> =
-            seeds.iter().map(hallmark_consensus::public_key_of).zip(ports.clone()).collect();
+        let peers: Vec<([u8; 32], SocketAddr)> = seeds
+            .iter()
+            .map(hallmark_consensus::public_key_of)
+            .zip(ports.clone())
+            .collect();
         let configs: Vec<NodeConfig> = seeds
             .iter()
             .zip(ports)
@@ -111,11 +119,19 @@ impl Devnet {
                 validator_key: *seed,
                 home: folder(home, index),
                 p2p_listen,
-                peers: peers.iter().filter(|(_, address)| *address != p2p_listen).copied().collect(),
+                peers: peers
+                    .iter()
+                    .filter(|(_, address)| *address != p2p_listen)
+                    .copied()
+                    .collect(),
                 rpc_listen: (Ipv4Addr::LOCALHOST, 0).into(),
             })
             .collect();
-        let mut devnet = Self { spec, nodes: configs.iter().map(|_| None).collect(), configs };
+        let mut devnet = Self {
+            spec,
+            nodes: configs.iter().map(|_| None).collect(),
+            configs,
+        };
         for index in 0..devnet.configs.len() {
             devnet.restart_validator(index)?;
         }

@@ -13,8 +13,6 @@ use std::{
     sync::Arc,
 };
 
-/// File of the chain's data inside a node's folder.
-const STORE_FILE: &str = "chain.redb";
 /// Folder of the engine's journals inside a node's folder.
 const CONSENSUS_FOLDER: &str = "consensus";
 
@@ -38,22 +36,9 @@ pub struct NodeConfig {
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The folder cannot be made.
-    #[error("cannot create folder {}: {source}", .path.display())]
-    Home {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// The chain's data cannot be opened: locked, of another chain, or damaged.
-    #[error("cannot open {}: {source}", .path.display())]
-    Store {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: StoreError,
-    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The key is not a validator's, a port is taken, or the engine's folder is unusable.
     #[error(transparent)]
     Consensus(#[from] ConsensusError),
@@ -82,15 +67,16 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]. Nothing is left running.
     pub fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let NodeConfig { spec, validator_key, home, p2p_listen, peers, rpc_listen } = config;
-        std::fs::create_dir_all(&home)
-            .map_err(|source| NodeError::Home { path: home.clone(), source })?;
-
+        let NodeConfig {
+            spec,
+            validator_key,
+            home,
+            p2p_listen,
+            peers,
+            rpc_listen,
+        } = config;
         let executor = Arc::new(Executor::new(spec.clone()));
-        let file = home.join(STORE_FILE);
-        let store = Store::open(&file, &spec, &executor.genesis())
-            .map_err(|source| NodeError::Store { path: file, source })?;
-        let store = Arc::new(store);
+        let store = Arc::new(Store::open(&home, &spec, &executor.genesis())?);
         let mempool = Arc::new(Mempool::new(spec.clone(), executor.clone()));
 
         let rpc = hallmark_rpc::serve(
@@ -103,7 +89,12 @@ impl Node {
             },
         )?;
 
-        let core = Core::new(spec.clone(), executor.clone(), mempool.clone(), store.clone());
+        let core = Core::new(
+            spec.clone(),
+            executor.clone(),
+            mempool.clone(),
+            store.clone(),
+        );
         let consensus = hallmark_consensus::start(
             ConsensusConfig {
                 key: validator_key,
@@ -116,7 +107,14 @@ impl Node {
         )?;
 
         tracing::info!(home = %home.display(), rpc = %rpc.local_addr(), "validator started");
-        Ok(Self { rpc, consensus, mempool, executor, store, spec })
+        Ok(Self {
+            rpc,
+            consensus,
+            mempool,
+            executor,
+            store,
+            spec,
+        })
     }
 
     /// Stops in order: the door, then consensus, then the data is closed (once nobody else holds

@@ -19,13 +19,20 @@ fn client(node: &Node) -> DynProvider {
     let signer = PrivateKeySigner::from_bytes(&devnet::account_key(0)).unwrap();
     assert_eq!(signer.address(), devnet::account(0));
     let url = node.rpc_url().parse().unwrap();
-    ProviderBuilder::new().wallet(EthereumWallet::from(signer)).connect_http(url).erased()
+    ProviderBuilder::new()
+        .wallet(EthereumWallet::from(signer))
+        .connect_http(url)
+        .erased()
 }
 
 /// Sends one coin to Bob through `node` and returns the hash of the transaction.
 async fn pay_bob(node: &Node) -> B256 {
     let request = TransactionRequest::default().to(BOB).value(U256::from(1));
-    *client(node).send_transaction(request).await.unwrap().tx_hash()
+    *client(node)
+        .send_transaction(request)
+        .await
+        .unwrap()
+        .tx_hash()
 }
 
 /// Waits until a transaction is mined as `node` sees it, and returns its block's hash.
@@ -39,7 +46,10 @@ async fn mined(node: &Node, hash: B256) -> B256 {
         }
         let height = node.store().head().block.number();
         let failure = node.failure();
-        assert!(Instant::now() < deadline, "{hash} not mined, height {height}: {failure:?}");
+        assert!(
+            Instant::now() < deadline,
+            "{hash} not mined, height {height}: {failure:?}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -68,7 +78,10 @@ async fn four_validators_order_transfers_lose_one_and_take_it_back() {
 
     devnet.restart_validator(3).unwrap();
     let returned = devnet.node(3).unwrap();
-    assert_eq!(mined(returned, last).await, mined(devnet.node(0).unwrap(), last).await);
+    assert_eq!(
+        mined(returned, last).await,
+        mined(devnet.node(0).unwrap(), last).await
+    );
     let hash = pay_bob(returned).await;
     for node in devnet.nodes() {
         mined(node, hash).await;
@@ -101,7 +114,10 @@ fn error(config: NodeConfig) -> NodeError {
 fn a_key_that_is_not_a_validators_is_named() {
     let home = tempfile::tempdir().unwrap();
     let stranger = devnet::validator_key(9);
-    let error = error(NodeConfig { validator_key: stranger, ..lonely(home.path()) });
+    let error = error(NodeConfig {
+        validator_key: stranger,
+        ..lonely(home.path())
+    });
     let public_key = B256::from(hallmark_consensus::public_key_of(&stranger));
     let named = error.to_string().contains(&format!("{public_key:x}")[2..]);
     assert!(named, "{error}");
@@ -113,13 +129,24 @@ fn a_taken_rpc_port_and_a_locked_folder_are_named() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap();
     let config = lonely(home.path());
-    let refused = error(NodeConfig { rpc_listen: address, ..config.clone() });
-    assert!(refused.to_string().contains(&address.port().to_string()), "{refused}");
+    let refused = error(NodeConfig {
+        rpc_listen: address,
+        ..config.clone()
+    });
+    assert!(
+        refused.to_string().contains(&address.port().to_string()),
+        "{refused}"
+    );
 
     let node = Node::start(config.clone()).unwrap();
     let refused = error(config.clone());
-    assert!(matches!(refused, NodeError::Store { .. }), "{refused}");
-    assert!(refused.to_string().contains(&home.path().display().to_string()), "{refused}");
+    assert!(matches!(refused, NodeError::Store(_)), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains(&home.path().display().to_string()),
+        "{refused}"
+    );
     node.stop();
     Node::start(config).unwrap().stop();
 }

@@ -54,7 +54,9 @@ impl AccountsServer for Rpc {
 
     fn balance(&self, address: Address, block: Option<BlockId>) -> Reply<U256> {
         let (state, _) = self.state(block)?;
-        Ok(state.account(&address).map_or(U256::ZERO, |account| account.balance))
+        Ok(state
+            .account(&address)
+            .map_or(U256::ZERO, |account| account.balance))
     }
 
     fn nonce(&self, address: Address, block: Option<BlockId>) -> Reply<U64> {
@@ -62,16 +64,25 @@ impl AccountsServer for Rpc {
         if block == Some(BlockId::Number(BlockNumberOrTag::Pending)) {
             return Ok(U64::from(self.mempool.pending_nonce(&address, &state)));
         }
-        Ok(U64::from(state.account(&address).map_or(0, |account| account.nonce)))
+        Ok(U64::from(
+            state.account(&address).map_or(0, |account| account.nonce),
+        ))
     }
 
     fn code(&self, address: Address, block: Option<BlockId>) -> Reply<Bytes> {
         let (state, _) = self.state(block)?;
         let account = state.account(&address);
-        Ok(account.and_then(|account| state.code(&account.code_hash)).unwrap_or_default())
+        Ok(account
+            .and_then(|account| state.code(&account.code_hash))
+            .unwrap_or_default())
     }
 
-    fn storage(&self, address: Address, slot: JsonStorageKey, block: Option<BlockId>) -> Reply<B256> {
+    fn storage(
+        &self,
+        address: Address,
+        slot: JsonStorageKey,
+        block: Option<BlockId>,
+    ) -> Reply<B256> {
         let (state, _) = self.state(block)?;
         Ok(state.storage(&address, &slot.as_b256().into()).into())
     }
@@ -83,7 +94,9 @@ impl AccountsServer for Rpc {
         block: Option<BlockId>,
     ) -> Reply<EIP1186AccountProofResponse> {
         if slots.len() > MAX_PROOF_SLOTS {
-            return Err(Fault::Limit(format!("too many slots: at most {MAX_PROOF_SLOTS}")));
+            return Err(Fault::Limit(format!(
+                "too many slots: at most {MAX_PROOF_SLOTS}"
+            )));
         }
         let (state, _) = self.state(block)?;
         let keys: Vec<U256> = slots.iter().map(|slot| slot.as_b256().into()).collect();
@@ -99,7 +112,11 @@ impl AccountsServer for Rpc {
             storage_proof: slots
                 .into_iter()
                 .zip(proof.storage)
-                .map(|(key, slot)| EIP1186StorageProof { key, value: slot.value, proof: slot.proof })
+                .map(|(key, slot)| EIP1186StorageProof {
+                    key,
+                    value: slot.value,
+                    proof: slot.proof,
+                })
                 .collect(),
         })
     }

@@ -82,7 +82,9 @@ fn no_overrides(overrides: Option<Value>) -> Reply<()> {
     match overrides {
         None | Some(Value::Null) => Ok(()),
         Some(Value::Object(fields)) if fields.is_empty() => Ok(()),
-        Some(_) => Err(Fault::Invalid("state and block overrides are not supported".into())),
+        Some(_) => Err(Fault::Invalid(
+            "state and block overrides are not supported".into(),
+        )),
     }
 }
 
@@ -95,9 +97,10 @@ fn call_request(request: TransactionRequest) -> Reply<CallRequest> {
         let text = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified";
         return Err(Fault::Invalid(text.into()));
     }
-    let data = request.input.try_into_unique_input().map_err(|_| {
-        Fault::Invalid(r#"both "data" and "input" are set and not equal"#.into())
-    })?;
+    let data = request
+        .input
+        .try_into_unique_input()
+        .map_err(|_| Fault::Invalid(r#"both "data" and "input" are set and not equal"#.into()))?;
     Ok(CallRequest {
         from: request.from,
         to: match request.to {

@@ -88,7 +88,11 @@ impl ChainServer for Rpc {
         Ok(U64::from(self.head().block.number()))
     }
 
-    fn block_by_number(&self, number: BlockNumberOrTag, full: Option<bool>) -> Reply<Option<Block>> {
+    fn block_by_number(
+        &self,
+        number: BlockNumberOrTag,
+        full: Option<bool>,
+    ) -> Reply<Option<Block>> {
         self.rpc_block(number.into(), full)
     }
 
@@ -97,11 +101,15 @@ impl ChainServer for Rpc {
     }
 
     fn transaction_count_by_number(&self, number: BlockNumberOrTag) -> Reply<Option<U64>> {
-        Ok(self.block(number).map(|sealed| U64::from(sealed.block.transactions.len())))
+        Ok(self
+            .block(number)
+            .map(|sealed| U64::from(sealed.block.transactions.len())))
     }
 
     fn transaction_count_by_hash(&self, hash: B256) -> Reply<Option<U64>> {
-        Ok(self.block(hash).map(|sealed| U64::from(sealed.block.transactions.len())))
+        Ok(self
+            .block(hash)
+            .map(|sealed| U64::from(sealed.block.transactions.len())))
     }
 
     fn uncle_count_by_number(&self, number: BlockNumberOrTag) -> Reply<Option<U64>> {
@@ -120,7 +128,11 @@ impl ChainServer for Rpc {
         self.rpc_transaction(number.into(), index.0)
     }
 
-    fn transaction_by_hash_and_index(&self, hash: B256, index: Index) -> Reply<Option<Transaction>> {
+    fn transaction_by_hash_and_index(
+        &self,
+        hash: B256,
+        index: Index,
+    ) -> Reply<Option<Transaction>> {
         self.rpc_transaction(hash.into(), index.0)
     }
 
@@ -134,11 +146,12 @@ impl ChainServer for Rpc {
     }
 
     fn transaction_receipt(&self, hash: B256) -> Reply<Option<TransactionReceipt>> {
-        let Some((number, index)) = self.store.transaction(&hash) else { return Ok(None) };
+        let Some((number, index)) = self.store.transaction(&hash) else {
+            return Ok(None);
+        };
         let receipts = self.rpc_receipts(number.into())?;
-        Ok(receipts.and_then(|mut receipts| {
-            (index < receipts.len()).then(|| receipts.swap_remove(index))
-        }))
+        Ok(receipts
+            .and_then(|mut receipts| (index < receipts.len()).then(|| receipts.swap_remove(index))))
     }
 
     fn block_receipts(&self, block: BlockId) -> Reply<Option<Vec<TransactionReceipt>>> {
@@ -155,7 +168,9 @@ impl ChainServer for Rpc {
 
 impl Rpc {
     fn rpc_block(&self, id: BlockId, full: Option<bool>) -> Reply<Option<Block>> {
-        let Some(sealed) = self.block(id) else { return Ok(None) };
+        let Some(sealed) = self.block(id) else {
+            return Ok(None);
+        };
         if full == Some(true) {
             let senders = self.senders(&sealed)?;
             return Ok(Some(view::block(&sealed, Some(&senders))));
@@ -164,14 +179,18 @@ impl Rpc {
     }
 
     fn rpc_transaction(&self, id: BlockId, index: usize) -> Reply<Option<Transaction>> {
-        let Some(sealed) = self.block(id) else { return Ok(None) };
+        let Some(sealed) = self.block(id) else {
+            return Ok(None);
+        };
         let senders = self.senders(&sealed)?;
         let sender = senders.get(index).copied();
         Ok(sender.and_then(|sender| view::transaction(&sealed, index, sender)))
     }
 
     fn rpc_receipts(&self, id: BlockId) -> Reply<Option<Vec<TransactionReceipt>>> {
-        let Some(sealed) = self.block(id) else { return Ok(None) };
+        let Some(sealed) = self.block(id) else {
+            return Ok(None);
+        };
         let senders = self.senders(&sealed)?;
         let receipts = self.receipts(&sealed)?;
         Ok(Some(view::receipts(&sealed, &senders, receipts)))

@@ -50,7 +50,10 @@ pub(crate) struct Sealed {
 
 impl From<&Head> for Sealed {
     fn from(head: &Head) -> Self {
-        Self { block: head.block.clone(), hash: head.hash }
+        Self {
+            block: head.block.clone(),
+            hash: head.hash,
+        }
     }
 }
 
@@ -59,7 +62,13 @@ impl Rpc {
         let workers = Workers::new(config.workers, config.queue, config.call_timeout);
         let filters = Filters::new(config.max_filters, config.filter_lifetime);
         let tip_cache = TipCache::default();
-        Self(Arc::new(Shared { config, workers, filters, tip_cache, context }))
+        Self(Arc::new(Shared {
+            config,
+            workers,
+            filters,
+            tip_cache,
+            context,
+        }))
     }
 
     pub(crate) fn head(&self) -> Arc<Head> {
@@ -101,13 +110,18 @@ impl Rpc {
     pub(crate) fn state(&self, id: Option<BlockId>) -> Reply<(State, Sealed)> {
         let head = self.head();
         let latest = Sealed::from(&*head);
-        let Some(id) = id else { return Ok((head.state.clone(), latest)) };
+        let Some(id) = id else {
+            return Ok((head.state.clone(), latest));
+        };
         let sealed = self.block(id).ok_or(Fault::UnknownBlock)?;
         if sealed.hash == latest.hash {
             return Ok((head.state.clone(), latest));
         }
         let number = sealed.block.number();
-        let state = self.store.state_at(number).ok_or(Fault::StateGone(number))?;
+        let state = self
+            .store
+            .state_at(number)
+            .ok_or(Fault::StateGone(number))?;
         Ok((state, sealed))
     }
 }
@@ -138,7 +152,11 @@ impl Workers {
         &self,
         work: impl FnOnce() -> Reply<T> + Send + 'static,
     ) -> Reply<T> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| Fault::Busy)?;
+        let place = self
+            .places
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Fault::Busy)?;
         let running = self.running.clone();
         let answer = async move {
             let worker = running.acquire_owned().await.map_err(|_| Fault::Busy)?;
@@ -146,7 +164,8 @@ impl Workers {
                 let _held = (place, worker);
                 work()
             });
-            task.await.map_err(|error| Fault::Internal(error.to_string()))?
+            task.await
+                .map_err(|error| Fault::Internal(error.to_string()))?
         };
         tokio::time::timeout(self.timeout, answer)
             .await

@@ -71,12 +71,17 @@ impl FeesServer for Rpc {
         if newest > self.head().block.number() {
             return Err(Fault::Refused("request beyond head block".into()));
         }
-        let count = count.to::<u64>().min(MAX_HISTORY).min(newest.saturating_add(1));
+        let count = count
+            .to::<u64>()
+            .min(MAX_HISTORY)
+            .min(newest.saturating_add(1));
         if count == 0 {
             return Ok(FeeHistory::default());
         }
         let rpc = self.clone();
-        self.workers.run(move || rpc.history(newest, count, &percentiles)).await
+        self.workers
+            .run(move || rpc.history(newest, count, &percentiles))
+            .await
     }
 }
 
@@ -112,18 +117,27 @@ impl Rpc {
 
     fn history(&self, newest: u64, count: u64, percentiles: &[f64]) -> Reply<FeeHistory> {
         let oldest = newest.saturating_add(1).saturating_sub(count);
-        let mut history = FeeHistory { oldest_block: oldest, ..Default::default() };
+        let mut history = FeeHistory {
+            oldest_block: oldest,
+            ..Default::default()
+        };
         let mut rewards = Vec::new();
         for number in oldest..=newest {
             let sealed = self.block(number).ok_or(Fault::UnknownBlock)?;
             let header = &sealed.block.header;
-            history.base_fee_per_gas.push(header.base_fee_per_gas.unwrap_or_default().into());
-            history.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
+            history
+                .base_fee_per_gas
+                .push(header.base_fee_per_gas.unwrap_or_default().into());
+            history
+                .gas_used_ratio
+                .push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
             if !percentiles.is_empty() {
                 rewards.push(self.rewards(&sealed, percentiles)?);
             }
             if number == newest {
-                history.base_fee_per_gas.push(self.next_base_fee(&sealed).into());
+                history
+                    .base_fee_per_gas
+                    .push(self.next_base_fee(&sealed).into());
             }
         }
         history.reward = (!percentiles.is_empty()).then_some(rewards);
@@ -159,12 +173,16 @@ impl Rpc {
 fn tips(sealed: &Sealed) -> Vec<u128> {
     let base_fee = sealed.block.header.base_fee_per_gas.unwrap_or_default();
     let transactions = sealed.block.transactions.iter();
-    transactions.map(|tx| tx.effective_tip_per_gas(base_fee).unwrap_or_default()).collect()
+    transactions
+        .map(|tx| tx.effective_tip_per_gas(base_fee).unwrap_or_default())
+        .collect()
 }
 
 fn check_percentiles(percentiles: &[f64]) -> Reply<()> {
     if percentiles.len() > MAX_PERCENTILES {
-        return Err(Fault::Invalid(format!("at most {MAX_PERCENTILES} reward percentiles")));
+        return Err(Fault::Invalid(format!(
+            "at most {MAX_PERCENTILES} reward percentiles"
+        )));
     }
     let rising = percentiles.is_sorted();
     if !rising || percentiles.iter().any(|p| !(0.0..=100.0).contains(p)) {

@@ -74,17 +74,27 @@ enum Kind {
 
 impl Filters {
     pub(crate) fn new(most: usize, lifetime: Duration) -> Self {
-        Self { most, lifetime, live: Mutex::new(HashMap::new()) }
+        Self {
+            most,
+            lifetime,
+            live: Mutex::new(HashMap::new()),
+        }
     }
 
     fn insert(&self, kind: Kind) -> Reply<String> {
         let mut live = self.live.lock();
         live.retain(|_, entry| entry.polled.elapsed() < self.lifetime);
         if live.len() >= self.most {
-            return Err(Fault::Limit(format!("too many filters: at most {}", self.most)));
+            return Err(Fault::Limit(format!(
+                "too many filters: at most {}",
+                self.most
+            )));
         }
         let id = hex_id();
-        let entry = Entry { polled: Instant::now(), kind: Arc::new(Mutex::new(kind)) };
+        let entry = Entry {
+            polled: Instant::now(),
+            kind: Arc::new(Mutex::new(kind)),
+        };
         live.insert(id.clone(), entry);
         Ok(id)
     }
@@ -102,11 +112,16 @@ impl Filters {
 impl PollingFiltersServer for Rpc {
     fn new_filter(&self, filter: Filter) -> Reply<String> {
         let next = self.next_height();
-        self.filters.insert(Kind::Logs { filter: Box::new(filter), next })
+        self.filters.insert(Kind::Logs {
+            filter: Box::new(filter),
+            next,
+        })
     }
 
     fn new_block_filter(&self) -> Reply<String> {
-        self.filters.insert(Kind::Blocks { next: self.next_height() })
+        self.filters.insert(Kind::Blocks {
+            next: self.next_height(),
+        })
     }
 
     fn new_pending_transaction_filter(&self) -> Reply<String> {
@@ -116,7 +131,9 @@ impl PollingFiltersServer for Rpc {
     async fn filter_changes(&self, id: FilterId) -> Reply<FilterChanges> {
         let kind = self.filters.poll(&id)?;
         let rpc = self.clone();
-        self.workers.run(move || rpc.changes(&mut kind.lock())).await
+        self.workers
+            .run(move || rpc.changes(&mut kind.lock()))
+            .await
     }
 
     async fn filter_logs(&self, id: FilterId) -> Reply<FilterChanges> {
@@ -163,7 +180,11 @@ impl Rpc {
 
     /// Heights between which a filter wants logs; tags that move with the head do not bound it.
     fn range(&self, filter: &Filter) -> (u64, u64) {
-        let FilterBlockOption::Range { from_block, to_block } = filter.block_option else {
+        let FilterBlockOption::Range {
+            from_block,
+            to_block,
+        } = filter.block_option
+        else {
             return (0, u64::MAX);
         };
         let number = |tag: Option<BlockNumberOrTag>| match tag {
@@ -171,7 +192,10 @@ impl Rpc {
             Some(BlockNumberOrTag::Earliest) => Some(0),
             _ => None,
         };
-        (number(from_block).unwrap_or(0), number(to_block).unwrap_or(u64::MAX))
+        (
+            number(from_block).unwrap_or(0),
+            number(to_block).unwrap_or(u64::MAX),
+        )
     }
 }
 

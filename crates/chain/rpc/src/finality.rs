@@ -94,12 +94,16 @@ impl FinalityApiServer for Rpc {
 
 impl InclusionApiServer for Rpc {
     fn inclusion(&self, hash: B256) -> Reply<Option<Inclusion>> {
-        let Some((number, index)) = self.store.transaction(&hash) else { return Ok(None) };
+        let Some((number, index)) = self.store.transaction(&hash) else {
+            return Ok(None);
+        };
         let sealed = self.block(number).ok_or(Fault::UnknownBlock)?;
         let transactions = &sealed.block.transactions;
         let receipts = self.receipts(&sealed)?;
         let (Some(tx), Some(receipt)) = (transactions.get(index), receipts.get(index)) else {
-            return Err(Fault::Internal(format!("block {number} has no transaction {index}")));
+            return Err(Fault::Internal(format!(
+                "block {number} has no transaction {index}"
+            )));
         };
         let internal = |error: merkle::MerkleError| Fault::Internal(error.to_string());
         Ok(Some(Inclusion {
@@ -127,7 +131,10 @@ impl DebugServer for Rpc {
     fn raw_receipts(&self, block: BlockId) -> Reply<Vec<Bytes>> {
         let sealed = self.block(block).ok_or(Fault::UnknownBlock)?;
         let receipts = self.receipts(&sealed)?;
-        Ok(receipts.iter().map(|receipt| receipt.encoded_2718().into()).collect())
+        Ok(receipts
+            .iter()
+            .map(|receipt| receipt.encoded_2718().into())
+            .collect())
     }
 
     fn raw_transaction(&self, hash: B256) -> Reply<Bytes> {
@@ -137,7 +144,9 @@ impl DebugServer for Rpc {
             let tx = sealed.block.transactions.get(index);
             return Ok(tx.map(|tx| tx.encoded_2718().into()).unwrap_or_default());
         }
-        Ok(pooled.map(|pooled| pooled.tx.encoded_2718().into()).unwrap_or_default())
+        Ok(pooled
+            .map(|pooled| pooled.tx.encoded_2718().into())
+            .unwrap_or_default())
     }
 }
 
@@ -151,13 +160,20 @@ impl Rpc {
             return Err(Fault::Refused(text.into()));
         }
         let mut descendants = Vec::new();
-        let last = self.head().block.number().min(number.saturating_add(MAX_DESCENDANTS));
+        let last = self
+            .head()
+            .block
+            .number()
+            .min(number.saturating_add(MAX_DESCENDANTS));
         for height in number..=last {
             if height > number {
                 let sealed = self.block(height).ok_or(Fault::UnknownBlock)?;
                 descendants.push(alloy_rlp::encode(&sealed.block.header).into());
             }
-            let certificate = self.store.finalization(height).filter(|bytes| !bytes.is_empty());
+            let certificate = self
+                .store
+                .finalization(height)
+                .filter(|bytes| !bytes.is_empty());
             if let Some(certificate) = certificate {
                 return Ok(Finality {
                     number: U64::from(number),
@@ -168,6 +184,8 @@ impl Rpc {
                 });
             }
         }
-        Err(Fault::Refused(format!("no certificate covers block {number} yet")))
+        Err(Fault::Refused(format!(
+            "no certificate covers block {number} yet"
+        )))
     }
 }

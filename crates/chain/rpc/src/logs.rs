@@ -36,7 +36,10 @@ impl Rpc {
                 self.search_block(filter, &sealed, &mut logs)?;
                 Ok(logs)
             }
-            FilterBlockOption::Range { from_block, to_block } => {
+            FilterBlockOption::Range {
+                from_block,
+                to_block,
+            } => {
                 let from = self.height(from_block.unwrap_or(BlockNumberOrTag::Latest));
                 let to = self.height(to_block.unwrap_or(BlockNumberOrTag::Latest));
                 if from > to {
@@ -53,13 +56,18 @@ impl Rpc {
         filter: &Filter,
         range: RangeInclusive<u64>,
     ) -> Reply<Vec<Log>> {
-        let (from, to) = (*range.start(), (*range.end()).min(self.head().block.number()));
+        let (from, to) = (
+            *range.start(),
+            (*range.end()).min(self.head().block.number()),
+        );
         if from > to {
             return Ok(Vec::new());
         }
         let most = self.config.max_log_blocks;
         if to - from >= most {
-            return Err(Fault::Limit(format!("query exceeds the range of {most} blocks")));
+            return Err(Fault::Limit(format!(
+                "query exceeds the range of {most} blocks"
+            )));
         }
         let mut logs = Vec::new();
         for number in from..=to {
@@ -76,7 +84,9 @@ impl Rpc {
         logs.extend(matching(filter, sealed, &self.receipts(sealed)?));
         let most = self.config.max_logs;
         if logs.len() > most {
-            return Err(Fault::Limit(format!("query returned more than {most} results")));
+            return Err(Fault::Limit(format!(
+                "query returned more than {most} results"
+            )));
         }
         Ok(())
     }
@@ -90,7 +100,10 @@ pub(crate) fn matching(filter: &Filter, sealed: &Sealed, receipts: &[Receipt]) -
     }
     let this_block = filter.clone().select(sealed.hash);
     this_block.matching_block_logs(
-        BlockNumHash { number: header.number, hash: sealed.hash },
+        BlockNumHash {
+            number: header.number,
+            hash: sealed.hash,
+        },
         header.timestamp,
         view::with_hashes(&sealed.block, receipts),
         false,

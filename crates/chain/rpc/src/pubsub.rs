@@ -39,11 +39,8 @@ pub(crate) trait PubSub {
         unsubscribe = "unsubscribe",
         item = serde_json::Value
     )]
-    async fn subscribe(
-        &self,
-        kind: SubscriptionKind,
-        params: Option<Params>,
-    ) -> SubscriptionResult;
+    async fn subscribe(&self, kind: SubscriptionKind, params: Option<Params>)
+    -> SubscriptionResult;
 }
 
 #[async_trait]
@@ -58,7 +55,11 @@ impl PubSubServer for Rpc {
             (SubscriptionKind::NewHeads, _) => {
                 // Subscribe before accepting: the first block after the answer is reported.
                 let blocks = self.blocks();
-                blocks.send(pending.accept().await?, |sealed, _| vec![view::header(sealed)]).await
+                blocks
+                    .send(pending.accept().await?, |sealed, _| {
+                        vec![view::header(sealed)]
+                    })
+                    .await
             }
             (SubscriptionKind::Logs, params @ (Params::None | Params::Logs(_))) => {
                 let filter = match params {
@@ -102,7 +103,11 @@ impl Rpc {
     fn blocks(&self) -> Blocks {
         let receiver = self.store.subscribe();
         let next = self.head().block.number().saturating_add(1);
-        Blocks { rpc: self.clone(), receiver, next }
+        Blocks {
+            rpc: self.clone(),
+            receiver,
+            next,
+        }
     }
 
     async fn send_pending<T: Serialize>(
@@ -161,7 +166,10 @@ impl Blocks {
             };
             let target = match received {
                 Ok(executed) if executed.block.number() == self.next => {
-                    let sealed = Sealed { block: executed.block.clone(), hash: executed.hash };
+                    let sealed = Sealed {
+                        block: executed.block.clone(),
+                        hash: executed.hash,
+                    };
                     for item in items(&sealed, &executed.receipts) {
                         if let Err(ended) = self.rpc.write(&sink, &item).await {
                             return ended;

@@ -111,10 +111,17 @@ pub fn serve(config: RpcConfig, context: RpcContext) -> Result<RpcHandle, RpcErr
     match outcome.recv() {
         Ok(Ok(())) => {}
         Ok(Err(source)) => return Err(listen(source)),
-        Err(_) => return Err(RpcError::Threads(io::Error::other("the thread ended at once"))),
+        Err(_) => {
+            return Err(RpcError::Threads(io::Error::other(
+                "the thread ended at once",
+            )));
+        }
     }
     tracing::info!(address = %local_addr, "JSON-RPC listens");
-    Ok(RpcHandle { local_addr, running: Mutex::new(Some((stop, thread))) })
+    Ok(RpcHandle {
+        local_addr,
+        running: Mutex::new(Some((stop, thread))),
+    })
 }
 
 fn run(
@@ -148,9 +155,12 @@ fn run(
 }
 
 fn server_config(config: &RpcConfig, limits: &Limits) -> ServerConfig {
-    let request = limits
-        .rpc_max_body_bytes
-        .max(limits.max_tx_bytes.saturating_mul(2).saturating_add(REQUEST_ENVELOPE));
+    let request = limits.rpc_max_body_bytes.max(
+        limits
+            .max_tx_bytes
+            .saturating_mul(2)
+            .saturating_add(REQUEST_ENVELOPE),
+    );
     // A block of full transactions in hex, or its receipts, must fit.
     let response = limits.max_block_bytes.saturating_mul(4).max(request);
     ServerConfig::builder()
@@ -183,7 +193,8 @@ fn methods(rpc: Rpc) -> RpcModule<()> {
     ];
     let mut all = RpcModule::new(());
     for part in parts {
-        all.merge(part).expect("every method name occurs in one trait only");
+        all.merge(part)
+            .expect("every method name occurs in one trait only");
     }
     all
 }

@@ -30,7 +30,12 @@ pub(crate) fn header(sealed: &Sealed) -> RpcHeader {
 pub(crate) fn block(sealed: &Sealed, senders: Option<&[Address]>) -> RpcBlock {
     let transactions = match senders {
         None => BlockTransactions::Hashes(
-            sealed.block.transactions.iter().map(|tx| *tx.tx_hash()).collect(),
+            sealed
+                .block
+                .transactions
+                .iter()
+                .map(|tx| *tx.tx_hash())
+                .collect(),
         ),
         Some(senders) => BlockTransactions::Full(
             senders
@@ -40,8 +45,17 @@ pub(crate) fn block(sealed: &Sealed, senders: Option<&[Address]>) -> RpcBlock {
                 .collect(),
         ),
     };
-    let withdrawals = sealed.block.header.withdrawals_root.map(|_| Withdrawals::default());
-    RpcBlock { header: header(sealed), uncles: Vec::new(), transactions, withdrawals }
+    let withdrawals = sealed
+        .block
+        .header
+        .withdrawals_root
+        .map(|_| Withdrawals::default());
+    RpcBlock {
+        header: header(sealed),
+        uncles: Vec::new(),
+        transactions,
+        withdrawals,
+    }
 }
 
 /// A mined transaction; `None` if the block has no such index.
@@ -60,13 +74,19 @@ pub(crate) fn transaction(
         base_fee: header.base_fee_per_gas,
         block_timestamp: Some(header.timestamp),
     };
-    Some(RpcTransaction::from_transaction(Recovered::new_unchecked(tx.clone(), sender), info))
+    Some(RpcTransaction::from_transaction(
+        Recovered::new_unchecked(tx.clone(), sender),
+        info,
+    ))
 }
 
 /// A transaction that waits in the mempool.
 pub(crate) fn pending(pooled: &PooledTransaction) -> RpcTransaction {
     let tx = Recovered::new_unchecked(pooled.tx.clone(), pooled.sender);
-    let info = TransactionInfo { hash: Some(pooled.hash), ..Default::default() };
+    let info = TransactionInfo {
+        hash: Some(pooled.hash),
+        ..Default::default()
+    };
     RpcTransaction::from_transaction(tx, info)
 }
 
@@ -124,5 +144,9 @@ pub(crate) fn with_hashes<'a>(
     block: &'a Block,
     receipts: &'a [Receipt],
 ) -> impl Iterator<Item = (B256, &'a Receipt)> {
-    block.transactions.iter().map(|tx| *tx.tx_hash()).zip(receipts)
+    block
+        .transactions
+        .iter()
+        .map(|tx| *tx.tx_hash())
+        .zip(receipts)
 }

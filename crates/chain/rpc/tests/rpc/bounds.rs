@@ -16,7 +16,9 @@ async fn a_transaction_of_the_largest_size_passes_and_a_larger_body_does_not() {
     let (code, _) = world.refused("eth_sendRawTransaction", json!([raw])).await;
     assert_eq!(code, -32000);
 
-    let body = 2 * limits.rpc_max_body_bytes.max(2 * limits.max_tx_bytes + 64 * 1024);
+    let body = 2 * limits
+        .rpc_max_body_bytes
+        .max(2 * limits.max_tx_bytes + 64 * 1024);
     let answer = reqwest::Client::new()
         .post(world.url())
         .header("content-type", "application/json")
@@ -39,7 +41,10 @@ async fn a_large_transaction_travels_through_the_door_into_a_block() {
     let raw = world.signed(request, 0, 1).await;
     let hash = world.ask("eth_sendRawTransaction", json!([raw])).await;
     world.mine();
-    assert_eq!(world.ask("debug_getRawTransaction", json!([hash])).await, json!(raw));
+    assert_eq!(
+        world.ask("debug_getRawTransaction", json!([hash])).await,
+        json!(raw)
+    );
 }
 
 #[tokio::test]
@@ -61,10 +66,18 @@ async fn log_searches_are_bounded_in_range_and_result() {
     let range = |from: &str, to: &str| json!([{"fromBlock": from, "toBlock": to}]);
     world.ask("eth_getLogs", range("0x1", "0x2")).await;
     let (code, text) = world.refused("eth_getLogs", range("0x1", "0x3")).await;
-    assert_eq!((code, text.as_str()), (-32005, "query exceeds the range of 2 blocks"));
+    assert_eq!(
+        (code, text.as_str()),
+        (-32005, "query exceeds the range of 2 blocks")
+    );
     let (code, _) = world.refused("eth_getLogs", range("0x2", "0x1")).await;
     assert_eq!(code, -32602);
-    let (code, _) = world.refused("eth_getLogs", json!([{"blockHash": alloy_primitives::B256::ZERO}])).await;
+    let (code, _) = world
+        .refused(
+            "eth_getLogs",
+            json!([{"blockHash": alloy_primitives::B256::ZERO}]),
+        )
+        .await;
     assert_eq!(code, -32000);
     // A range beyond the head ends at the head.
     world.ask("eth_getLogs", range("0x3", "0xffffff")).await;
@@ -74,15 +87,26 @@ async fn log_searches_are_bounded_in_range_and_result() {
 async fn unknown_blocks_and_wrong_parameters_have_their_own_errors() {
     let world = World::new();
     let someone = Address::repeat_byte(1);
-    let (code, text) = world.refused("eth_getBalance", json!([someone, "0x5"])).await;
+    let (code, text) = world
+        .refused("eth_getBalance", json!([someone, "0x5"]))
+        .await;
     assert_eq!((code, text.as_str()), (-32000, "header not found"));
-    let (code, _) = world.refused("eth_getBalance", json!(["not an address"])).await;
+    let (code, _) = world
+        .refused("eth_getBalance", json!(["not an address"]))
+        .await;
     assert_eq!(code, -32602);
     let overridden = json!([{"to": someone}, "latest", {"0x00": {"balance": "0x1"}}]);
     let (code, _) = world.refused("eth_call", overridden).await;
     assert_eq!(code, -32602);
-    world.ask("eth_call", json!([{"to": someone}, "latest", {}])).await;
-    let (code, _) = world.refused("eth_call", json!([{"to": someone, "data": "0x01", "input": "0x02"}])).await;
+    world
+        .ask("eth_call", json!([{"to": someone}, "latest", {}]))
+        .await;
+    let (code, _) = world
+        .refused(
+            "eth_call",
+            json!([{"to": someone, "data": "0x01", "input": "0x02"}]),
+        )
+        .await;
     assert_eq!(code, -32602);
 }
 
@@ -90,22 +114,38 @@ async fn unknown_blocks_and_wrong_parameters_have_their_own_errors() {
 async fn filters_report_each_thing_once_and_are_bounded() {
     let world = World::with(|config| config.max_filters = 3);
     let blocks = world.ask("eth_newBlockFilter", json!([])).await;
-    let pending = world.ask("eth_newPendingTransactionFilter", json!([])).await;
+    let pending = world
+        .ask("eth_newPendingTransactionFilter", json!([]))
+        .await;
     let logs = world.ask("eth_newFilter", json!([{}])).await;
     let (code, _) = world.refused("eth_newBlockFilter", json!([])).await;
     assert_eq!(code, -32005);
 
     let changes = async |id: &Value| world.ask("eth_getFilterChanges", json!([id])).await;
-    let hash = world.ask("eth_sendRawTransaction", json!([world.transfer(0, 1).await])).await;
+    let hash = world
+        .ask(
+            "eth_sendRawTransaction",
+            json!([world.transfer(0, 1).await]),
+        )
+        .await;
     let executed = world.mine();
     assert_eq!(changes(&pending).await, json!([hash]));
     assert_eq!(changes(&blocks).await, json!([executed.hash]));
     assert_eq!(changes(&logs).await, json!([]));
     assert_eq!(changes(&pending).await, json!([]));
     assert_eq!(changes(&blocks).await, json!([]));
-    assert_eq!(world.ask("eth_getFilterLogs", json!([logs])).await, json!([]));
-    assert_eq!(world.ask("eth_uninstallFilter", json!([blocks])).await, json!(true));
-    assert_eq!(world.ask("eth_uninstallFilter", json!([blocks])).await, json!(false));
+    assert_eq!(
+        world.ask("eth_getFilterLogs", json!([logs])).await,
+        json!([])
+    );
+    assert_eq!(
+        world.ask("eth_uninstallFilter", json!([blocks])).await,
+        json!(true)
+    );
+    assert_eq!(
+        world.ask("eth_uninstallFilter", json!([blocks])).await,
+        json!(false)
+    );
     let (code, text) = world.refused("eth_getFilterChanges", json!([blocks])).await;
     assert_eq!((code, text.as_str()), (-32000, "filter not found"));
 }
@@ -145,7 +185,12 @@ async fn a_taken_port_is_named_and_a_stopped_server_frees_its_port() {
     };
     let error = serve(RpcConfig::new(address), context.clone()).unwrap_err();
     assert!(matches!(error, RpcError::Listen { .. }));
-    assert!(error.to_string().contains(&format!("port {}", address.port())), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("port {}", address.port())),
+        "{error}"
+    );
 
     world.rpc.stop();
     world.rpc.stop();

@@ -10,7 +10,10 @@ use std::{future::Future, time::Duration};
 
 /// A notification that must come soon.
 async fn soon<T>(next: impl Future<Output = Option<T>>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), next).await.expect("in time").expect("one more")
+    tokio::time::timeout(Duration::from_secs(10), next)
+        .await
+        .expect("in time")
+        .expect("one more")
 }
 
 #[tokio::test]
@@ -41,19 +44,30 @@ async fn logs_that_match_arrive_and_others_do_not() {
     world.mine();
     let contract = world.alice.address().create(0);
     let socket = world.socket().await;
-    let ours = Filter::new().address(contract).event_signature(echo_topic());
+    let ours = Filter::new()
+        .address(contract)
+        .event_signature(echo_topic());
     let mut logs = socket.subscribe_logs(&ours).await.unwrap().into_stream();
     let other = Filter::new().address(world.alice.address());
     let mut others = socket.subscribe_logs(&other).await.unwrap().into_stream();
 
     let word = Bytes::from(keccak256("word"));
-    let request = TransactionRequest::default().with_to(contract).with_input(word.clone());
+    let request = TransactionRequest::default()
+        .with_to(contract)
+        .with_input(word.clone());
     let sent = *client.send_transaction(request).await.unwrap().tx_hash();
     world.mine();
     let log = soon(logs.next()).await;
-    assert_eq!((log.transaction_hash, log.block_number), (Some(sent), Some(2)));
+    assert_eq!(
+        (log.transaction_hash, log.block_number),
+        (Some(sent), Some(2))
+    );
     assert_eq!(log.data().data, word);
-    assert!(tokio::time::timeout(Duration::from_millis(100), others.next()).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), others.next())
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -63,13 +77,24 @@ async fn pending_transactions_are_announced_and_unsubscribing_ends_it() {
     let subscription = socket.subscribe_pending_transactions().await.unwrap();
     let id = *subscription.local_id();
     let mut hashes = subscription.into_stream();
-    let mut full = socket.subscribe_full_pending_transactions().await.unwrap().into_stream();
-    let sent = *socket.send_raw_transaction(&world.transfer(0, 1).await).await.unwrap().tx_hash();
+    let mut full = socket
+        .subscribe_full_pending_transactions()
+        .await
+        .unwrap()
+        .into_stream();
+    let sent = *socket
+        .send_raw_transaction(&world.transfer(0, 1).await)
+        .await
+        .unwrap()
+        .tx_hash();
     assert_eq!(soon(hashes.next()).await, sent);
     let whole = soon(full.next()).await;
     assert_eq!(whole.inner.signer(), world.alice.address());
     socket.unsubscribe(id).await.unwrap();
-    socket.send_raw_transaction(&world.transfer(1, 1).await).await.unwrap();
+    socket
+        .send_raw_transaction(&world.transfer(1, 1).await)
+        .await
+        .unwrap();
     soon(full.next()).await;
     let silence = tokio::time::timeout(Duration::from_millis(100), hashes.next()).await;
     assert!(silence.is_err() || silence.unwrap().is_none());
@@ -84,6 +109,8 @@ async fn a_transaction_is_watched_until_it_is_mined() {
     let watch = tokio::spawn(pending.get_receipt());
     tokio::time::sleep(Duration::from_millis(50)).await;
     world.mine();
-    let receipt = tokio::time::timeout(Duration::from_secs(10), watch).await.unwrap();
+    let receipt = tokio::time::timeout(Duration::from_secs(10), watch)
+        .await
+        .unwrap();
     assert!(receipt.unwrap().unwrap().status());
 }

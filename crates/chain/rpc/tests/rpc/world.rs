@@ -35,10 +35,18 @@ impl World {
 
     pub fn with(configure: impl FnOnce(&mut RpcConfig)) -> Self {
         let alice = signer("alice");
-        let validator = ValidatorSpec { public_key: [7; 32], address: Address::repeat_byte(7) };
+        let validator = ValidatorSpec {
+            public_key: [7; 32],
+            address: Address::repeat_byte(7),
+        };
         let alloc = [(alice.address(), U256::from(FUNDS))].into();
         let treasury = Address::repeat_byte(9);
-        let spec = Arc::new(ChainSpec::local(GENESIS_MS, vec![validator], alloc, treasury));
+        let spec = Arc::new(ChainSpec::local(
+            GENESIS_MS,
+            vec![validator],
+            alloc,
+            treasury,
+        ));
         let executor = Arc::new(Executor::new(spec.clone()));
         let store = Arc::new(Store::in_memory(&spec, &executor.genesis()).unwrap());
         let mempool = Arc::new(Mempool::new(spec.clone(), executor.clone()));
@@ -51,7 +59,14 @@ impl World {
             mempool: mempool.clone(),
         };
         let rpc = serve(config, context).unwrap();
-        Self { spec, store, executor, mempool, rpc, alice }
+        Self {
+            spec,
+            store,
+            executor,
+            mempool,
+            rpc,
+            alice,
+        }
     }
 
     pub fn url(&self) -> String {
@@ -62,13 +77,20 @@ impl World {
     pub fn client(&self) -> DynProvider {
         let wallet = EthereumWallet::from(self.alice.clone());
         let url = self.url().parse().unwrap();
-        ProviderBuilder::new().wallet(wallet).connect_http(url).erased()
+        ProviderBuilder::new()
+            .wallet(wallet)
+            .connect_http(url)
+            .erased()
     }
 
     /// A client over WebSocket.
     pub async fn socket(&self) -> DynProvider {
         let url = format!("ws://{}", self.rpc.local_addr());
-        ProviderBuilder::new().connect_ws(WsConnect::new(url)).await.unwrap().erased()
+        ProviderBuilder::new()
+            .connect_ws(WsConnect::new(url))
+            .await
+            .unwrap()
+            .erased()
     }
 
     /// Makes, executes and commits the next block from the mempool. Odd heights get a certificate,
@@ -98,7 +120,11 @@ impl World {
             .unwrap();
         let executed = built.executed;
         let number = executed.block.number();
-        let certificate = if number % 2 == 1 { certificate(number) } else { Bytes::new() };
+        let certificate = if number % 2 == 1 {
+            certificate(number)
+        } else {
+            Bytes::new()
+        };
         self.store.commit(&executed, certificate).unwrap();
         self.mempool.on_committed(&executed);
         executed
@@ -138,7 +164,12 @@ impl World {
     }
 
     pub async fn post_json(&self, body: &Value) -> Value {
-        let answer = reqwest::Client::new().post(self.url()).json(body).send().await.unwrap();
+        let answer = reqwest::Client::new()
+            .post(self.url())
+            .json(body)
+            .send()
+            .await
+            .unwrap();
         answer.json().await.unwrap()
     }
 
@@ -152,8 +183,13 @@ impl World {
     /// Code and text of the error of a request that must fail.
     pub async fn refused(&self, method: &str, params: Value) -> (i64, String) {
         let answer = self.post(method, params).await;
-        let error = answer.get("error").unwrap_or_else(|| panic!("{method} succeeded: {answer}"));
-        (error["code"].as_i64().unwrap(), error["message"].as_str().unwrap().to_owned())
+        let error = answer
+            .get("error")
+            .unwrap_or_else(|| panic!("{method} succeeded: {answer}"));
+        (
+            error["code"].as_i64().unwrap(),
+            error["message"].as_str().unwrap().to_owned(),
+        )
     }
 }
 
@@ -170,7 +206,9 @@ pub fn signer(name: &str) -> PrivateKeySigner {
 pub fn init_code(runtime: &[u8]) -> Bytes {
     // PUSH1 len, PUSH1 offset, PUSH1 0, CODECOPY, PUSH1 len, PUSH1 0, RETURN
     let length = u8::try_from(runtime.len()).unwrap();
-    let mut code = vec![0x60, length, 0x60, 12, 0x60, 0, 0x39, 0x60, length, 0x60, 0, 0xf3];
+    let mut code = vec![
+        0x60, length, 0x60, 12, 0x60, 0, 0x39, 0x60, length, 0x60, 0, 0xf3,
+    ];
     code.extend_from_slice(runtime);
     code.into()
 }

@@ -19,14 +19,16 @@ async fn a_transaction_of_the_largest_size_passes_and_a_larger_body_does_not() {
     let body = 2 * limits
         .rpc_max_body_bytes
         .max(2 * limits.max_tx_bytes + 64 * 1024);
-    let answer = reqwest::Client::new()
+    let request = reqwest::Client::new()
         .post(world.url())
         .header("content-type", "application/json")
-        .body(vec![b' '; body])
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 413);
+        .body(vec![b' '; body]);
+    // The answer may overtake the body, and the connection close before it was written.
+    match request.send().await {
+        Ok(answer) => assert_eq!(answer.status(), 413),
+        Err(error) => assert!(error.is_request(), "{error}"),
+    }
+    world.ask("eth_chainId", json!([])).await;
 }
 
 #[tokio::test]

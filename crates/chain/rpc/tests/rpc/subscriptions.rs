@@ -21,7 +21,12 @@ async fn new_heads_arrive_in_order_and_without_a_gap() {
     let world = World::new();
     let socket = world.socket().await;
     world.mine();
-    let mut heads = socket.subscribe_blocks().await.unwrap().into_stream();
+    let mut heads = socket
+        .subscribe_blocks()
+        .channel_size(512)
+        .await
+        .unwrap()
+        .into_stream();
     // More than the broadcast channel holds: what overflows is read from the store.
     for number in 2..400u64 {
         assert_eq!(world.mine().block.number(), number);

@@ -29,9 +29,14 @@ use crate::db::{Balances, BlockDb};
 use crate::evm::{BlockContext, ChainEvm, evm, transaction_error, tx_env};
 use crate::{Ancestry, BlockError, Executor, TransactionError};
 
-/// Gas that the end-of-block sweep may use. Outside of the block's gas limit: it bounds the
-/// sweep's work, nobody pays for it.
-const SWEEP_GAS: u64 = 10_000_000;
+/// Gas that the end-of-block sweep may use per order that it examines. Outside of the block's gas
+/// limit: it bounds the sweep's work, nobody pays for it.
+const SWEEP_GAS_PER_ORDER: u64 = 1_000_000;
+
+/// The sweep's gas in a market that examines `orders` per block.
+fn sweep_gas(orders: u32) -> u64 {
+    SWEEP_GAS_PER_ORDER.saturating_mul(u64::from(orders).saturating_add(1))
+}
 
 /// What the proposer decides about a block besides its transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +79,7 @@ pub(crate) struct BlockRun<'a> {
     context: BlockContext,
     receipts: Vec<Receipt>,
     gas_used: u64,
+    sweep_gas: u64,
     /// Base fees and destroyed balances, credited to BURN at the end.
     burned: U256,
 }
@@ -100,7 +106,8 @@ impl<'a> BlockRun<'a> {
         let spec = executor.spec();
         let precompiles = executor.precompiles_for_blocks(&context);
         let evm = evm(spec, &context, spec.limits.tx_gas_limit, db, precompiles);
-        Self { evm, context, receipts: Vec::new(), gas_used: 0, burned: U256::ZERO }
+        let sweep_gas = sweep_gas(spec.market.sweep_per_block);
+        Self { evm, context, receipts: Vec::new(), gas_used: 0, sweep_gas, burned: U256::ZERO }
     }
 
     /// Gas left for transactions.
@@ -158,7 +165,7 @@ impl<'a> BlockRun<'a> {
     /// The contracts' bounded end-of-block work.
     fn sweep(&mut self) -> Result<(), String> {
         let checkpoint = self.evm.ctx.journal_mut().checkpoint();
-        let mut host = self.evm.precompiles.system_host(&mut self.evm.ctx, SWEEP_GAS);
+        let mut host = self.evm.precompiles.system_host(&mut self.evm.ctx, self.sweep_gas);
         let result = hallmark_contracts::end_of_block(&mut host);
         match result {
             Ok(()) => self.evm.ctx.journal_mut().checkpoint_commit(),

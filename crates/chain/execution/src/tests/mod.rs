@@ -2,5 +2,6 @@
 
 mod blocks;
 mod calls;
+mod market;
 mod refused;
 mod world;

@@ -1,0 +1,171 @@
+//! The main job through real transactions: publish, order, claim, deliver, pay; and the sweep.
+
+use std::sync::atomic::Ordering;
+
+use alloy_consensus::TxReceipt;
+use alloy_primitives::{B256, TxKind, U256};
+use alloy_sol_types::SolCall;
+use hallmark_abi::{IInference, IModels};
+use hallmark_graph::{Builder, Input, LinearWeights, Model, Range, Scale, Shape, Table};
+use hallmark_proof::ProvingKey;
+use hallmark_types::{MARK, addresses, order_context};
+
+use super::world::*;
+use crate::{CallRequest, Executor, NoAncestry};
+
+const OWNER: u8 = 1;
+const BUYER: u8 = 2;
+const SELLER: u8 = 3;
+const PRICE: u128 = 3 * MARK + 7;
+const INPUT: [i32; 2] = [5, 2];
+
+/// `y = clamp((100 (a - b + 3) + 8) >> 4, 0, 127)`.
+fn model() -> Model {
+    let scale = Scale { multiplier: 1, shift: 0 };
+    let mut builder = Builder::new(Input {
+        shape: Shape(vec![1, 2]),
+        range: Range { lo: -8, hi: 8 },
+        scale,
+    });
+    let weights = LinearWeights { w: vec![1, -1], b: vec![3], m: vec![100] };
+    let v = builder.linear(0, weights).unwrap();
+    builder.requant(v, 4, Table::Clamp { bits: 12, lo: 0, hi: 127 }).unwrap();
+    builder.finish(scale).unwrap()
+}
+
+impl World {
+    fn send(&mut self, from: u8, to: alloy_primitives::Address, value: u128, data: Vec<u8>) {
+        let mut order = self.order(from, TxKind::Call(to), value, data);
+        order.tx.gas_limit = 90_000_000;
+        let block = self.block(vec![order.sign()]);
+        assert!(block.receipts[0].is_success(), "transaction of account {from} succeeds");
+    }
+
+    fn view<C: SolCall>(&self, to: alloy_primitives::Address, call: C) -> C::Return {
+        let request = CallRequest {
+            to: Some(to),
+            data: call.abi_encode().into(),
+            ..CallRequest::default()
+        };
+        let head = &self.head;
+        let outcome =
+            self.proposer.call(&head.state, &head.block.header, request, &NoAncestry).unwrap();
+        C::abi_decode_returns(&output(outcome)).unwrap()
+    }
+
+    fn publish(&mut self, key: &ProvingKey) -> B256 {
+        let bytes = key.verifying_key().encode();
+        let begin = IModels::beginCall {
+            digest: key.verifying_key().digest().into(),
+            keySize: bytes.len() as u32,
+            contentHash: B256::repeat_byte(9),
+            contentSize: 1234,
+            price: PRICE,
+            ownerShareBps: 2_500,
+            name: "tiny".to_owned(),
+            uri: String::new(),
+        };
+        self.send(OWNER, addresses::MODELS, 0, begin.abi_encode());
+        // keccak256(abi.encode(owner, digest)).
+        let digest: B256 = key.verifying_key().digest().into();
+        let owner = B256::left_padding_from(signer(OWNER).address().as_slice());
+        let id = alloy_primitives::keccak256([owner.0, digest.0].concat());
+        let upload = IModels::uploadCall { id, offset: 0, chunk: bytes.into() };
+        self.send(OWNER, addresses::MODELS, 0, upload.abi_encode());
+        self.send(OWNER, addresses::MODELS, 0, IModels::finishCall { id }.abi_encode());
+        self.block(vec![]);
+        id
+    }
+
+    /// An order whose deadline is `after_ms` from now.
+    fn place(&mut self, model: &Model, id: B256, after_ms: u64) -> U256 {
+        let deadline = self.head.block.timestamp_ms() + after_ms;
+        let order = IInference::orderCall {
+            model: id,
+            level: 3,
+            input: model.graph.encode_input(&INPUT).into(),
+            deadlineMs: deadline,
+        };
+        self.send(BUYER, addresses::INFERENCE, PRICE, order.abi_encode());
+        self.view(addresses::INFERENCE, IInference::countCall {})
+    }
+}
+
+fn verifications(executor: &Executor) -> u64 {
+    executor.counters().proof_verifications.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_proven_inference_is_ordered_claimed_delivered_and_paid() {
+    let mut world = World::new();
+    let model = model();
+    let key = hallmark_proof::setup(&model).unwrap();
+    let id = world.publish(&key);
+    let deposit = IInference::depositCall {}.abi_encode();
+    world.send(SELLER, addresses::INFERENCE, 100 * MARK, deposit);
+    let order = world.place(&model, id, 60_000);
+    let claim = IInference::claimCall { id: order }.abi_encode();
+    world.send(SELLER, addresses::INFERENCE, 0, claim);
+
+    let claimed = world.view(addresses::INFERENCE, IInference::getCall { id: order });
+    assert_eq!(claimed.seller, signer(SELLER).address());
+    let seller = claimed.seller;
+    let context = order_context(world.spec().chain_id, order, id, seller, claimed.anchor);
+    let trace = hallmark_graph::reference::trace(&model, &INPUT).unwrap();
+    let result = trace.values.last().unwrap().clone();
+    let proof = hallmark_proof::prove(&key, &trace, &context.0).unwrap();
+    let deliver = |output: &[i32], proof: &[u8]| {
+        IInference::deliverCall {
+            id: order,
+            output: model.graph.encode_output(output).into(),
+            proof: proof.to_vec().into(),
+        }
+        .abi_encode()
+    };
+
+    // One flipped byte: refused, and the claim stays.
+    let mut forged = proof.clone();
+    let middle = forged.len() / 2;
+    forged[middle] ^= 1;
+    let mut cheat = world.order(
+        SELLER,
+        TxKind::Call(addresses::INFERENCE),
+        0,
+        deliver(&result, &forged),
+    );
+    cheat.tx.gas_limit = 90_000_000;
+    let block = world.block(vec![cheat.sign()]);
+    assert!(!block.receipts[0].is_success());
+    let before = (verifications(&world.proposer), verifications(&world.validator));
+
+    let treasury = world.balance(world.spec().treasury);
+    let owner = world.balance(signer(OWNER).address());
+    world.send(SELLER, addresses::INFERENCE, 0, deliver(&result, &proof));
+    let after = (verifications(&world.proposer), verifications(&world.validator));
+    assert_eq!(after, (before.0 + 1, before.1 + 1), "one verification per node");
+    let logs = world.head.receipts[0].logs();
+    assert!(!logs.is_empty() && logs.iter().all(|log| log.address == addresses::INFERENCE));
+    let paid = world.view(addresses::INFERENCE, IInference::getCall { id: order });
+    assert!(matches!(paid.status, hallmark_abi::inference::IInference::Status::Paid));
+    assert!(world.balance(world.spec().treasury) > treasury);
+    assert_eq!(
+        world.balance(signer(OWNER).address()) - owner,
+        U256::from(PRICE * 2_500 / 10_000)
+    );
+}
+
+#[test]
+fn the_end_of_a_block_refunds_an_overdue_order() {
+    let mut world = World::new();
+    let model = model();
+    let key = hallmark_proof::setup(&model).unwrap();
+    let id = world.publish(&key);
+    let order = world.place(&model, id, 10_000);
+    let before = world.balance(signer(BUYER).address());
+    for _ in 0..41 {
+        world.block(vec![]);
+    }
+    let refunded = world.view(addresses::INFERENCE, IInference::getCall { id: order });
+    assert!(matches!(refunded.status, hallmark_abi::inference::IInference::Status::Refunded));
+    assert_eq!(world.balance(signer(BUYER).address()), before + U256::from(PRICE));
+}

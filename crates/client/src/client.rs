@@ -31,6 +31,11 @@ pub const MIN_PRIORITY_FEE: u128 = 1_000_000;
 pub const INCLUSION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time between two looks for a receipt.
 const POLL: Duration = Duration::from_millis(15);
+/// Code of a server that has reached one of its bounds.
+const SERVER_BOUND: i64 = -32005;
+/// Attempts at a busy server, with growing pauses between them.
+const BUSY_ATTEMPTS: u32 = 10;
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Part added to an estimate of gas, in percent: state may change before the transaction runs.
 const GAS_MARGIN_PERCENT: u64 = 25;
 
@@ -438,7 +443,21 @@ impl Client {
     where
         T: DeserializeOwned + std::fmt::Debug + Send + Sync + Unpin + 'static,
     {
-        raw_request(&self.provider(), method, parameters).await
+        let mut attempt = 0;
+        loop {
+            let answer = raw_request(&self.provider(), method, parameters.clone()).await;
+            match answer {
+                Err(ClientError::Rpc {
+                    code: SERVER_BOUND,
+                    ref message,
+                    ..
+                }) if message.contains("busy") && attempt < BUSY_ATTEMPTS => {
+                    attempt += 1;
+                    tokio::time::sleep(BUSY_PAUSE * attempt).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
 };
 use alloy_consensus::{
     Eip658Value, Header, Receipt, ReceiptEnvelope, SignableTransaction, TxEip1559, TxEnvelope,
+    TxReceipt as _,
 };
 use alloy_eips::eip2718::Encodable2718;
 use alloy_network::TxSignerSync;

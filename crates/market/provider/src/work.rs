@@ -25,7 +25,7 @@ const CLAIM_GAS: u64 = 250_000;
 /// Longest wait for one inclusion before the chain is asked again where the order stands.
 const INCLUSION: Duration = Duration::from_secs(15);
 /// Wait after a failure to reach the node.
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(500);
 /// Orders of which it is remembered that they were told.
 const MAX_REMEMBERED: usize = 100_000;
 /// Proofs made for one claim at most: a delivery that vanished is made again.
@@ -68,13 +68,13 @@ pub(crate) async fn drive(shared: &Arc<Shared>, id: U256) {
     }
 }
 
+/// Whether the same step may succeed later: the node is away, its pool refuses for now, or a block
+/// is late. The order's deadline or window ends every such loop.
 fn is_passing(error: &ClientError) -> bool {
-    match error {
-        ClientError::Transport { .. } | ClientError::NotIncluded { .. } => true,
-        // A bound of the server was reached.
-        ClientError::Rpc { code, .. } => *code == -32005,
-        _ => false,
-    }
+    matches!(
+        error,
+        ClientError::Transport { .. } | ClientError::NotIncluded { .. } | ClientError::Rpc { .. }
+    )
 }
 
 async fn step(shared: &Arc<Shared>, id: U256, deliveries: &mut u32) -> Result<Next, WorkError> {
@@ -237,9 +237,14 @@ async fn costs(
         .await?;
     let output_len = served.prepared.graph().output_bytes();
     let stored = input_len.saturating_add(served.record.key_size as usize);
-    // A proof has few zero bytes; its calldata are priced as if it had none.
+    // A proof has few zero bytes: four tokens a byte. The limit prices a token at the floor's 10 gas
+    // and adds the work; what is paid is the larger of that floor and 4 gas a token with the work.
     let calldata = vec![0xff; served.proof_len.saturating_add(output_len)];
-    let deliver = deliver_gas_limit(&calldata, stored, output_len, verify_gas);
+    let tokens = (calldata.len() as u64).saturating_mul(4);
+    let limit = deliver_gas_limit(&calldata, stored, output_len, verify_gas);
+    let deliver = limit
+        .saturating_sub(tokens.saturating_mul(6))
+        .max(tokens.saturating_mul(10));
     Ok(Costs {
         gas: CLAIM_GAS.saturating_add(deliver),
         gas_price: base_fee.saturating_add(MIN_PRIORITY_FEE),

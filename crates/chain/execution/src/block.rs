@@ -107,7 +107,14 @@ impl<'a> BlockRun<'a> {
         let precompiles = executor.precompiles_for_blocks(&context);
         let evm = evm(spec, &context, spec.limits.tx_gas_limit, db, precompiles);
         let sweep_gas = sweep_gas(spec.market.sweep_per_block);
-        Self { evm, context, receipts: Vec::new(), gas_used: 0, sweep_gas, burned: U256::ZERO }
+        Self {
+            evm,
+            context,
+            receipts: Vec::new(),
+            gas_used: 0,
+            sweep_gas,
+            burned: U256::ZERO,
+        }
     }
 
     /// Gas left for transactions.
@@ -127,45 +134,63 @@ impl<'a> BlockRun<'a> {
                 limit: env.gas_limit,
             }));
         }
-        let executed = self.evm.transact(env.clone()).map_err(|error| match error {
-            EVMError::Transaction(error) => {
-                Refusal::Invalid(transaction_error(error, &env, self.context.base_fee))
-            }
-            EVMError::Header(error) => Refusal::Fatal(error.to_string()),
-            EVMError::Database(error) => Refusal::Fatal(error.to_string()),
-            EVMError::Custom(error) => Refusal::Fatal(error),
-            EVMError::CustomAny(error) => Refusal::Fatal(error.to_string()),
-        })?;
+        let executed = self
+            .evm
+            .transact(env.clone())
+            .map_err(|error| match error {
+                EVMError::Transaction(error) => {
+                    Refusal::Invalid(transaction_error(error, &env, self.context.base_fee))
+                }
+                EVMError::Header(error) => Refusal::Fatal(error.to_string()),
+                EVMError::Database(error) => Refusal::Fatal(error.to_string()),
+                EVMError::Custom(error) => Refusal::Fatal(error),
+                EVMError::CustomAny(error) => Refusal::Fatal(error.to_string()),
+            })?;
         let gas_used = executed.result.tx_gas_used();
         let fee = U256::from(gas_used)
             .checked_mul(U256::from(self.context.base_fee))
             .ok_or_else(|| Refusal::Fatal("base fee overflows".to_owned()))?;
-        let sums = self.evm.ctx.db_mut().fold(executed.state).map_err(Refusal::Fatal)?;
+        let sums = self
+            .evm
+            .ctx
+            .db_mut()
+            .fold(executed.state)
+            .map_err(Refusal::Fatal)?;
         self.settle(sums, fee).map_err(Refusal::Fatal)?;
         self.gas_used = self
             .gas_used
             .checked_add(gas_used)
             .ok_or_else(|| Refusal::Fatal("gas used overflows".to_owned()))?;
-        self.receipts.push(receipt(tx, executed.result, self.gas_used));
+        self.receipts
+            .push(receipt(tx, executed.result, self.gas_used));
         Ok(())
     }
 
     /// Checks that exactly `fee` left the touched balances, apart from destroyed accounts, and
     /// remembers what left them for BURN.
     fn settle(&mut self, sums: Balances, fee: U256) -> Result<(), String> {
-        let left = sums.before.checked_sub(sums.after).ok_or("execution created money")?;
+        let left = sums
+            .before
+            .checked_sub(sums.after)
+            .ok_or("execution created money")?;
         let destroyed = left.checked_sub(fee).ok_or("execution created money")?;
         if !destroyed.is_zero() && !sums.destroyed {
             return Err(format!("execution lost {destroyed} base units"));
         }
-        self.burned = self.burned.checked_add(left).ok_or("burned sum overflows")?;
+        self.burned = self
+            .burned
+            .checked_add(left)
+            .ok_or("burned sum overflows")?;
         Ok(())
     }
 
     /// The contracts' bounded end-of-block work.
     fn sweep(&mut self) -> Result<(), String> {
         let checkpoint = self.evm.ctx.journal_mut().checkpoint();
-        let mut host = self.evm.precompiles.system_host(&mut self.evm.ctx, self.sweep_gas);
+        let mut host = self
+            .evm
+            .precompiles
+            .system_host(&mut self.evm.ctx, self.sweep_gas);
         let result = hallmark_contracts::end_of_block(&mut host);
         match result {
             Ok(()) => self.evm.ctx.journal_mut().checkpoint_commit(),
@@ -185,22 +210,43 @@ impl<'a> BlockRun<'a> {
         self.sweep().map_err(BlockError::Fatal)?;
         let burned = self.burned;
         let db = self.evm.ctx.db_mut();
-        db.credit(addresses::BURN, burned).map_err(BlockError::Fatal)?;
-        let Self { evm, receipts, gas_used, .. } = self;
+        db.credit(addresses::BURN, burned)
+            .map_err(BlockError::Fatal)?;
+        let Self {
+            evm,
+            receipts,
+            gas_used,
+            ..
+        } = self;
         let diff = evm.ctx.journaled_state.database.into_diff();
         let change = diff.balance_change(parent_state);
         if !change.is_zero() {
-            return Err(BlockError::Fatal(format!("the sum of all balances changes by {change}")));
+            return Err(BlockError::Fatal(format!(
+                "the sum of all balances changes by {change}"
+            )));
         }
         let state = parent_state.apply(&diff);
-        Ok(Outcome { receipts, gas_used, diff, state })
+        Ok(Outcome {
+            receipts,
+            gas_used,
+            diff,
+            state,
+        })
     }
 }
 
 /// The receipt of an executed transaction. Logs of a reverted transaction do not exist.
 fn receipt(tx: &Transaction, result: ExecutionResult, cumulative_gas_used: u64) -> Receipt {
     let status = Eip658Value::Eip658(result.is_success());
-    let logs = if result.is_success() { result.into_logs() } else { Vec::new() };
-    let receipt = alloy_consensus::Receipt { status, cumulative_gas_used, logs };
+    let logs = if result.is_success() {
+        result.into_logs()
+    } else {
+        Vec::new()
+    };
+    let receipt = alloy_consensus::Receipt {
+        status,
+        cumulative_gas_used,
+        logs,
+    };
     Receipt::from_typed(tx.tx_type(), ReceiptWithBloom::from(receipt))
 }

@@ -126,14 +126,19 @@ fn run(
         beneficiary: head.beneficiary,
         gas_limit: head.gas_limit.max(gas),
         // Without a price no fee is charged: the base fee that would forbid it is lifted.
-        base_fee: if priced { head.base_fee_per_gas.unwrap_or_default() } else { 0 },
+        base_fee: if priced {
+            head.base_fee_per_gas.unwrap_or_default()
+        } else {
+            0
+        },
         prev_randao: head.mix_hash,
     };
     let parent = (head.number.saturating_sub(1), head.parent_hash);
     let db = BlockDb::new(state, parent, ancestry);
     let from = request.from.unwrap_or_default();
-    let nonce =
-        request.nonce.unwrap_or_else(|| db.account(&from).map_or(0, |account| account.nonce));
+    let nonce = request
+        .nonce
+        .unwrap_or_else(|| db.account(&from).map_or(0, |account| account.nonce));
     let max_fee = if priced {
         request.max_fee_per_gas.unwrap_or_else(|| {
             u128::from(block.base_fee)
@@ -143,7 +148,9 @@ fn run(
         0
     };
     if max_fee.checked_mul(u128::from(gas)).is_none() {
-        return Err(CallError::Invalid("max fee per gas higher than 2^128 / gas limit".into()));
+        return Err(CallError::Invalid(
+            "max fee per gas higher than 2^128 / gas limit".into(),
+        ));
     }
     let env = TxEnv {
         tx_type: EIP1559_TYPE,
@@ -156,7 +163,12 @@ fn run(
         nonce,
         chain_id: Some(spec.chain_id),
         access_list: request.access_list.clone(),
-        gas_priority_fee: Some(request.max_priority_fee_per_gas.unwrap_or_default().min(max_fee)),
+        gas_priority_fee: Some(
+            request
+                .max_priority_fee_per_gas
+                .unwrap_or_default()
+                .min(max_fee),
+        ),
         blob_hashes: Vec::new(),
         max_fee_per_blob_gas: 0,
         authorization_list: Vec::new(),
@@ -167,19 +179,21 @@ fn run(
     });
     let mut evm = evm(spec, &block, gas, db, precompiles);
     evm.ctx.set_tx(env.clone());
-    CallHandler::default().run(&mut evm).map_err(|error| match error {
-        EVMError::Transaction(
-            InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
-            | InvalidTransaction::GasFloorMoreThanGasLimit { .. },
-        ) => CallError::OutOfGas(gas),
-        EVMError::Transaction(error) => {
-            CallError::Invalid(transaction_error(error, &env, block.base_fee).to_string())
-        }
-        EVMError::Header(error) => CallError::Fatal(error.to_string()),
-        EVMError::Database(error) => CallError::Fatal(error.to_string()),
-        EVMError::Custom(error) => CallError::Fatal(error),
-        EVMError::CustomAny(error) => CallError::Fatal(error.to_string()),
-    })
+    CallHandler::default()
+        .run(&mut evm)
+        .map_err(|error| match error {
+            EVMError::Transaction(
+                InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
+                | InvalidTransaction::GasFloorMoreThanGasLimit { .. },
+            ) => CallError::OutOfGas(gas),
+            EVMError::Transaction(error) => {
+                CallError::Invalid(transaction_error(error, &env, block.base_fee).to_string())
+            }
+            EVMError::Header(error) => CallError::Fatal(error.to_string()),
+            EVMError::Database(error) => CallError::Fatal(error.to_string()),
+            EVMError::Custom(error) => CallError::Fatal(error),
+            EVMError::CustomAny(error) => CallError::Fatal(error.to_string()),
+        })
 }
 
 impl Executor {
@@ -217,13 +231,16 @@ impl Executor {
         let result = run(self, state, header, &request, gas, ancestry)?;
         let gas_used = result.tx_gas_used();
         Ok(match result {
-            ExecutionResult::Success { logs, output, .. } => {
-                CallOutcome::Success { output: output.into_data(), gas_used, logs }
-            }
+            ExecutionResult::Success { logs, output, .. } => CallOutcome::Success {
+                output: output.into_data(),
+                gas_used,
+                logs,
+            },
             ExecutionResult::Revert { output, .. } => CallOutcome::Revert { output, gas_used },
-            ExecutionResult::Halt { reason, .. } => {
-                CallOutcome::Halt { reason: reason.to_string(), gas_used }
-            }
+            ExecutionResult::Halt { reason, .. } => CallOutcome::Halt {
+                reason: reason.to_string(),
+                gas_used,
+            },
         })
     }
 
@@ -242,14 +259,19 @@ impl Executor {
     ) -> Result<u64, CallError> {
         self.check_size(&request)?;
         let limits = &self.spec().limits;
-        let cap = limits.tx_gas_limit.min(limits.block_gas_limit).min(self.call_gas_cap());
+        let cap = limits
+            .tx_gas_limit
+            .min(limits.block_gas_limit)
+            .min(self.call_gas_cap());
         let mut high = request.gas.map_or(cap, |gas| gas.min(cap));
         if let Some(price) = request.max_fee_per_gas.filter(|price| *price > 0) {
             let from = request.from.unwrap_or_default();
-            let balance = state.account(&from).map_or(U256::ZERO, |account| account.balance);
-            let available = balance.checked_sub(request.value).ok_or_else(|| {
-                CallError::Invalid("insufficient funds for transfer".to_owned())
-            })?;
+            let balance = state
+                .account(&from)
+                .map_or(U256::ZERO, |account| account.balance);
+            let available = balance
+                .checked_sub(request.value)
+                .ok_or_else(|| CallError::Invalid("insufficient funds for transfer".to_owned()))?;
             let affordable = available / U256::from(price);
             high = high.min(u64::try_from(affordable).unwrap_or(u64::MAX));
         }
@@ -257,7 +279,10 @@ impl Executor {
         let spent = match run(high)? {
             ExecutionResult::Success { gas, .. } => gas,
             ExecutionResult::Revert { output, .. } => return Err(CallError::Reverted(output)),
-            ExecutionResult::Halt { reason: HaltReason::OutOfGas(_), .. } => {
+            ExecutionResult::Halt {
+                reason: HaltReason::OutOfGas(_),
+                ..
+            } => {
                 return Err(CallError::OutOfGas(high));
             }
             ExecutionResult::Halt { reason, .. } => {

@@ -71,7 +71,12 @@ pub(crate) struct BlockDb<'a> {
 impl<'a> BlockDb<'a> {
     /// Nothing changed yet. `parent` is number and hash of the block below.
     pub(crate) fn new(base: &'a State, parent: (u64, B256), ancestry: &'a dyn Ancestry) -> Self {
-        Self { base, changes: Changes::default(), ancestry, parent }
+        Self {
+            base,
+            changes: Changes::default(),
+            ancestry,
+            parent,
+        }
     }
 
     /// The account as it stands, without its code.
@@ -105,11 +110,14 @@ impl<'a> BlockDb<'a> {
 
     fn touch(&mut self, address: Address) -> &mut Touched {
         let base = self.base;
-        self.changes.accounts.entry(address).or_insert_with(|| Touched {
-            info: base.account(&address),
-            storage: HashMap::new(),
-            wiped: false,
-        })
+        self.changes
+            .accounts
+            .entry(address)
+            .or_insert_with(|| Touched {
+                info: base.account(&address),
+                storage: HashMap::new(),
+                wiped: false,
+            })
     }
 
     /// Folds what a transaction did into the changes.
@@ -118,7 +126,11 @@ impl<'a> BlockDb<'a> {
     /// When a sum of balances overflows, which no sequence of transfers can do.
     pub(crate) fn fold(&mut self, state: EvmState) -> Result<Balances, String> {
         let overflow = || "sum of balances overflows".to_owned();
-        let mut sums = Balances { before: U256::ZERO, after: U256::ZERO, destroyed: false };
+        let mut sums = Balances {
+            before: U256::ZERO,
+            after: U256::ZERO,
+            destroyed: false,
+        };
         for (address, account) in state {
             if !account.is_touched() {
                 continue;
@@ -139,7 +151,9 @@ impl<'a> BlockDb<'a> {
                     && info.code_hash != KECCAK256_EMPTY
                     && let Some(code) = &account.info.code
                 {
-                    self.changes.codes.insert(info.code_hash, code.original_bytes());
+                    self.changes
+                        .codes
+                        .insert(info.code_hash, code.original_bytes());
                 }
             }
             let touched = self.touch(address);
@@ -169,7 +183,11 @@ impl<'a> BlockDb<'a> {
                 .storage
                 .into_iter()
                 .filter(|(slot, value)| {
-                    let old = if touched.wiped { U256::ZERO } else { base.storage(&address, slot) };
+                    let old = if touched.wiped {
+                        U256::ZERO
+                    } else {
+                        base.storage(&address, slot)
+                    };
                     old != *value
                 })
                 .collect();
@@ -178,12 +196,26 @@ impl<'a> BlockDb<'a> {
             if touched.info == known && storage.is_empty() && !wiped {
                 continue;
             }
-            diff.accounts.insert(address, AccountDiff { info: touched.info, storage, wiped });
+            diff.accounts.insert(
+                address,
+                AccountDiff {
+                    info: touched.info,
+                    storage,
+                    wiped,
+                },
+            );
         }
-        let live: BTreeSet<B256> =
-            diff.accounts.values().filter_map(|a| a.info.map(|info| info.code_hash)).collect();
-        diff.codes =
-            self.changes.codes.into_iter().filter(|(hash, _)| live.contains(hash)).collect();
+        let live: BTreeSet<B256> = diff
+            .accounts
+            .values()
+            .filter_map(|a| a.info.map(|info| info.code_hash))
+            .collect();
+        diff.codes = self
+            .changes
+            .codes
+            .into_iter()
+            .filter(|(hash, _)| live.contains(hash))
+            .collect();
         diff
     }
 }
@@ -228,6 +260,8 @@ impl Database for BlockDb<'_> {
         if number == self.parent.0 {
             return Ok(self.parent.1);
         }
-        self.ancestry.block_hash(number).ok_or(DbError::MissingBlockHash(number))
+        self.ancestry
+            .block_hash(number)
+            .ok_or(DbError::MissingBlockHash(number))
     }
 }

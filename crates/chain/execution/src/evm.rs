@@ -52,7 +52,10 @@ fn gas_params(spec: &ChainSpec) -> GasParams {
     let mut params = GasParams::new_spec(FORK);
     params.override_gas([
         (GasId::tx_token_cost(), spec.limits.payload_gas_per_token),
-        (GasId::tx_floor_cost_per_token(), spec.limits.payload_floor_gas_per_token),
+        (
+            GasId::tx_floor_cost_per_token(),
+            spec.limits.payload_floor_gas_per_token,
+        ),
     ]);
     params
 }
@@ -61,7 +64,9 @@ fn gas_params(spec: &ChainSpec) -> GasParams {
 /// payload, its access list and its init code, and no less than the payload's floor (EIP-7623).
 pub fn intrinsic_gas(tx: &Transaction, spec: &ChainSpec) -> u64 {
     let slots = |list: &AccessList| {
-        list.iter().map(|item| item.storage_keys.len() as u64).fold(0, u64::saturating_add)
+        list.iter()
+            .map(|item| item.storage_keys.len() as u64)
+            .fold(0, u64::saturating_add)
     };
     let gas = gas_params(spec).initial_tx_gas(
         tx.input(),
@@ -97,7 +102,11 @@ pub(crate) fn evm<'a>(
         blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new_with_spec(0, FORK)),
         slot_num: block.number,
     });
-    Evm::new(ctx, EthInstructions::new_mainnet_with_spec(FORK), precompiles)
+    Evm::new(
+        ctx,
+        EthInstructions::new_mainnet_with_spec(FORK),
+        precompiles,
+    )
 }
 
 /// revm's view of a signed transaction.
@@ -113,7 +122,11 @@ pub(crate) fn tx_env(tx: &Transaction, sender: Address) -> Result<TxEnv, Transac
     if tx.chain_id().is_none() {
         return invalid("only replay-protected (EIP-155) transactions allowed");
     }
-    if tx.max_fee_per_gas().checked_mul(u128::from(tx.gas_limit())).is_none() {
+    if tx
+        .max_fee_per_gas()
+        .checked_mul(u128::from(tx.gas_limit()))
+        .is_none()
+    {
         return invalid("max fee per gas higher than 2^128 / gas limit");
     }
     Ok(TxEnv {
@@ -135,7 +148,11 @@ pub(crate) fn tx_env(tx: &Transaction, sender: Address) -> Result<TxEnv, Transac
 }
 
 /// revm's validation errors in this crate's words.
-pub(crate) fn transaction_error(error: InvalidTransaction, tx: &TxEnv, base_fee: u64) -> TransactionError {
+pub(crate) fn transaction_error(
+    error: InvalidTransaction,
+    tx: &TxEnv,
+    base_fee: u64,
+) -> TransactionError {
     match error {
         InvalidTransaction::NonceTooHigh { tx, state } => {
             TransactionError::NonceTooHigh { state, tx }
@@ -144,11 +161,15 @@ pub(crate) fn transaction_error(error: InvalidTransaction, tx: &TxEnv, base_fee:
             TransactionError::NonceTooLow { state, tx }
         }
         InvalidTransaction::LackOfFundForMaxFee { fee, balance } => {
-            TransactionError::InsufficientFunds { balance: *balance, cost: *fee }
+            TransactionError::InsufficientFunds {
+                balance: *balance,
+                cost: *fee,
+            }
         }
-        InvalidTransaction::GasPriceLessThanBasefee => {
-            TransactionError::FeeCapTooLow { fee_cap: tx.gas_price, base_fee }
-        }
+        InvalidTransaction::GasPriceLessThanBasefee => TransactionError::FeeCapTooLow {
+            fee_cap: tx.gas_price,
+            base_fee,
+        },
         other => TransactionError::Invalid(other.to_string()),
     }
 }

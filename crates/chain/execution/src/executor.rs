@@ -12,8 +12,8 @@ use rayon::prelude::*;
 
 use crate::block::{BlockRun, Outcome, Refusal};
 use crate::evm::BlockContext;
-use crate::precompiles::{Runtime, SystemPrecompiles, Verdict};
 use crate::memo::Memo;
+use crate::precompiles::{Runtime, SystemPrecompiles, Verdict};
 use crate::recover::{encoded_len, recover_sender};
 use crate::validate::{MIX_HASH, check_form, check_outcome};
 use crate::{
@@ -127,13 +127,20 @@ impl Executor {
         let sender = self.sender(&tx)?;
         let hash = *tx.tx_hash();
         let encoded_len = encoded_len(&tx);
-        Ok(PooledTransaction { tx, hash, sender, encoded_len })
+        Ok(PooledTransaction {
+            tx,
+            hash,
+            sender,
+            encoded_len,
+        })
     }
 
     fn sender(&self, tx: &Transaction) -> Result<Address, RecoverError> {
         // The hash covers the signature.
         self.senders.get_or(*tx.tx_hash(), || {
-            self.counters.sender_recoveries.fetch_add(1, Ordering::Relaxed);
+            self.counters
+                .sender_recoveries
+                .fetch_add(1, Ordering::Relaxed);
             recover_sender(tx)
         })
     }
@@ -167,13 +174,17 @@ impl Executor {
         let parent_hash = parent.hash_slow();
         let mut head = self.draft(parent, parent_hash, &attributes);
         // An empty body: what is wrong with the attributes is found before any work.
-        let draft = Block { header: head.clone(), transactions: Vec::new() };
+        let draft = Block {
+            header: head.clone(),
+            transactions: Vec::new(),
+        };
         check_form(&self.spec, parent, parent_hash, &draft)?;
         let context = self.context(&head);
-        let mut run =
-            BlockRun::new(self, context, parent, parent_hash, parent_state, ancestry);
+        let mut run = BlockRun::new(self, context, parent, parent_hash, parent_state, ancestry);
         // Framing of the list of transactions: at most eight bytes more than when it is empty.
-        let mut room = limits.max_block_bytes.saturating_sub(draft.rlp_len() + LIST_FRAMING);
+        let mut room = limits
+            .max_block_bytes
+            .saturating_sub(draft.rlp_len() + LIST_FRAMING);
         let (mut transactions, mut senders, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for candidate in candidates {
             let size = candidate.tx.length();
@@ -197,9 +208,15 @@ impl Executor {
         head.receipts_root = merkle::receipts_root(&outcome.receipts);
         head.logs_bloom = merkle::logs_bloom(&outcome.receipts);
         head.state_root = outcome.state.root();
-        let block = Block { header: head, transactions };
+        let block = Block {
+            header: head,
+            transactions,
+        };
         let hash = block.hash();
-        Ok(Built { executed: executed(Arc::new(block), hash, senders, outcome), refused })
+        Ok(Built {
+            executed: executed(Arc::new(block), hash, senders, outcome),
+            refused,
+        })
     }
 
     /// Executes `block` on its parent and compares every header field with what it computed.
@@ -218,8 +235,7 @@ impl Executor {
         check_form(&self.spec, parent, parent_hash, block)?;
         let senders = self.senders_of(block)?;
         let context = self.context(&block.header);
-        let mut run =
-            BlockRun::new(self, context, parent, parent_hash, parent_state, ancestry);
+        let mut run = BlockRun::new(self, context, parent, parent_hash, parent_state, ancestry);
         for (index, (tx, sender)) in block.transactions.iter().zip(&senders).enumerate() {
             run.transact(tx, *sender).map_err(|refusal| match refusal {
                 Refusal::Invalid(error) => BlockError::Transaction { index, error },
@@ -228,7 +244,12 @@ impl Executor {
         }
         let outcome = run.finish(parent_state)?;
         check_outcome(&block.header, &outcome)?;
-        Ok(executed(Arc::new(block.clone()), block.hash(), senders, outcome))
+        Ok(executed(
+            Arc::new(block.clone()),
+            block.hash(),
+            senders,
+            outcome,
+        ))
     }
 
     /// The header of a block on `parent`, without what follows from its transactions.
@@ -271,6 +292,18 @@ impl Executor {
 const LIST_FRAMING: usize = 32;
 
 fn executed(block: Arc<Block>, hash: B256, senders: Vec<Address>, outcome: Outcome) -> Executed {
-    let Outcome { receipts, diff, state, .. } = outcome;
-    Executed { block, hash, senders, receipts, diff, state }
+    let Outcome {
+        receipts,
+        diff,
+        state,
+        ..
+    } = outcome;
+    Executed {
+        block,
+        hash,
+        senders,
+        receipts,
+        diff,
+        state,
+    }
 }

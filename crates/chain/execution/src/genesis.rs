@@ -26,10 +26,17 @@ pub(crate) fn genesis(spec: &ChainSpec) -> Executed {
     head.state_root = state.root();
     head.gas_limit = spec.limits.block_gas_limit;
     head.timestamp = timestamp;
-    head.extra_data = HeaderExtra { ms, ..HeaderExtra::default() }.encode();
+    head.extra_data = HeaderExtra {
+        ms,
+        ..HeaderExtra::default()
+    }
+    .encode();
     head.base_fee_per_gas = Some(spec.base_fee_initial);
     head.mix_hash = spec.hash();
-    let block = Block { header: head, transactions: Vec::new() };
+    let block = Block {
+        header: head,
+        transactions: Vec::new(),
+    };
     let hash = block.hash();
     Executed {
         block: Arc::new(block),
@@ -43,7 +50,11 @@ pub(crate) fn genesis(spec: &ChainSpec) -> Executed {
 
 fn allocation(spec: &ChainSpec) -> StateDiff {
     let mut diff = StateDiff::default();
-    let account = |nonce, balance, code_hash| Account { nonce, balance, code_hash };
+    let account = |nonce, balance, code_hash| Account {
+        nonce,
+        balance,
+        code_hash,
+    };
     let entry = |info: Account, storage: BTreeMap<U256, U256>| AccountDiff {
         info: Some(info),
         storage,
@@ -53,20 +64,27 @@ fn allocation(spec: &ChainSpec) -> StateDiff {
         if balance.is_zero() {
             continue;
         }
-        diff.accounts
-            .insert(*address, entry(account(0, *balance, KECCAK256_EMPTY), BTreeMap::new()));
+        diff.accounts.insert(
+            *address,
+            entry(account(0, *balance, KECCAK256_EMPTY), BTreeMap::new()),
+        );
     }
     let burn = account(1, U256::ZERO, KECCAK256_EMPTY);
-    diff.accounts.insert(addresses::BURN, entry(burn, BTreeMap::new()));
+    diff.accounts
+        .insert(addresses::BURN, entry(burn, BTreeMap::new()));
     let code_hash = keccak256(SYSTEM_CODE);
-    diff.codes.insert(code_hash, Bytes::from_static(SYSTEM_CODE));
+    diff.codes
+        .insert(code_hash, Bytes::from_static(SYSTEM_CODE));
     for address in SYSTEM_CONTRACTS {
         let contract = account(1, U256::ZERO, code_hash);
-        diff.accounts.insert(address, entry(contract, BTreeMap::new()));
+        diff.accounts
+            .insert(address, entry(contract, BTreeMap::new()));
     }
     for (address, slots) in genesis_storage(spec) {
         if let Some(contract) = diff.accounts.get_mut(&address) {
-            contract.storage.extend(slots.into_iter().filter(|(_, value)| !value.is_zero()));
+            contract
+                .storage
+                .extend(slots.into_iter().filter(|(_, value)| !value.is_zero()));
         }
     }
     diff

@@ -44,7 +44,14 @@ impl<'h, 'db> JournalHost<'h, 'db> {
         value: U256,
         is_static: bool,
     ) -> Self {
-        Self { ctx, runtime, gas, caller, value, is_static }
+        Self {
+            ctx,
+            runtime,
+            gas,
+            caller,
+            value,
+            is_static,
+        }
     }
 
     /// The gas as the frame left it.
@@ -57,12 +64,20 @@ impl<'h, 'db> JournalHost<'h, 'db> {
     }
 
     fn charge(&mut self, gas: u64) -> Result<(), HostError> {
-        if self.gas.record_regular_cost(gas) { Ok(()) } else { Err(HostError::OutOfGas) }
+        if self.gas.record_regular_cost(gas) {
+            Ok(())
+        } else {
+            Err(HostError::OutOfGas)
+        }
     }
 
     /// A write in a static frame is a defect of the contract; failing the frame is its safe end.
     fn writable(&self) -> Result<(), HostError> {
-        if self.is_static { Err(HostError::OutOfGas) } else { Ok(()) }
+        if self.is_static {
+            Err(HostError::OutOfGas)
+        } else {
+            Ok(())
+        }
     }
 
     /// Loads an account into the journal: warm and cold access is charged as by BALANCE and CALL.
@@ -124,7 +139,9 @@ impl Host for JournalHost<'_, '_> {
             .journaled_state
             .sstore_skip_cold_load(address, slot, value, skip_cold)
             .map_err(load_error)?;
-        let gas = self.params().sstore_dynamic_gas(true, &load.data, load.is_cold);
+        let gas = self
+            .params()
+            .sstore_dynamic_gas(true, &load.data, load.is_cold);
         let refund = self.params().sstore_refund(true, &load.data);
         self.charge(gas)?;
         self.gas.record_refund(refund);
@@ -146,11 +163,16 @@ impl Host for JournalHost<'_, '_> {
             gas = gas.saturating_add(self.params().new_account_cost(true, true));
         }
         self.charge(gas)?;
-        match self.ctx.journaled_state.transfer(from, to, amount).map_err(fatal)? {
+        match self
+            .ctx
+            .journaled_state
+            .transfer(from, to, amount)
+            .map_err(fatal)?
+        {
             None => Ok(()),
-            Some(error) => {
-                Err(HostError::Fatal(format!("{from} owes {amount} to {to}: {error:?}")))
-            }
+            Some(error) => Err(HostError::Fatal(format!(
+                "{from} owes {amount} to {to}: {error:?}"
+            ))),
         }
     }
 
@@ -185,11 +207,18 @@ impl Host for JournalHost<'_, '_> {
     fn block_hash(&mut self, number: u64) -> Result<Option<B256>, HostError> {
         self.charge(BLOCK_HASH_GAS)?;
         let current = self.block_number();
-        let offered = current.checked_sub(number).is_some_and(|age| (1..=BLOCK_HASH_WINDOW).contains(&age));
+        let offered = current
+            .checked_sub(number)
+            .is_some_and(|age| (1..=BLOCK_HASH_WINDOW).contains(&age));
         if !offered {
             return Ok(None);
         }
-        self.ctx.journaled_state.db_mut().block_hash(number).map(Some).map_err(fatal)
+        self.ctx
+            .journaled_state
+            .db_mut()
+            .block_hash(number)
+            .map(Some)
+            .map_err(fatal)
     }
 
     fn charge_gas(&mut self, gas: u64) -> Result<(), HostError> {

@@ -27,8 +27,14 @@ struct Generations<V> {
 impl<V: Clone> Memo<V> {
     /// An empty memory of at most `2 * capacity` results.
     pub(crate) fn new(capacity: usize) -> Self {
-        let generations = Generations { young: HashMap::new(), old: HashMap::new() };
-        Self { capacity, generations: Mutex::new(generations) }
+        let generations = Generations {
+            young: HashMap::new(),
+            old: HashMap::new(),
+        };
+        Self {
+            capacity,
+            generations: Mutex::new(generations),
+        }
     }
 
     /// The result for `key`; `compute` runs only if it is not remembered.
@@ -91,7 +97,11 @@ mod tests {
             let generations = memo.generations.lock();
             assert!(generations.young.len() + generations.old.len() <= 32);
         }
-        assert_eq!(memo.get_or(key(99), || 0), 99, "the last result is remembered");
+        assert_eq!(
+            memo.get_or(key(99), || 0),
+            99,
+            "the last result is remembered"
+        );
         assert_eq!(memo.get_or(key(0), || 7), 7, "the first is forgotten");
     }
 }

@@ -47,7 +47,11 @@ impl<'a> SystemPrecompiles<'a> {
         let ethereum = EthPrecompiles::new(FORK);
         let mut warm = ethereum.warm_addresses().clone();
         warm.extend(SYSTEM_CONTRACTS);
-        Self { ethereum, warm, runtime }
+        Self {
+            ethereum,
+            warm,
+            runtime,
+        }
     }
 
     /// A host for work that no transaction asked for.
@@ -56,7 +60,14 @@ impl<'a> SystemPrecompiles<'a> {
         ctx: &'h mut Ctx<'db>,
         gas: u64,
     ) -> JournalHost<'h, 'db> {
-        JournalHost::new(ctx, self.runtime, Gas::new(gas), Address::ZERO, U256::ZERO, false)
+        JournalHost::new(
+            ctx,
+            self.runtime,
+            Gas::new(gas),
+            Address::ZERO,
+            U256::ZERO,
+            false,
+        )
     }
 }
 

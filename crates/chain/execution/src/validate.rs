@@ -3,7 +3,9 @@
 
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Bloom};
-use hallmark_types::{Block, ChainSpec, DecodeError, HeaderExtra, check_transaction, header, merkle};
+use hallmark_types::{
+    Block, ChainSpec, DecodeError, HeaderExtra, check_transaction, header, merkle,
+};
 
 use crate::block::Outcome;
 use crate::{BlockError, TransactionError};
@@ -20,16 +22,25 @@ pub(crate) fn check_form(
 ) -> Result<HeaderExtra, BlockError> {
     let head = &block.header;
     if head.parent_hash != parent_hash {
-        return Err(BlockError::ParentHash { got: head.parent_hash, expected: parent_hash });
+        return Err(BlockError::ParentHash {
+            got: head.parent_hash,
+            expected: parent_hash,
+        });
     }
-    let number = parent.number.checked_add(1).ok_or(BlockError::Fatal("height overflows".into()))?;
+    let number = parent
+        .number
+        .checked_add(1)
+        .ok_or(BlockError::Fatal("height overflows".into()))?;
     if head.number != number {
-        return Err(BlockError::Number { got: head.number, expected: number });
+        return Err(BlockError::Number {
+            got: head.number,
+            expected: number,
+        });
     }
     let extra = header::check_fixed_fields(head).map_err(|error| match error {
-        DecodeError::HeaderField { field: "timestamp", .. } => {
-            BlockError::Timestamp(error.to_string())
-        }
+        DecodeError::HeaderField {
+            field: "timestamp", ..
+        } => BlockError::Timestamp(error.to_string()),
         DecodeError::HeaderField { field, .. } => BlockError::ConstantField(field),
         other => BlockError::Extra(other.to_string()),
     })?;
@@ -42,17 +53,29 @@ pub(crate) fn check_form(
     let leader = spec
         .validators
         .get(usize::from(extra.leader))
-        .ok_or(BlockError::Leader { leader: extra.leader, validators })?;
+        .ok_or(BlockError::Leader {
+            leader: extra.leader,
+            validators,
+        })?;
     if head.beneficiary != leader.address {
-        return Err(BlockError::Beneficiary { got: head.beneficiary, expected: leader.address });
+        return Err(BlockError::Beneficiary {
+            got: head.beneficiary,
+            expected: leader.address,
+        });
     }
     if head.gas_limit != spec.limits.block_gas_limit {
         let expected = spec.limits.block_gas_limit;
-        return Err(BlockError::GasLimit { got: head.gas_limit, expected });
+        return Err(BlockError::GasLimit {
+            got: head.gas_limit,
+            expected,
+        });
     }
     let base_fee = hallmark_types::next_base_fee(parent, spec);
     if head.base_fee_per_gas != Some(base_fee) {
-        return Err(BlockError::BaseFee { got: head.base_fee_per_gas, expected: base_fee });
+        return Err(BlockError::BaseFee {
+            got: head.base_fee_per_gas,
+            expected: base_fee,
+        });
     }
     let (got, limit) = (block.rlp_len(), spec.limits.max_block_bytes);
     if got > limit {
@@ -60,12 +83,15 @@ pub(crate) fn check_form(
     }
     for (index, tx) in block.transactions.iter().enumerate() {
         check_transaction(tx, spec).map_err(|error| match error {
-            DecodeError::TooLarge { len, max, .. } => {
-                BlockError::TransactionTooLarge { index, got: len, limit: max }
-            }
-            DecodeError::UnsupportedType { ty, .. } => {
-                BlockError::Transaction { index, error: TransactionError::UnsupportedType(ty) }
-            }
+            DecodeError::TooLarge { len, max, .. } => BlockError::TransactionTooLarge {
+                index,
+                got: len,
+                limit: max,
+            },
+            DecodeError::UnsupportedType { ty, .. } => BlockError::Transaction {
+                index,
+                error: TransactionError::UnsupportedType(ty),
+            },
             DecodeError::Signature => BlockError::Signature { index },
             other => BlockError::Transaction {
                 index,
@@ -75,7 +101,10 @@ pub(crate) fn check_form(
     }
     let expected = merkle::transactions_root(&block.transactions);
     if head.transactions_root != expected {
-        return Err(BlockError::TransactionsRoot { got: head.transactions_root, expected });
+        return Err(BlockError::TransactionsRoot {
+            got: head.transactions_root,
+            expected,
+        });
     }
     Ok(extra)
 }
@@ -83,11 +112,17 @@ pub(crate) fn check_form(
 /// Compares what the header claims of the execution with what it came to.
 pub(crate) fn check_outcome(head: &Header, outcome: &Outcome) -> Result<(), BlockError> {
     if head.gas_used != outcome.gas_used {
-        return Err(BlockError::GasUsed { got: head.gas_used, expected: outcome.gas_used });
+        return Err(BlockError::GasUsed {
+            got: head.gas_used,
+            expected: outcome.gas_used,
+        });
     }
     let expected = merkle::receipts_root(&outcome.receipts);
     if head.receipts_root != expected {
-        return Err(BlockError::ReceiptsRoot { got: head.receipts_root, expected });
+        return Err(BlockError::ReceiptsRoot {
+            got: head.receipts_root,
+            expected,
+        });
     }
     let bloom: Bloom = merkle::logs_bloom(&outcome.receipts);
     if head.logs_bloom != bloom {
@@ -98,7 +133,10 @@ pub(crate) fn check_outcome(head: &Header, outcome: &Outcome) -> Result<(), Bloc
     }
     let expected = outcome.state.root();
     if head.state_root != expected {
-        return Err(BlockError::StateRoot { got: head.state_root, expected });
+        return Err(BlockError::StateRoot {
+            got: head.state_root,
+            expected,
+        });
     }
     Ok(())
 }

@@ -14,9 +14,15 @@ pub(crate) fn parse(raw: &[u8], spec: &ChainSpec) -> Result<Transaction, PoolErr
     let tx = decode_transaction(raw, spec).map_err(refusal)?;
     let limit = spec.limits.tx_gas_limit.min(spec.limits.block_gas_limit);
     if tx.gas_limit() > limit {
-        return Err(PoolError::GasLimit { have: tx.gas_limit(), limit });
+        return Err(PoolError::GasLimit {
+            have: tx.gas_limit(),
+            limit,
+        });
     }
-    let (cap, tip) = (tx.max_fee_per_gas(), tx.max_priority_fee_per_gas().unwrap_or_default());
+    let (cap, tip) = (
+        tx.max_fee_per_gas(),
+        tx.max_priority_fee_per_gas().unwrap_or_default(),
+    );
     if tip > cap {
         return Err(PoolError::TipAboveFeeCap { tip, cap });
     }
@@ -24,14 +30,20 @@ pub(crate) fn parse(raw: &[u8], spec: &ChainSpec) -> Result<Transaction, PoolErr
         return Err(PoolError::FeeCapTooHigh);
     }
     if tx.is_create() && tx.input().len() > MAX_INIT_CODE {
-        return Err(PoolError::InitCodeSize { got: tx.input().len(), limit: MAX_INIT_CODE });
+        return Err(PoolError::InitCodeSize {
+            got: tx.input().len(),
+            limit: MAX_INIT_CODE,
+        });
     }
     if tx.nonce() == u64::MAX {
         return Err(PoolError::NonceMax);
     }
     let want = intrinsic_gas(&tx, spec);
     if tx.gas_limit() < want {
-        return Err(PoolError::IntrinsicGas { have: tx.gas_limit(), want });
+        return Err(PoolError::IntrinsicGas {
+            have: tx.gas_limit(),
+            want,
+        });
     }
     Ok(tx)
 }
@@ -39,12 +51,16 @@ pub(crate) fn parse(raw: &[u8], spec: &ChainSpec) -> Result<Transaction, PoolErr
 /// The decoder's refusals in the words that wallets know.
 fn refusal(error: DecodeError) -> PoolError {
     match error {
-        DecodeError::TooLarge { len, max, .. } => PoolError::Oversized { got: len, limit: max },
+        DecodeError::TooLarge { len, max, .. } => PoolError::Oversized {
+            got: len,
+            limit: max,
+        },
         DecodeError::UnsupportedType { .. } => PoolError::TypeNotSupported,
         DecodeError::NoReplayProtection => PoolError::NotReplayProtected,
-        DecodeError::WrongChain { got, expected } => {
-            PoolError::ChainId { have: got, want: expected }
-        }
+        DecodeError::WrongChain { got, expected } => PoolError::ChainId {
+            have: got,
+            want: expected,
+        },
         DecodeError::Signature => PoolError::InvalidSender,
         other => PoolError::Decode(other.to_string()),
     }

@@ -92,7 +92,9 @@ pub enum PoolError {
         limit: u64,
     },
     /// The priority fee is above the fee cap.
-    #[error("max priority fee per gas higher than max fee per gas: maxPriorityFeePerGas: {tip}, maxFeePerGas: {cap}")]
+    #[error(
+        "max priority fee per gas higher than max fee per gas: maxPriorityFeePerGas: {tip}, maxFeePerGas: {cap}"
+    )]
     TipAboveFeeCap {
         /// `maxPriorityFeePerGas`.
         tip: u128,

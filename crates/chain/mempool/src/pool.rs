@@ -39,7 +39,13 @@ impl Mempool {
         };
         let (admitted, _) = broadcast::channel(SUBSCRIPTION_CAPACITY);
         let queues = Mutex::new(Queues::new(bounds));
-        Self { spec, executor, queues, admitted, notify: Arc::new(Notify::new()) }
+        Self {
+            spec,
+            executor,
+            queues,
+            admitted,
+            notify: Arc::new(Notify::new()),
+        }
     }
 
     /// Admits an encoded (EIP-2718) transaction against the state at the head and returns its
@@ -54,7 +60,10 @@ impl Mempool {
         if self.queues.lock().contains(&hash) {
             return Err(PoolError::AlreadyKnown);
         }
-        let tx = self.executor.recover(tx).map_err(|_| PoolError::InvalidSender)?;
+        let tx = self
+            .executor
+            .recover(tx)
+            .map_err(|_| PoolError::InvalidSender)?;
         self.add(Arc::new(tx), head)?;
         Ok(hash)
     }
@@ -83,7 +92,9 @@ impl Mempool {
         max_bytes: usize,
     ) -> Vec<Arc<PooledTransaction>> {
         let nonce_of = |sender: &Address| funds(sender, state).nonce;
-        self.queues.lock().best(nonce_of, base_fee, max_gas, max_bytes)
+        self.queues
+            .lock()
+            .best(nonce_of, base_fee, max_gas, max_bytes)
     }
 
     /// Whether [`Mempool::best`] would offer anything on `state`, limits aside.
@@ -159,15 +170,25 @@ impl Mempool {
 
 /// Nonce and balance of an account that may not exist yet.
 fn funds(address: &Address, state: &State) -> Funds {
-    state.account(address).map_or(Funds { nonce: 0, balance: U256::ZERO }, |account| Funds {
-        nonce: account.nonce,
-        balance: account.balance,
-    })
+    state.account(address).map_or(
+        Funds {
+            nonce: 0,
+            balance: U256::ZERO,
+        },
+        |account| Funds {
+            nonce: account.nonce,
+            balance: account.balance,
+        },
+    )
 }
 
 /// EIP-3607: an account with code signs nothing, unless the code is a delegation (EIP-7702).
 fn may_sign(sender: &Address, state: &State) -> bool {
-    let Some(account) = state.account(sender) else { return true };
+    let Some(account) = state.account(sender) else {
+        return true;
+    };
     account.code_hash == KECCAK256_EMPTY
-        || state.code(&account.code_hash).is_some_and(|code| code.starts_with(&DELEGATION_PREFIX))
+        || state
+            .code(&account.code_hash)
+            .is_some_and(|code| code.starts_with(&DELEGATION_PREFIX))
 }

@@ -47,7 +47,8 @@ impl Entry {
     fn tip_cap(&self) -> u128 {
         let tx = &self.tx.tx;
         // A legacy transaction offers its whole price as tip.
-        tx.max_priority_fee_per_gas().unwrap_or_else(|| tx.max_fee_per_gas())
+        tx.max_priority_fee_per_gas()
+            .unwrap_or_else(|| tx.max_fee_per_gas())
     }
 }
 
@@ -99,11 +100,17 @@ impl Queues {
 
     pub(crate) fn get(&self, hash: &B256) -> Option<&Arc<PooledTransaction>> {
         let (sender, nonce) = self.places.get(hash)?;
-        self.senders.get(sender)?.entries.get(nonce).map(|entry| &entry.tx)
+        self.senders
+            .get(sender)?
+            .entries
+            .get(nonce)
+            .map(|entry| &entry.tx)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<PooledTransaction>> {
-        self.senders.values().flat_map(|queue| queue.entries.values().map(|entry| &entry.tx))
+        self.senders
+            .values()
+            .flat_map(|queue| queue.entries.values().map(|entry| &entry.tx))
     }
 
     /// Senders that have something in the pool.
@@ -113,7 +120,9 @@ impl Queues {
 
     /// The first nonce from `nonce` on that is not pooled.
     pub(crate) fn next_free_nonce(&self, sender: &Address, nonce: u64) -> u64 {
-        let Some(queue) = self.senders.get(sender) else { return nonce };
+        let Some(queue) = self.senders.get(sender) else {
+            return nonce;
+        };
         let mut next = nonce;
         for pooled in queue.entries.range(nonce..).map(|(nonce, _)| *nonce) {
             if pooled != next {
@@ -135,30 +144,51 @@ impl Queues {
             return Err(PoolError::AlreadyKnown);
         }
         if nonce < funds.nonce {
-            return Err(PoolError::NonceTooLow { next: funds.nonce, got: nonce });
+            return Err(PoolError::NonceTooLow {
+                next: funds.nonce,
+                got: nonce,
+            });
         }
         if nonce - funds.nonce >= self.bounds.per_sender as u64 {
-            return Err(PoolError::NonceTooHigh { next: funds.nonce, got: nonce });
+            return Err(PoolError::NonceTooHigh {
+                next: funds.nonce,
+                got: nonce,
+            });
         }
         // What the committed chain used up no longer counts against the sender.
         self.drop_used(&sender, funds.nonce);
         let entry = Entry::new(tx, self.arrivals);
-        let replaced = self.senders.get(&sender).and_then(|queue| queue.entries.get(&nonce));
+        let replaced = self
+            .senders
+            .get(&sender)
+            .and_then(|queue| queue.entries.get(&nonce));
         if let Some(old) = replaced
             && !outbids(&entry, old)
         {
             return Err(PoolError::ReplacementUnderpriced);
         }
-        let held = self.senders.get(&sender).map_or(0, |queue| queue.entries.len());
+        let held = self
+            .senders
+            .get(&sender)
+            .map_or(0, |queue| queue.entries.len());
         if replaced.is_none() && held >= self.bounds.per_sender {
-            return Err(PoolError::AccountLimit { limit: self.bounds.per_sender });
+            return Err(PoolError::AccountLimit {
+                limit: self.bounds.per_sender,
+            });
         }
-        let others = self.senders.get(&sender).into_iter().flat_map(|queue| queue.entries.iter());
+        let others = self
+            .senders
+            .get(&sender)
+            .into_iter()
+            .flat_map(|queue| queue.entries.iter());
         let cost = others
             .filter(|(pooled, _)| **pooled != nonce)
             .fold(entry.cost, |sum, (_, entry)| sum.saturating_add(entry.cost));
         if cost > funds.balance {
-            return Err(PoolError::InsufficientFunds { balance: funds.balance, cost });
+            return Err(PoolError::InsufficientFunds {
+                balance: funds.balance,
+                cost,
+            });
         }
         let freed = replaced.map_or(0, |old| old.tx.encoded_len);
         let extra = usize::from(replaced.is_none());
@@ -201,7 +231,9 @@ impl Queues {
             if *contiguous && *tip >= entry.tip_cap() {
                 return Err(PoolError::Underpriced);
             }
-            let Some(queue) = self.senders.get(sender) else { continue };
+            let Some(queue) = self.senders.get(sender) else {
+                continue;
+            };
             for (nonce, victim) in queue.entries.iter().rev() {
                 transactions -= 1;
                 bytes -= victim.tx.encoded_len;
@@ -224,14 +256,20 @@ impl Queues {
     /// from the first transaction on that the balance does not reach.
     pub(crate) fn refresh(&mut self, sender: &Address, funds: Funds) {
         self.drop_used(sender, funds.nonce);
-        let Some(queue) = self.senders.get(sender) else { return };
+        let Some(queue) = self.senders.get(sender) else {
+            return;
+        };
         let mut sum = U256::ZERO;
         let unpayable = queue.entries.iter().find_map(|(nonce, entry)| {
             sum = sum.saturating_add(entry.cost);
             (sum > funds.balance).then_some(*nonce)
         });
         if let Some(first) = unpayable {
-            let nonces: Vec<u64> = queue.entries.range(first..).map(|(nonce, _)| *nonce).collect();
+            let nonces: Vec<u64> = queue
+                .entries
+                .range(first..)
+                .map(|(nonce, _)| *nonce)
+                .collect();
             for nonce in nonces {
                 self.remove_at(sender, nonce);
             }
@@ -243,8 +281,14 @@ impl Queues {
     }
 
     fn drop_used(&mut self, sender: &Address, next: u64) {
-        let Some(queue) = self.senders.get(sender) else { return };
-        let used: Vec<u64> = queue.entries.range(..next).map(|(nonce, _)| *nonce).collect();
+        let Some(queue) = self.senders.get(sender) else {
+            return;
+        };
+        let used: Vec<u64> = queue
+            .entries
+            .range(..next)
+            .map(|(nonce, _)| *nonce)
+            .collect();
         for nonce in used {
             self.remove_at(sender, nonce);
         }
@@ -252,14 +296,20 @@ impl Queues {
 
     /// Removes one transaction.
     pub(crate) fn remove(&mut self, hash: &B256) -> bool {
-        let Some((sender, nonce)) = self.places.get(hash).copied() else { return false };
+        let Some((sender, nonce)) = self.places.get(hash).copied() else {
+            return false;
+        };
         self.remove_at(&sender, nonce);
         true
     }
 
     fn remove_at(&mut self, sender: &Address, nonce: u64) {
-        let Some(queue) = self.senders.get_mut(sender) else { return };
-        let Some(entry) = queue.entries.remove(&nonce) else { return };
+        let Some(queue) = self.senders.get_mut(sender) else {
+            return;
+        };
+        let Some(entry) = queue.entries.remove(&nonce) else {
+            return;
+        };
         self.places.remove(&entry.tx.hash);
         self.bytes -= entry.tx.encoded_len;
         if queue.entries.is_empty() {
@@ -273,7 +323,9 @@ impl Queues {
 
     /// Recomputes what a queue is worth.
     fn appraise(&mut self, sender: &Address) {
-        let Some(queue) = self.senders.get_mut(sender) else { return };
+        let Some(queue) = self.senders.get_mut(sender) else {
+            return;
+        };
         self.worths.remove(&queue.worth);
         let mut expected = queue.next;
         let mut contiguous = true;
@@ -298,7 +350,9 @@ impl Queues {
     ) -> Vec<Arc<PooledTransaction>> {
         // Heads by (tip, earliest arrival).
         let mut heads = BinaryHeap::new();
-        let head = |sender: &Address, nonce: u64| -> Option<(u128, std::cmp::Reverse<u64>, Address, u64)> {
+        let head = |sender: &Address,
+                    nonce: u64|
+         -> Option<(u128, std::cmp::Reverse<u64>, Address, u64)> {
             let entry = self.senders.get(sender)?.entries.get(&nonce)?;
             let tip = entry.tx.tx.effective_tip_per_gas(base_fee)?;
             Some((tip, std::cmp::Reverse(entry.arrival), *sender, nonce))
@@ -309,7 +363,11 @@ impl Queues {
         let (mut gas, mut bytes) = (max_gas, max_bytes);
         let mut chosen = Vec::new();
         while let Some((_, _, sender, nonce)) = heads.pop() {
-            let Some(entry) = self.senders.get(&sender).and_then(|q| q.entries.get(&nonce)) else {
+            let Some(entry) = self
+                .senders
+                .get(&sender)
+                .and_then(|q| q.entries.get(&nonce))
+            else {
                 continue;
             };
             // What does not fit ends the sender's turn: its later nonces cannot go first.
@@ -339,9 +397,16 @@ impl Queues {
     /// Checks every book against the queues (tests only).
     #[cfg(test)]
     pub(crate) fn audit(&self) {
-        let entries = || self.senders.values().flat_map(|queue| queue.entries.values());
+        let entries = || {
+            self.senders
+                .values()
+                .flat_map(|queue| queue.entries.values())
+        };
         assert_eq!(self.places.len(), entries().count());
-        assert_eq!(self.bytes, entries().map(|entry| entry.tx.encoded_len).sum::<usize>());
+        assert_eq!(
+            self.bytes,
+            entries().map(|entry| entry.tx.encoded_len).sum::<usize>()
+        );
         assert!(self.places.len() <= self.bounds.transactions);
         assert!(self.bytes <= self.bounds.bytes);
         assert_eq!(self.worths.len(), self.senders.len());
@@ -360,7 +425,10 @@ impl Queues {
     #[cfg(test)]
     pub(crate) fn cost(&self, sender: &Address) -> U256 {
         self.senders.get(sender).map_or(U256::ZERO, |queue| {
-            queue.entries.values().fold(U256::ZERO, |sum, entry| sum.saturating_add(entry.cost))
+            queue
+                .entries
+                .values()
+                .fold(U256::ZERO, |sum, entry| sum.saturating_add(entry.cost))
         })
     }
 }
@@ -368,9 +436,9 @@ impl Queues {
 /// Whether `new` pays at least 10 percent more than `old`, in fee cap and in tip.
 fn outbids(new: &Entry, old: &Entry) -> bool {
     let raised = |new: u128, old: u128| {
-        let least = old.saturating_add((old / 100).saturating_mul(PRICE_BUMP_PERCENT)).saturating_add(
-            (old % 100).saturating_mul(PRICE_BUMP_PERCENT).div_ceil(100),
-        );
+        let least = old
+            .saturating_add((old / 100).saturating_mul(PRICE_BUMP_PERCENT))
+            .saturating_add((old % 100).saturating_mul(PRICE_BUMP_PERCENT).div_ceil(100));
         new >= least && new > old
     };
     raised(new.tx.tx.max_fee_per_gas(), old.tx.tx.max_fee_per_gas())

@@ -38,7 +38,9 @@ fn template(nonce: u64, tip: u128) -> TxEip1559 {
 }
 
 fn sign(from: u8, tx: TxEip1559) -> Transaction {
-    let signature = signer(from).sign_hash_sync(&tx.signature_hash()).expect("a local key signs");
+    let signature = signer(from)
+        .sign_hash_sync(&tx.signature_hash())
+        .expect("a local key signs");
     tx.into_signed(signature).into()
 }
 
@@ -59,16 +61,24 @@ impl World {
     }
 
     fn with(change: impl FnOnce(&mut ChainSpec)) -> Self {
-        let validators = vec![ValidatorSpec { public_key: [1; 32], address: signer(99).address() }];
-        let alloc: BTreeMap<_, _> =
-            (1..=8u8).map(|i| (signer(i).address(), U256::from(MARK))).collect();
+        let validators = vec![ValidatorSpec {
+            public_key: [1; 32],
+            address: signer(99).address(),
+        }];
+        let alloc: BTreeMap<_, _> = (1..=8u8)
+            .map(|i| (signer(i).address(), U256::from(MARK)))
+            .collect();
         let mut spec = ChainSpec::local(0, validators, alloc, Address::repeat_byte(0x77));
         change(&mut spec);
         spec.check().expect("a usable spec");
         let spec = Arc::new(spec);
         let executor = Arc::new(Executor::new(spec.clone()));
         let head = executor.genesis();
-        Self { pool: Mempool::new(spec, executor.clone()), executor, head }
+        Self {
+            pool: Mempool::new(spec, executor.clone()),
+            executor,
+            head,
+        }
     }
 
     fn add(&self, from: u8, tx: TxEip1559) -> Result<B256, PoolError> {
@@ -76,14 +86,18 @@ impl World {
     }
 
     fn best(&self) -> Vec<(Address, u64)> {
-        let best = self.pool.best(&self.head.state, BASE_FEE, u64::MAX, usize::MAX);
+        let best = self
+            .pool
+            .best(&self.head.state, BASE_FEE, u64::MAX, usize::MAX);
         best.iter().map(|tx| (tx.sender, tx.tx.nonce())).collect()
     }
 
     /// Commits a block of `txs` and tells the pool.
     fn commit(&mut self, txs: Vec<Transaction>) {
-        let candidates =
-            txs.into_iter().map(|tx| Arc::new(self.executor.recover(tx).unwrap())).collect();
+        let candidates = txs
+            .into_iter()
+            .map(|tx| Arc::new(self.executor.recover(tx).unwrap()))
+            .collect();
         let attributes = BlockAttributes {
             timestamp_ms: self.head.block.timestamp_ms() + 250,
             epoch: 0,
@@ -95,7 +109,13 @@ impl World {
         let head = &self.head;
         let built = self
             .executor
-            .build_block(&head.block.header, &head.state, attributes, candidates, &NoAncestry)
+            .build_block(
+                &head.block.header,
+                &head.state,
+                attributes,
+                candidates,
+                &NoAncestry,
+            )
             .unwrap();
         assert_eq!(built.refused, vec![]);
         self.head = built.executed;
@@ -106,7 +126,11 @@ impl World {
 #[test]
 fn transactions_are_offered_by_tip_and_in_the_order_of_their_nonces() {
     let world = World::new();
-    let (a, b, c) = (signer(1).address(), signer(2).address(), signer(3).address());
+    let (a, b, c) = (
+        signer(1).address(),
+        signer(2).address(),
+        signer(3).address(),
+    );
     world.add(1, template(1, 9)).unwrap();
     world.add(1, template(0, 1)).unwrap();
     world.add(2, template(0, 5)).unwrap();
@@ -135,13 +159,20 @@ fn offers_keep_within_gas_and_bytes_and_the_base_fee() {
     let hash = world.add(1, template(0, 1)).unwrap();
     world.add(1, template(1, 1)).unwrap();
     world.add(2, template(0, 2)).unwrap();
-    let best = |gas, bytes| world.pool.best(&world.head.state, BASE_FEE, gas, bytes).len();
+    let best = |gas, bytes| {
+        world
+            .pool
+            .best(&world.head.state, BASE_FEE, gas, bytes)
+            .len()
+    };
     let len = world.pool.get(&hash).unwrap().encoded_len;
     assert_eq!(best(42_000, usize::MAX), 2);
     assert_eq!(best(41_999, usize::MAX), 1);
     assert_eq!(best(u64::MAX, 2 * len), 2);
     assert_eq!(best(u64::MAX, len - 1), 0);
-    let dear = world.pool.best(&world.head.state, u64::MAX, u64::MAX, usize::MAX);
+    let dear = world
+        .pool
+        .best(&world.head.state, u64::MAX, u64::MAX, usize::MAX);
     assert!(dear.is_empty());
 }
 
@@ -150,7 +181,10 @@ fn a_replacement_must_pay_ten_percent_more_of_both_fees() {
     let world = World::new();
     let first = world.add(1, template(0, 1_000)).unwrap();
     let refused = Err(PoolError::ReplacementUnderpriced);
-    let fees = |cap, tip| TxEip1559 { max_fee_per_gas: cap, ..template(0, tip) };
+    let fees = |cap, tip| TxEip1559 {
+        max_fee_per_gas: cap,
+        ..template(0, tip)
+    };
     assert_eq!(world.add(1, fees(FEE_CAP * 2, 1_099)), refused);
     assert_eq!(world.add(1, fees(FEE_CAP / 100 * 109, 2_000)), refused);
     let second = world.add(1, fees(FEE_CAP / 100 * 110, 1_100)).unwrap();
@@ -167,11 +201,43 @@ fn refusals_speak_as_wallets_expect() {
         assert!(error.starts_with(text), "expected {text}, got: {error}");
     };
     says(1, template(0, 1), "already known");
-    says(2, TxEip1559 { value: U256::from(2 * MARK), ..template(0, 1) }, "insufficient funds for gas * price + value");
-    says(2, TxEip1559 { gas_limit: 20_999, ..template(0, 1) }, "intrinsic gas too low");
-    says(2, TxEip1559 { gas_limit: 100_000_001, ..template(0, 1) }, "exceeds block gas limit");
-    says(2, TxEip1559 { chain_id: 1, ..template(0, 1) }, "invalid chain id for signer");
-    says(2, template(0, FEE_CAP + 1), "max priority fee per gas higher than max fee per gas");
+    says(
+        2,
+        TxEip1559 {
+            value: U256::from(2 * MARK),
+            ..template(0, 1)
+        },
+        "insufficient funds for gas * price + value",
+    );
+    says(
+        2,
+        TxEip1559 {
+            gas_limit: 20_999,
+            ..template(0, 1)
+        },
+        "intrinsic gas too low",
+    );
+    says(
+        2,
+        TxEip1559 {
+            gas_limit: 100_000_001,
+            ..template(0, 1)
+        },
+        "exceeds block gas limit",
+    );
+    says(
+        2,
+        TxEip1559 {
+            chain_id: 1,
+            ..template(0, 1)
+        },
+        "invalid chain id for signer",
+    );
+    says(
+        2,
+        template(0, FEE_CAP + 1),
+        "max priority fee per gas higher than max fee per gas",
+    );
     says(2, template(4, 1), "nonce too high");
     says(2, template(u64::MAX, 1), "nonce has max value");
     let init = TxEip1559 {
@@ -190,7 +256,10 @@ fn refusals_speak_as_wallets_expect() {
     }
     world.commit(vec![sign(1, template(0, 1))]);
     let error = world.add(1, template(0, 7)).unwrap_err().to_string();
-    assert!(error.starts_with("nonce too low: next nonce 1, tx nonce 0"), "{error}");
+    assert!(
+        error.starts_with("nonce too low: next nonce 1, tx nonce 0"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -201,21 +270,45 @@ fn a_tampered_transaction_is_not_the_senders() {
     let middle = bytes.len() - 70;
     bytes[middle] ^= 1;
     if world.pool.add_raw(&bytes, &world.head.state).is_ok() {
-        assert!(world.best().iter().all(|(sender, _)| *sender != signer(1).address()));
+        assert!(
+            world
+                .best()
+                .iter()
+                .all(|(sender, _)| *sender != signer(1).address())
+        );
     }
-    assert_eq!(world.pool.pending_nonce(&signer(1).address(), &world.head.state), 0);
+    assert_eq!(
+        world
+            .pool
+            .pending_nonce(&signer(1).address(), &world.head.state),
+        0
+    );
 }
 
 #[test]
 fn the_balance_must_cover_the_whole_queue() {
     let world = World::new();
-    let half = TxEip1559 { value: U256::from(MARK / 2), ..template(0, 1) };
+    let half = TxEip1559 {
+        value: U256::from(MARK / 2),
+        ..template(0, 1)
+    };
     world.add(1, half.clone()).unwrap();
-    let error = world.add(1, TxEip1559 { nonce: 1, ..half.clone() }).unwrap_err();
+    let error = world
+        .add(
+            1,
+            TxEip1559 {
+                nonce: 1,
+                ..half.clone()
+            },
+        )
+        .unwrap_err();
     assert!(matches!(error, PoolError::InsufficientFunds { .. }));
     // Replacing the first frees what it held.
-    let cheaper =
-        TxEip1559 { value: U256::ZERO, max_fee_per_gas: FEE_CAP * 2, ..template(0, 2) };
+    let cheaper = TxEip1559 {
+        value: U256::ZERO,
+        max_fee_per_gas: FEE_CAP * 2,
+        ..template(0, 2)
+    };
     world.add(1, cheaper).unwrap();
     world.add(1, TxEip1559 { nonce: 1, ..half }).unwrap();
 }
@@ -226,14 +319,24 @@ fn a_committed_block_clears_what_it_used_and_what_can_no_longer_be_paid() {
     let (a, b) = (signer(1).address(), signer(2).address());
     world.add(1, template(0, 1)).unwrap();
     world.add(1, template(1, 1)).unwrap();
-    let large = TxEip1559 { value: U256::from(MARK / 2), ..template(2, 1) };
+    let large = TxEip1559 {
+        value: U256::from(MARK / 2),
+        ..template(2, 1)
+    };
     world.add(1, large).unwrap();
     world.add(2, template(0, 1)).unwrap();
     // Somewhere else the sender spent most of its coins with nonce 0.
-    let spent = TxEip1559 { value: U256::from(MARK / 10 * 9), ..template(0, 3) };
+    let spent = TxEip1559 {
+        value: U256::from(MARK / 10 * 9),
+        ..template(0, 3)
+    };
     world.commit(vec![sign(1, spent)]);
     assert_eq!(world.best(), vec![(a, 1), (b, 0)]);
-    assert_eq!(world.pool.len(), 2, "nonce 0 is used, nonce 2 cannot be paid");
+    assert_eq!(
+        world.pool.len(),
+        2,
+        "nonce 0 is used, nonce 2 cannot be paid"
+    );
     world.commit(vec![sign(1, template(1, 1)), sign(2, template(0, 1))]);
     assert!(world.pool.is_empty());
 }
@@ -293,7 +396,10 @@ async fn admissions_are_announced() {
 
 /// A transaction that nobody signed: the queues look at the sender only.
 fn unsigned(sender: u8, nonce: u64, tip: u128, value: u64, size: usize) -> Arc<PooledTransaction> {
-    let tx = TxEip1559 { value: U256::from(value), ..template(nonce, tip) };
+    let tx = TxEip1559 {
+        value: U256::from(value),
+        ..template(nonce, tip)
+    };
     let mut hash = B256::ZERO;
     hash[0] = sender;
     hash[1] = nonce as u8;
@@ -301,15 +407,35 @@ fn unsigned(sender: u8, nonce: u64, tip: u128, value: u64, size: usize) -> Arc<P
     hash[3] = value as u8;
     let signature = Signature::new(U256::from(1), U256::from(1), false);
     let tx = Signed::new_unchecked(tx, signature, hash).into();
-    Arc::new(PooledTransaction { tx, hash, sender: Address::repeat_byte(sender), encoded_len: size })
+    Arc::new(PooledTransaction {
+        tx,
+        hash,
+        sender: Address::repeat_byte(sender),
+        encoded_len: size,
+    })
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    Add { sender: u8, nonce: u64, tip: u128, value: u64, size: usize },
+    Add {
+        sender: u8,
+        nonce: u64,
+        tip: u128,
+        value: u64,
+        size: usize,
+    },
     /// The sender's account moves to this nonce and balance (in costs of one transaction).
-    Refresh { sender: u8, nonce: u64, balance: u64 },
-    Remove { sender: u8, nonce: u64, tip: u128, value: u64 },
+    Refresh {
+        sender: u8,
+        nonce: u64,
+        balance: u64,
+    },
+    Remove {
+        sender: u8,
+        nonce: u64,
+        tip: u128,
+        value: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -384,10 +510,17 @@ fn an_account_with_code_cannot_send() {
     let mut diff = hallmark_state::StateDiff::default();
     let code = Bytes::from_static(&[0x00]);
     let code_hash = alloy_primitives::keccak256(&code);
-    let info = hallmark_state::Account { nonce: 0, balance: U256::from(MARK), code_hash };
+    let info = hallmark_state::Account {
+        nonce: 0,
+        balance: U256::from(MARK),
+        code_hash,
+    };
     diff.accounts.insert(
         sender,
-        hallmark_state::AccountDiff { info: Some(info), ..Default::default() },
+        hallmark_state::AccountDiff {
+            info: Some(info),
+            ..Default::default()
+        },
     );
     diff.codes.insert(code_hash, code);
     let state: State = world.head.state.apply(&diff);

@@ -18,11 +18,23 @@ fn genesis_holds_the_allocation_and_the_system_accounts() {
     for address in [addresses::MODELS, addresses::INFERENCE, addresses::VERIFIER] {
         let account = state.account(&address).expect("exists from genesis");
         assert_eq!((account.nonce, account.code_hash), (1, keccak256([0xef])));
-        assert_eq!(state.code(&account.code_hash), Some(Bytes::from_static(&[0xef])));
+        assert_eq!(
+            state.code(&account.code_hash),
+            Some(Bytes::from_static(&[0xef]))
+        );
     }
-    let burn = state.account(&addresses::BURN).expect("exists from genesis");
-    assert_eq!((burn.nonce, burn.code_hash, burn.balance), (1, KECCAK256_EMPTY, U256::ZERO));
-    assert_eq!(world.validator.genesis().hash, world.head.hash, "a function of the spec");
+    let burn = state
+        .account(&addresses::BURN)
+        .expect("exists from genesis");
+    assert_eq!(
+        (burn.nonce, burn.code_hash, burn.balance),
+        (1, KECCAK256_EMPTY, U256::ZERO)
+    );
+    assert_eq!(
+        world.validator.genesis().hash,
+        world.head.hash,
+        "a function of the spec"
+    );
     assert_eq!(world.head.block.header.mix_hash, world.spec().hash());
 }
 
@@ -34,7 +46,10 @@ fn a_transfer_moves_value_tips_the_leader_and_burns_the_base_fee() {
     let tx = world.transfer(1, to, MARK);
     let block = world.block(vec![tx]);
     let header = &block.block.header;
-    let (gas, base_fee) = (U256::from(21_000), U256::from(header.base_fee_per_gas.unwrap()));
+    let (gas, base_fee) = (
+        U256::from(21_000),
+        U256::from(header.base_fee_per_gas.unwrap()),
+    );
     assert_eq!(header.gas_used, 21_000);
     assert_eq!(world.balance(to), U256::from(MARK));
     assert_eq!(world.balance(header.beneficiary), gas * U256::from(TIP));
@@ -49,10 +64,16 @@ fn a_contract_is_created_called_and_logged() {
     let mut world = World::new();
     let counter = world.deploy(1, COUNTER);
     let code_hash = world.head.state.account(&counter).unwrap().code_hash;
-    assert_eq!(world.head.state.code(&code_hash), Some(Bytes::from_static(COUNTER)));
+    assert_eq!(
+        world.head.state.code(&code_hash),
+        Some(Bytes::from_static(COUNTER))
+    );
     let txs = vec![world.call(1, counter, &[]), world.call(2, counter, &[])];
     let block = world.block(txs);
-    assert_eq!(world.head.state.storage(&counter, &U256::ZERO), U256::from(2));
+    assert_eq!(
+        world.head.state.storage(&counter, &U256::ZERO),
+        U256::from(2)
+    );
     let topic = B256::with_last_byte(0x42);
     for receipt in &block.receipts {
         assert_eq!(receipt.logs().len(), 1);
@@ -60,7 +81,11 @@ fn a_contract_is_created_called_and_logged() {
         assert_eq!(receipt.logs()[0].topics(), &[topic]);
     }
     let header = &block.block.header;
-    assert!(header.logs_bloom.contains_input(alloy_primitives::BloomInput::Raw(&topic.0)));
+    assert!(
+        header
+            .logs_bloom
+            .contains_input(alloy_primitives::BloomInput::Raw(&topic.0))
+    );
     assert_eq!(block.receipts[1].cumulative_gas_used(), header.gas_used);
 }
 
@@ -89,7 +114,10 @@ fn the_base_fee_rises_after_a_full_block_and_falls_after_an_empty_one() {
     let mut order = world.order(2, TxKind::Call(burner), 0, vec![1]);
     order.tx.gas_limit = 90_000_000;
     let full = world.block(vec![order.sign()]);
-    assert_eq!(full.block.header.gas_used, 90_000_000, "running out of gas uses it all");
+    assert_eq!(
+        full.block.header.gas_used, 90_000_000,
+        "running out of gas uses it all"
+    );
     let next = world.block(vec![]);
     let after = next.block.header.base_fee_per_gas.unwrap();
     assert_eq!(after, next_base_fee(&full.block.header, world.spec()));
@@ -105,7 +133,10 @@ fn what_a_self_destruct_destroys_is_burned_and_money_is_conserved() {
     assert!(block.receipts[0].is_success());
     let header = &block.block.header;
     let fees = U256::from(header.gas_used) * U256::from(header.base_fee_per_gas.unwrap());
-    assert_eq!(world.balance(addresses::BURN), before + fees + U256::from(5 * MARK));
+    assert_eq!(
+        world.balance(addresses::BURN),
+        before + fees + U256::from(5 * MARK)
+    );
     let gone = signer(3).address().create(0);
     assert_eq!(world.head.state.account(&gone), None);
 }
@@ -131,8 +162,12 @@ fn an_unknown_method_of_a_system_contract_reverts_and_returns_the_gas() {
 #[test]
 fn one_and_a_half_megabytes_of_payload_execute() {
     let mut world = World::new();
-    let mut order =
-        world.order(1, TxKind::Call(Address::repeat_byte(9)), 0, vec![0x5a; 1_500_000]);
+    let mut order = world.order(
+        1,
+        TxKind::Call(Address::repeat_byte(9)),
+        0,
+        vec![0x5a; 1_500_000],
+    );
     order.tx.gas_limit = 70_000_000;
     let block = world.block(vec![order.sign()]);
     // EIP-7623: four tokens a byte at the chain's floor price.
@@ -147,20 +182,39 @@ fn the_builder_skips_what_cannot_be_executed_and_says_why() {
     let mut world = World::new();
     let good = world.transfer(1, Address::repeat_byte(1), 1);
     let used = good.clone();
-    let too_rich = world.order(4, TxKind::Call(Address::repeat_byte(1)), 2_000 * MARK, vec![]);
+    let too_rich = world.order(
+        4,
+        TxKind::Call(Address::repeat_byte(1)),
+        2_000 * MARK,
+        vec![],
+    );
     let mut cheap = world.order(5, TxKind::Call(Address::repeat_byte(1)), 1, vec![]);
     cheap.tx.max_fee_per_gas = 1;
     cheap.tx.max_priority_fee_per_gas = 1;
     world.order(6, TxKind::Create, 0, vec![]);
     let gapped = world.transfer(6, Address::repeat_byte(1), 1);
-    let built =
-        world.build(vec![good, used, too_rich.sign(), cheap.sign(), gapped]);
+    let built = world.build(vec![good, used, too_rich.sign(), cheap.sign(), gapped]);
     assert_eq!(built.executed.block.transactions.len(), 1);
-    let errors: Vec<_> = built.refused.iter().map(|(_, error)| error.clone()).collect();
+    let errors: Vec<_> = built
+        .refused
+        .iter()
+        .map(|(_, error)| error.clone())
+        .collect();
     assert_eq!(errors[0], TransactionError::NonceTooLow { state: 1, tx: 0 });
-    assert!(matches!(errors[1], TransactionError::InsufficientFunds { .. }), "{}", errors[1]);
-    assert!(matches!(errors[2], TransactionError::FeeCapTooLow { .. }), "{}", errors[2]);
-    assert_eq!(errors[3], TransactionError::NonceTooHigh { state: 0, tx: 1 });
+    assert!(
+        matches!(errors[1], TransactionError::InsufficientFunds { .. }),
+        "{}",
+        errors[1]
+    );
+    assert!(
+        matches!(errors[2], TransactionError::FeeCapTooLow { .. }),
+        "{}",
+        errors[2]
+    );
+    assert_eq!(
+        errors[3],
+        TransactionError::NonceTooHigh { state: 0, tx: 1 }
+    );
     let permanent: Vec<bool> = errors.iter().map(TransactionError::is_permanent).collect();
     assert_eq!(permanent, [true, true, false, false]);
     assert!(world.judge(&built.executed.block).is_ok());
@@ -178,7 +232,10 @@ fn a_block_holds_no_more_gas_and_bytes_than_its_limits() {
     let txs = vec![big(&mut world, 1), big(&mut world, 2)];
     let built = world.build(txs);
     assert_eq!(built.executed.block.transactions.len(), 1);
-    assert!(matches!(built.refused[0].1, TransactionError::BlockGasExhausted { .. }));
+    assert!(matches!(
+        built.refused[0].1,
+        TransactionError::BlockGasExhausted { .. }
+    ));
 
     let mut world = World::new();
     let txs = (1..=2)
@@ -199,8 +256,12 @@ fn a_block_holds_no_more_gas_and_bytes_than_its_limits() {
 fn each_node_recovers_each_sender_once() {
     let mut world = World::new();
     let tx = world.transfer(1, Address::repeat_byte(1), 1);
-    let recoveries =
-        |executor: &crate::Executor| executor.counters().sender_recoveries.load(Ordering::Relaxed);
+    let recoveries = |executor: &crate::Executor| {
+        executor
+            .counters()
+            .sender_recoveries
+            .load(Ordering::Relaxed)
+    };
     let pooled = world.proposer.recover(tx.clone()).unwrap();
     assert_eq!(pooled.sender, signer(1).address());
     world.block(vec![tx]);
@@ -241,6 +302,9 @@ fn transfers_per_second() {
     let start = std::time::Instant::now();
     world.judge(&built.executed.block).unwrap();
     let judge = start.elapsed();
-    println!("{} transfers: built in {build:?}, checked in {judge:?}", txs.len());
+    println!(
+        "{} transfers: built in {build:?}, checked in {judge:?}",
+        txs.len()
+    );
     assert_eq!(built.executed.block.transactions.len(), txs.len());
 }

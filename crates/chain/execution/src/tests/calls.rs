@@ -7,22 +7,39 @@ use super::world::*;
 use crate::{CallError, CallOutcome, CallRequest, NoAncestry};
 
 fn call(world: &World, request: CallRequest) -> Result<CallOutcome, CallError> {
-    world.proposer.call(&world.head.state, &world.head.block.header, request, &NoAncestry)
+    world.proposer.call(
+        &world.head.state,
+        &world.head.block.header,
+        request,
+        &NoAncestry,
+    )
 }
 
 fn estimate(world: &World, request: CallRequest) -> Result<u64, CallError> {
-    world.proposer.estimate_gas(&world.head.state, &world.head.block.header, request, &NoAncestry)
+    world.proposer.estimate_gas(
+        &world.head.state,
+        &world.head.block.header,
+        request,
+        &NoAncestry,
+    )
 }
 
 fn to(address: Address, data: &[u8]) -> CallRequest {
-    CallRequest { to: Some(address), data: Bytes::copy_from_slice(data), ..CallRequest::default() }
+    CallRequest {
+        to: Some(address),
+        data: Bytes::copy_from_slice(data),
+        ..CallRequest::default()
+    }
 }
 
 #[test]
 fn a_call_changes_nothing_and_needs_no_funds() {
     let mut world = World::new();
     let counter = world.deploy(1, COUNTER);
-    let request = CallRequest { from: Some(Address::repeat_byte(0xee)), ..to(counter, &[]) };
+    let request = CallRequest {
+        from: Some(Address::repeat_byte(0xee)),
+        ..to(counter, &[])
+    };
     let CallOutcome::Success { logs, gas_used, .. } = call(&world, request).unwrap() else {
         panic!("the counter counts")
     };
@@ -40,16 +57,28 @@ fn a_revert_returns_its_data() {
         panic!("the reverter reverts")
     };
     assert_eq!(output, dead);
-    assert_eq!(estimate(&world, to(reverter, &[1])), Err(CallError::Reverted(dead)));
+    assert_eq!(
+        estimate(&world, to(reverter, &[1])),
+        Err(CallError::Reverted(dead))
+    );
 }
 
 #[test]
 fn a_contract_may_call_and_value_must_be_there() {
     let mut world = World::new();
     let counter = world.deploy(1, COUNTER);
-    let from_contract = CallRequest { from: Some(counter), ..to(Address::repeat_byte(1), &[]) };
-    assert!(matches!(call(&world, from_contract), Ok(CallOutcome::Success { .. })));
-    let poor = CallRequest { value: U256::from(1), ..to(counter, &[]) };
+    let from_contract = CallRequest {
+        from: Some(counter),
+        ..to(Address::repeat_byte(1), &[])
+    };
+    assert!(matches!(
+        call(&world, from_contract),
+        Ok(CallOutcome::Success { .. })
+    ));
+    let poor = CallRequest {
+        value: U256::from(1),
+        ..to(counter, &[])
+    };
     let error = call(&world, poor).unwrap_err().to_string();
     assert!(error.starts_with("insufficient funds"), "{error}");
 }
@@ -58,10 +87,21 @@ fn a_contract_may_call_and_value_must_be_there() {
 fn the_estimate_of_a_transfer_is_exact_and_of_a_call_suffices() {
     let mut world = World::new();
     let from = Some(signer(1).address());
-    let request = CallRequest { from, value: U256::from(MARK), ..to(Address::repeat_byte(1), &[]) };
+    let request = CallRequest {
+        from,
+        value: U256::from(MARK),
+        ..to(Address::repeat_byte(1), &[])
+    };
     assert_eq!(estimate(&world, request), Ok(21_000));
     let counter = world.deploy(2, COUNTER);
-    let gas = estimate(&world, CallRequest { from, ..to(counter, &[]) }).unwrap();
+    let gas = estimate(
+        &world,
+        CallRequest {
+            from,
+            ..to(counter, &[])
+        },
+    )
+    .unwrap();
     let mut order = world.order(1, TxKind::Call(counter), 0, vec![]);
     order.tx.gas_limit = gas;
     let used = {
@@ -69,7 +109,10 @@ fn the_estimate_of_a_transfer_is_exact_and_of_a_call_suffices() {
         assert!(block.receipts[0].is_success());
         block.block.header.gas_used
     };
-    assert!(gas >= used && gas <= used + used / 32, "estimated {gas}, used {used}");
+    assert!(
+        gas >= used && gas <= used + used / 32,
+        "estimated {gas}, used {used}"
+    );
 }
 
 #[test]
@@ -79,14 +122,22 @@ fn the_estimate_covers_gas_that_is_held_back_at_an_inner_call() {
     // A plain call by way of a contract.
     let mut forward = vec![0x60, 0, 0x60, 0, 0x60, 0, 0x60, 0, 0x60, 0, 0x73];
     forward.extend_from_slice(burner.as_slice());
-    forward.extend_from_slice(&[0x5a, 0xf1, 0x60, 0x29, 0x57, 0x60, 0, 0x60, 0, 0xfd, 0x5b, 0]);
-    assert_eq!(forward[0x29], 0x5b, "jumps over the revert when the inner call succeeds");
+    forward.extend_from_slice(&[
+        0x5a, 0xf1, 0x60, 0x29, 0x57, 0x60, 0, 0x60, 0, 0xfd, 0x5b, 0,
+    ]);
+    assert_eq!(
+        forward[0x29], 0x5b,
+        "jumps over the revert when the inner call succeeds"
+    );
     let outer = world.deploy(2, &forward);
     let gas = estimate(&world, to(outer, &[])).unwrap();
     let mut order = world.order(1, TxKind::Call(outer), 0, vec![]);
     order.tx.gas_limit = gas;
     assert!(world.block(vec![order.sign()]).receipts[0].is_success());
-    assert_eq!(world.head.state.storage(&burner, &U256::ZERO), U256::from(1));
+    assert_eq!(
+        world.head.state.storage(&burner, &U256::ZERO),
+        U256::from(1)
+    );
 }
 
 #[test]
@@ -98,10 +149,19 @@ fn calls_are_bounded_in_gas_and_size() {
     };
     assert_eq!(gas_used, world.spec().limits.eth_call_gas);
     assert!(reason.to_lowercase().contains("gas"), "{reason}");
-    assert!(matches!(estimate(&world, to(burner, &[1])), Err(CallError::OutOfGas(_))));
+    assert!(matches!(
+        estimate(&world, to(burner, &[1])),
+        Err(CallError::OutOfGas(_))
+    ));
     let large = to(burner, &vec![0; world.spec().limits.max_tx_bytes + 1]);
-    assert!(matches!(call(&world, large), Err(CallError::TooLarge { .. })));
-    let tight = CallRequest { gas: Some(20_000), ..to(burner, &[]) };
+    assert!(matches!(
+        call(&world, large),
+        Err(CallError::TooLarge { .. })
+    ));
+    let tight = CallRequest {
+        gas: Some(20_000),
+        ..to(burner, &[])
+    };
     assert_eq!(call(&world, tight), Err(CallError::OutOfGas(20_000)));
 }
 
@@ -122,22 +182,34 @@ fn delegate_calls_to_a_system_contract_are_refused_and_static_calls_are_not() {
         let output = output(call(&world, to(proxy, &[])).unwrap());
         assert_eq!(output[31], 0, "the inner call fails");
         let text = String::from_utf8_lossy(&output[32..]).into_owned();
-        assert!(text.contains("system contracts refuse delegate calls"), "{text}");
+        assert!(
+            text.contains("system contracts refuse delegate calls"),
+            "{text}"
+        );
     }
     let proxy = world.deploy(1, &forwarder(0xfa, addresses::MODELS));
     let output = output(call(&world, to(proxy, &[])).unwrap());
     let text = String::from_utf8_lossy(&output[32..]).into_owned();
-    assert!(!text.contains("delegate"), "a static call reaches the contract");
+    assert!(
+        !text.contains("delegate"),
+        "a static call reaches the contract"
+    );
 }
 
 #[test]
 fn a_price_is_checked_only_when_it_is_given() {
     let world = World::new();
     let base = to(Address::repeat_byte(1), &[]);
-    let low = CallRequest { max_fee_per_gas: Some(1), ..base.clone() };
+    let low = CallRequest {
+        max_fee_per_gas: Some(1),
+        ..base.clone()
+    };
     let error = call(&world, low).unwrap_err().to_string();
     assert!(error.contains("less than block base fee"), "{error}");
-    let unfunded = CallRequest { max_fee_per_gas: Some(FEE_CAP), ..base.clone() };
+    let unfunded = CallRequest {
+        max_fee_per_gas: Some(FEE_CAP),
+        ..base.clone()
+    };
     let error = call(&world, unfunded).unwrap_err().to_string();
     assert!(error.starts_with("insufficient funds"), "{error}");
     let funded = CallRequest {
@@ -145,5 +217,8 @@ fn a_price_is_checked_only_when_it_is_given() {
         max_fee_per_gas: Some(FEE_CAP),
         ..base
     };
-    assert!(matches!(call(&world, funded), Ok(CallOutcome::Success { .. })));
+    assert!(matches!(
+        call(&world, funded),
+        Ok(CallOutcome::Success { .. })
+    ));
 }

@@ -21,15 +21,32 @@ const INPUT: [i32; 2] = [5, 2];
 
 /// `y = clamp((100 (a - b + 3) + 8) >> 4, 0, 127)`.
 fn model() -> Model {
-    let scale = Scale { multiplier: 1, shift: 0 };
+    let scale = Scale {
+        multiplier: 1,
+        shift: 0,
+    };
     let mut builder = Builder::new(Input {
         shape: Shape(vec![1, 2]),
         range: Range { lo: -8, hi: 8 },
         scale,
     });
-    let weights = LinearWeights { w: vec![1, -1], b: vec![3], m: vec![100] };
+    let weights = LinearWeights {
+        w: vec![1, -1],
+        b: vec![3],
+        m: vec![100],
+    };
     let v = builder.linear(0, weights).unwrap();
-    builder.requant(v, 4, Table::Clamp { bits: 12, lo: 0, hi: 127 }).unwrap();
+    builder
+        .requant(
+            v,
+            4,
+            Table::Clamp {
+                bits: 12,
+                lo: 0,
+                hi: 127,
+            },
+        )
+        .unwrap();
     builder.finish(scale).unwrap()
 }
 
@@ -38,7 +55,10 @@ impl World {
         let mut order = self.order(from, TxKind::Call(to), value, data);
         order.tx.gas_limit = 90_000_000;
         let block = self.block(vec![order.sign()]);
-        assert!(block.receipts[0].is_success(), "transaction of account {from} succeeds");
+        assert!(
+            block.receipts[0].is_success(),
+            "transaction of account {from} succeeds"
+        );
     }
 
     fn view<C: SolCall>(&self, to: alloy_primitives::Address, call: C) -> C::Return {
@@ -48,8 +68,10 @@ impl World {
             ..CallRequest::default()
         };
         let head = &self.head;
-        let outcome =
-            self.proposer.call(&head.state, &head.block.header, request, &NoAncestry).unwrap();
+        let outcome = self
+            .proposer
+            .call(&head.state, &head.block.header, request, &NoAncestry)
+            .unwrap();
         C::abi_decode_returns(&output(outcome)).unwrap()
     }
 
@@ -70,9 +92,18 @@ impl World {
         let digest: B256 = key.verifying_key().digest().into();
         let owner = B256::left_padding_from(signer(OWNER).address().as_slice());
         let id = alloy_primitives::keccak256([owner.0, digest.0].concat());
-        let upload = IModels::uploadCall { id, offset: 0, chunk: bytes.into() };
+        let upload = IModels::uploadCall {
+            id,
+            offset: 0,
+            chunk: bytes.into(),
+        };
         self.send(OWNER, addresses::MODELS, 0, upload.abi_encode());
-        self.send(OWNER, addresses::MODELS, 0, IModels::finishCall { id }.abi_encode());
+        self.send(
+            OWNER,
+            addresses::MODELS,
+            0,
+            IModels::finishCall { id }.abi_encode(),
+        );
         self.block(vec![]);
         id
     }
@@ -92,7 +123,10 @@ impl World {
 }
 
 fn verifications(executor: &Executor) -> u64 {
-    executor.counters().proof_verifications.load(Ordering::Relaxed)
+    executor
+        .counters()
+        .proof_verifications
+        .load(Ordering::Relaxed)
 }
 
 #[test]
@@ -136,17 +170,30 @@ fn a_proven_inference_is_ordered_claimed_delivered_and_paid() {
     cheat.tx.gas_limit = 90_000_000;
     let block = world.block(vec![cheat.sign()]);
     assert!(!block.receipts[0].is_success());
-    let before = (verifications(&world.proposer), verifications(&world.validator));
+    let before = (
+        verifications(&world.proposer),
+        verifications(&world.validator),
+    );
 
     let treasury = world.balance(world.spec().treasury);
     let owner = world.balance(signer(OWNER).address());
     world.send(SELLER, addresses::INFERENCE, 0, deliver(&result, &proof));
-    let after = (verifications(&world.proposer), verifications(&world.validator));
-    assert_eq!(after, (before.0 + 1, before.1 + 1), "one verification per node");
+    let after = (
+        verifications(&world.proposer),
+        verifications(&world.validator),
+    );
+    assert_eq!(
+        after,
+        (before.0 + 1, before.1 + 1),
+        "one verification per node"
+    );
     let logs = world.head.receipts[0].logs();
     assert!(!logs.is_empty() && logs.iter().all(|log| log.address == addresses::INFERENCE));
     let paid = world.view(addresses::INFERENCE, IInference::getCall { id: order });
-    assert!(matches!(paid.status, hallmark_abi::inference::IInference::Status::Paid));
+    assert!(matches!(
+        paid.status,
+        hallmark_abi::inference::IInference::Status::Paid
+    ));
     assert!(world.balance(world.spec().treasury) > treasury);
     assert_eq!(
         world.balance(signer(OWNER).address()) - owner,
@@ -166,6 +213,12 @@ fn the_end_of_a_block_refunds_an_overdue_order() {
         world.block(vec![]);
     }
     let refunded = world.view(addresses::INFERENCE, IInference::getCall { id: order });
-    assert!(matches!(refunded.status, hallmark_abi::inference::IInference::Status::Refunded));
-    assert_eq!(world.balance(signer(BUYER).address()), before + U256::from(PRICE));
+    assert!(matches!(
+        refunded.status,
+        hallmark_abi::inference::IInference::Status::Refunded
+    ));
+    assert_eq!(
+        world.balance(signer(BUYER).address()),
+        before + U256::from(PRICE)
+    );
 }

@@ -23,11 +23,20 @@ pub(super) fn signer(number: u8) -> PrivateKeySigner {
 
 pub(super) fn spec() -> ChainSpec {
     let validators = (1..=4u8)
-        .map(|i| ValidatorSpec { public_key: [i; 32], address: Address::repeat_byte(0xa0 + i) })
+        .map(|i| ValidatorSpec {
+            public_key: [i; 32],
+            address: Address::repeat_byte(0xa0 + i),
+        })
         .collect();
-    let alloc: BTreeMap<_, _> =
-        (1..=8u8).map(|i| (signer(i).address(), U256::from(1_000 * MARK))).collect();
-    let spec = ChainSpec::local(1_700_000_000_123, validators, alloc, Address::repeat_byte(0x77));
+    let alloc: BTreeMap<_, _> = (1..=8u8)
+        .map(|i| (signer(i).address(), U256::from(1_000 * MARK)))
+        .collect();
+    let spec = ChainSpec::local(
+        1_700_000_000_123,
+        validators,
+        alloc,
+        Address::repeat_byte(0x77),
+    );
     spec.check().expect("a usable spec");
     spec
 }
@@ -61,7 +70,12 @@ impl World {
         let spec = Arc::new(spec());
         let proposer = Executor::new(spec.clone());
         let head = proposer.genesis();
-        Self { proposer, validator: Executor::new(spec), head, nonces: BTreeMap::new() }
+        Self {
+            proposer,
+            validator: Executor::new(spec),
+            head,
+            nonces: BTreeMap::new(),
+        }
     }
 
     pub(super) fn spec(&self) -> &ChainSpec {
@@ -97,7 +111,9 @@ impl World {
     /// Deploys `runtime` and returns its address; one block.
     pub(super) fn deploy(&mut self, from: u8, runtime: &[u8]) -> Address {
         let nonce = self.nonces.get(&from).copied().unwrap_or_default();
-        let tx = self.order(from, TxKind::Create, 0, init_code(runtime)).sign();
+        let tx = self
+            .order(from, TxKind::Create, 0, init_code(runtime))
+            .sign();
         let executed = self.block(vec![tx]);
         assert!(executed.receipts[0].is_success(), "deployment succeeds");
         signer(from).address().create(nonce)
@@ -135,34 +151,51 @@ impl World {
 
     /// What the validator says to a block.
     pub(super) fn judge(&self, block: &hallmark_types::Block) -> Result<Executed, BlockError> {
-        self.validator.execute_block(&self.head.block.header, &self.head.state, block, &NoAncestry)
+        self.validator.execute_block(
+            &self.head.block.header,
+            &self.head.state,
+            block,
+            &NoAncestry,
+        )
     }
 
     /// A block of exactly these transactions, built by one node and checked by the other.
     pub(super) fn block(&mut self, txs: Vec<Transaction>) -> Executed {
         let built = self.build(txs);
         assert_eq!(built.refused, vec![], "every transaction has its place");
-        let judged = self.judge(&built.executed.block).expect("the other node agrees");
+        let judged = self
+            .judge(&built.executed.block)
+            .expect("the other node agrees");
         assert_eq!(judged.hash, built.executed.hash);
         assert_eq!(judged.diff, built.executed.diff);
         assert_eq!(judged.senders, built.executed.senders);
         assert_eq!(judged.receipts, built.executed.receipts);
-        assert_eq!(judged.state.total_balance(), self.spec().issued(), "money is conserved");
+        assert_eq!(
+            judged.state.total_balance(),
+            self.spec().issued(),
+            "money is conserved"
+        );
         self.head = judged.clone();
         judged
     }
 
     pub(super) fn balance(&self, address: Address) -> U256 {
-        self.head.state.account(&address).map_or(U256::ZERO, |account| account.balance)
+        self.head
+            .state
+            .account(&address)
+            .map_or(U256::ZERO, |account| account.balance)
     }
 }
 
 /// Init code that deploys `runtime`.
 pub(super) fn init_code(runtime: &[u8]) -> Vec<u8> {
-    let len = u16::try_from(runtime.len()).expect("a short contract").to_be_bytes();
+    let len = u16::try_from(runtime.len())
+        .expect("a short contract")
+        .to_be_bytes();
     // PUSH2 len DUP1 PUSH1 12 PUSH1 0 CODECOPY PUSH1 0 RETURN
-    let mut code =
-        vec![0x61, len[0], len[1], 0x80, 0x60, 0x0c, 0x60, 0x00, 0x39, 0x60, 0x00, 0xf3];
+    let mut code = vec![
+        0x61, len[0], len[1], 0x80, 0x60, 0x0c, 0x60, 0x00, 0x39, 0x60, 0x00, 0xf3,
+    ];
     code.extend_from_slice(runtime);
     code
 }

@@ -33,8 +33,8 @@ const DELIVERY_MS: u64 = 1_000;
 pub enum LibraryError {
     #[error("this provider was told to serve other models")]
     NotServed,
-    #[error("the model is not listed any more")]
-    Inactive,
+    #[error("the upload of the model's key is not finished")]
+    NotPublished,
     #[error("the file has {found} bytes, the chain records {expected}")]
     Size { expected: u64, found: u64 },
     #[error("the model has {size} bytes, this provider takes at most {limit}")]
@@ -232,7 +232,7 @@ impl Library {
         let chain = |error: ClientError| LibraryError::Chain(error.to_string());
         let record = client.model(id).await.map_err(chain)?;
         if record.registered_at == 0 {
-            return Err(LibraryError::Inactive);
+            return Err(LibraryError::NotPublished);
         }
         let (size, limit) = (record.content_size, self.limits.max_bytes);
         if size > limit {

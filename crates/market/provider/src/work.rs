@@ -298,10 +298,15 @@ async fn claim_refused(
             Ok(false)
         }
         _ => {
-            shared.journal.record(id, &Stage::Seen)?;
-            Err(WorkError::Failed(format!(
-                "the claim was refused: {revert}"
-            )))
+            let reason = format!("the chain would refuse the claim: {revert}");
+            shared.journal.record(
+                id,
+                &Stage::Refused {
+                    reason: reason.clone(),
+                },
+            )?;
+            shared.board.finished(id, OrderOutcome::Refused { reason });
+            Ok(false)
         }
     }
 }

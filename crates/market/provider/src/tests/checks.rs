@@ -111,7 +111,10 @@ fn an_order_that_pays_too_little_is_left_alone() {
     // 997 less 19 for the network and 99 for the owner: one wei below the costs.
     order.price = U256::from(997);
     let refused = check(&order, INPUT, &costs(), 2_000);
-    let expected = Refusal::Price { earning: U256::from(879), cost: U256::from(880) };
+    let expected = Refusal::Price {
+        earning: U256::from(879),
+        cost: U256::from(880),
+    };
     assert_eq!(refused, Err(expected));
 }
 

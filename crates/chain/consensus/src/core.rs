@@ -174,6 +174,9 @@ pub struct Core {
     mempool: Arc<Mempool>,
     store: Arc<Store>,
     layers: Mutex<BTreeMap<B256, Arc<Executed>>>,
+    /// Transactions that cannot follow a block that is not final yet, by the hash of that block, with
+    /// its number. They leave the pool when it commits: another branch might still carry them.
+    refused: Mutex<BTreeMap<B256, (u64, Vec<B256>)>>,
     /// Held while executing, so that a block is executed once even if it is asked for twice at once.
     working: Mutex<()>,
     failure: watch::Sender<Option<String>>,
@@ -193,6 +196,7 @@ impl Core {
             mempool,
             store,
             layers: Mutex::new(BTreeMap::new()),
+            refused: Mutex::new(BTreeMap::new()),
             working: Mutex::new(()),
             failure: watch::Sender::new(None),
         }
@@ -301,14 +305,18 @@ impl Core {
                 &lineage,
             )
             .map_err(|error| self.fail(format!("cannot build a block: {error}")))?;
-        // What is invalid on an uncommitted parent may be valid again when that parent is abandoned.
+        let refused: Vec<B256> = built
+            .refused
+            .iter()
+            .filter(|(_, error)| error.is_permanent())
+            .map(|(hash, _)| *hash)
+            .collect();
         if layer.hash == self.store.head().hash {
-            for (hash, error) in &built.refused {
-                if error.is_permanent() {
-                    tracing::debug!(%hash, %error, "transaction leaves the pool");
-                    self.mempool.remove(hash);
-                }
-            }
+            self.drop_refused(&refused);
+        } else if !refused.is_empty() {
+            self.refused
+                .lock()
+                .insert(layer.hash, (layer.block.number(), refused));
         }
         let block = built.executed.block.clone();
         self.keep(Arc::new(built.executed));
@@ -404,6 +412,13 @@ impl Core {
         self.layers
             .lock()
             .retain(|_, layer| layer.block.number() > number);
+        let refused = self.refused.lock().remove(&hash);
+        if let Some((_, refused)) = refused {
+            self.drop_refused(&refused);
+        }
+        self.refused
+            .lock()
+            .retain(|_, (parent, _)| *parent > number);
         Ok(())
     }
 
@@ -430,6 +445,14 @@ impl Core {
             }
             Err(BlockError::Fatal(reason)) => Err(self.fail(reason).into()),
             Err(error) => Err(ExtendError::Invalid(error.to_string())),
+        }
+    }
+
+    /// Without this, a pool of transactions that no block can carry would look like work for ever.
+    fn drop_refused(&self, refused: &[B256]) {
+        for hash in refused {
+            tracing::debug!(%hash, "transaction leaves the pool: no block can carry it");
+            self.mempool.remove(hash);
         }
     }
 

@@ -403,7 +403,7 @@ async fn watch(
                 fill_in(shared, tasks).await?;
                 *attempt = 0;
                 ticks = ticks.wrapping_add(1);
-                if ticks % SCAN_EVERY == 0 {
+                if ticks.is_multiple_of(SCAN_EVERY) {
                     scan(shared, tasks).await?;
                 }
             }

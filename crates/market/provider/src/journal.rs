@@ -134,6 +134,9 @@ pub fn next_step(stage: &Stage, order: &Order, me: Address) -> Step {
     }
 }
 
+/// An order's id and its stage, as stored.
+type Entry = ([u8; 32], Vec<u8>);
+
 /// The journal's file.
 pub struct Journal {
     path: PathBuf,
@@ -209,7 +212,7 @@ impl Journal {
 
     /// Orders that were left in the middle.
     pub fn unfinished(&self) -> Result<Vec<U256>, JournalError> {
-        let read = || -> Result<Vec<([u8; 32], Vec<u8>)>, redb::Error> {
+        let read = || -> Result<Vec<Entry>, redb::Error> {
             let table = match self.database.begin_read()?.open_table(ORDERS) {
                 Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
                 other => other?,

@@ -102,13 +102,6 @@ pub(crate) fn index_extension(point: &[E]) -> E {
     point.iter().fold(E::ZERO, |acc, &r| acc.double() + r)
 }
 
-/// `Σ_i eq[i]·values[i]` of integers; `values` may be shorter than the table.
-pub(crate) fn dot_signed(eq: &[E], values: impl Iterator<Item = i32>) -> E {
-    eq.iter()
-        .zip(values)
-        .fold(E::ZERO, |acc, (&e, v)| acc + e * signed(i64::from(v)))
-}
-
 /// `Σ_i eq[i]·values[i]` over the base field.
 pub(crate) fn dot_base(eq: &[E], values: &[F]) -> E {
     eq.iter()

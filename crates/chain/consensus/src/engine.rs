@@ -71,15 +71,36 @@ const EPOCH: Epoch = Epoch::zero();
 /// Blocks in an epoch: more than a chain will have.
 const EPOCH_BLOCKS: NonZeroU64 = NZU64!(1 << 62);
 
-/// A leader that has not proposed by then loses its view. Far above the idle interval and the time
-/// to build and check a full block on a busy machine.
-const LEADER_TIMEOUT: Duration = Duration::from_millis(1_000);
-/// A view that has not been certified by then is abandoned.
-const CERTIFICATION_TIMEOUT: Duration = Duration::from_millis(2_000);
-/// Repetition of the vote to abandon a view.
-const TIMEOUT_RETRY: Duration = Duration::from_millis(1_000);
-/// The views of a validator that has been silent for so long are skipped at once.
-const SKIP_TIMEOUT: Duration = Duration::from_millis(4_000);
+/// Least time that a leader has for its proposal: far above the time to build and check a full block
+/// on a busy machine.
+const LEAST_LEADER_TIMEOUT: Duration = Duration::from_millis(1_000);
+
+/// How long a view may last.
+struct Timeouts {
+    /// A leader that has not proposed by then loses its view.
+    leader: Duration,
+    /// A view that has not been certified by then is abandoned.
+    certification: Duration,
+    /// Repetition of the vote to abandon a view.
+    retry: Duration,
+    /// The views of a validator that has been silent for so long are skipped at once.
+    skip: Duration,
+}
+
+impl Timeouts {
+    /// An idle leader waits for the idle interval before it proposes, so the rest follows from that.
+    fn of(limits: &Limits) -> Self {
+        let idle = Duration::from_millis(limits.idle_block_interval_ms);
+        let leader = idle.saturating_mul(4).max(LEAST_LEADER_TIMEOUT);
+        Self {
+            leader,
+            certification: leader.saturating_mul(2),
+            retry: leader,
+            skip: leader.saturating_mul(4),
+        }
+    }
+}
+
 /// Repetition of a request to peers.
 const FETCH_TIMEOUT: Duration = Duration::from_millis(1_000);
 const FETCH_RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -212,6 +233,7 @@ where
         public_key: public_key.to_string(),
     })?;
     let limits: Arc<Limits> = Arc::new(spec.limits.clone());
+    let timeouts = Timeouts::of(&limits);
     let page_cache = CacheRef::new(page_size(BLOB_PAGE_SIZE), PAGE_CACHE_PAGES);
     let genesis = WireBlock::new(core.genesis());
     let genesis_digest = genesis.digest();
@@ -346,12 +368,12 @@ where
             replay_buffer: BUFFER,
             write_buffer: BUFFER,
             page_cache,
-            leader_timeout: LEADER_TIMEOUT,
-            certification_timeout: CERTIFICATION_TIMEOUT,
-            timeout_retry: TIMEOUT_RETRY,
+            leader_timeout: timeouts.leader,
+            certification_timeout: timeouts.certification,
+            timeout_retry: timeouts.retry,
             view_retention: VIEW_RETENTION,
             skip: SkipPolicy::Enabled {
-                timeout: SKIP_TIMEOUT,
+                timeout: timeouts.skip,
                 budget: SkipBudget::Participants,
             },
             fetch_timeout: NZDuration!(FETCH_TIMEOUT),

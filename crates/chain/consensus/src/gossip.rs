@@ -18,7 +18,7 @@ use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use hallmark_execution::PooledTransaction;
 use hallmark_types::Limits;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::core::Core;
 
@@ -87,10 +87,8 @@ pub(crate) async fn exchange(
             if batch.len() == BATCH_COUNT {
                 break;
             }
-            next = match arrivals.try_recv() {
-                Ok(transaction) => Some(transaction),
-                Err(TryRecvError::Lagged(_) | TryRecvError::Empty | TryRecvError::Closed) => None,
-            };
+            // Nothing more now; a reader that lagged is told so by the next `recv`.
+            next = arrivals.try_recv().ok();
         }
         if batch.is_empty() {
             continue;
@@ -133,10 +131,10 @@ impl Remembered {
         if self.hashes.insert(hash) {
             self.order.push_back(hash);
         }
-        if self.order.len() > REMEMBERED {
-            if let Some(oldest) = self.order.pop_front() {
-                self.hashes.remove(&oldest);
-            }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.hashes.remove(&oldest);
         }
     }
 

@@ -246,13 +246,13 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         // The nonces of one user stay at one entry, in order.
         rooms[entry[user % entry.len()]].submit(&transaction);
         context.sleep(Duration::from_millis(40)).await;
-        if let Some(index) = plan.restarted {
-            if number == TRANSFERS / 3 {
-                let handle = running[index].take().expect("it runs");
-                handle.abort();
-                handle.await.expect_err("aborted");
-                down_since = Some(rooms[index].height());
-            }
+        if let Some(index) = plan.restarted
+            && number == TRANSFERS / 3
+        {
+            let handle = running[index].take().expect("it runs");
+            handle.abort();
+            handle.await.expect_err("aborted");
+            down_since = Some(rooms[index].height());
         }
     }
     let everything = U256::from(u128::from(TRANSFERS) * VALUE);

@@ -50,7 +50,7 @@ struct Plan {
     liar: Option<(usize, Lie)>,
     /// Stops in the middle and starts again later with its folder.
     restarted: Option<usize>,
-    /// Share of messages lost, in percent, and jitter.
+    /// Links lose one message of twenty and delay the others unevenly.
     lossy: bool,
 }
 

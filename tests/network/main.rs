@@ -1,0 +1,12 @@
+//! Four validators over real sockets and folders, in one test binary. Networks take turns: two
+//! cores serve one at a time.
+
+mod bad_days;
+mod cheats;
+mod counts;
+mod limits;
+mod market;
+mod receipts;
+
+/// Held by each test while its network runs.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

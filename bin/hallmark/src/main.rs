@@ -1,1 +1,43 @@
-fn main() {}
+//! The command line: parses, calls a wing, prints.
+//!
+//! Exit codes: 0 done, 1 failed, 2 bad usage. `--json` prints one JSON object (or list) on
+//! standard output; progress and logs go to standard error.
+
+mod cli;
+mod commands;
+mod demo;
+mod output;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    output::init_logs(cli.verbose, cli.quiet);
+    let report = output::Reporter::new(cli.json, cli.quiet);
+    match run(cli.command, &report) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, report: &output::Reporter) -> Result<(), commands::Error> {
+    match command {
+        Command::Demo(args) => demo::run(args, report),
+        Command::Zk { command } => commands::zk::run(command, report),
+        Command::Model { command } => commands::model::run(command, report),
+        Command::Infer(args) => commands::infer::run(args, report),
+        Command::Provide(args) => commands::provide::run(args, report),
+        Command::Order { command } => commands::order::run(command, report),
+        Command::Keys { command } => commands::keys::run(command, report),
+        Command::Verify(args) => commands::verify::run(args, report),
+        Command::Spec { command } => commands::spec::run(command, report),
+        Command::Node(args) => commands::node::run(args, report),
+        Command::Completions { shell } => commands::generate::completions(shell),
+        Command::Man { dir } => commands::generate::man(&dir),
+    }
+}

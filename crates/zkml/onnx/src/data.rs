@@ -90,6 +90,19 @@ pub fn read_dataset(path: &Path, elements: usize) -> Result<Dataset, DataError> 
     }
 }
 
+/// Reads images in the format of `assets/digits.csv` (`split,label,p0,…`, grey levels of 0 to 16)
+/// from memory, as [`read_dataset`] does from a file.
+///
+/// # Errors
+///
+/// A table of another shape.
+pub fn parse_digits(bytes: &[u8]) -> Result<Dataset, DataError> {
+    digits(bytes).map_err(|reason| DataError::Format {
+        path: "digits".to_owned(),
+        reason,
+    })
+}
+
 fn read_bounded(path: &Path) -> Result<Vec<u8>, DataError> {
     let io = |source| DataError::Io {
         path: path.display().to_string(),

@@ -24,7 +24,7 @@ mod tests;
 pub use compile::{
     Accuracy, Calibration, CompileOptions, Compiled, LayerReport, Report, accuracy, compile,
 };
-pub use data::{Dataset, read_dataset};
+pub use data::{Dataset, parse_digits, read_dataset};
 pub use error::{CompileError, DataError, ImportError, QuantizeError};
 pub use float::{FloatGraph, FloatNode, FloatOp};
 pub use import::{ImportOptions, MAX_ONNX_BYTES, import, import_file};

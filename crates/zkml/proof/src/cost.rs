@@ -100,3 +100,32 @@ impl VerifyCost {
             + GAS_PER_BYTE * self.bytes
     }
 }
+
+/// What a proof for a key has to do, in the units that its cost is measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Lookups of the network, table rows not counted.
+    pub lookups: usize,
+    /// Elements of the witness commitment, padding of its blocks included.
+    pub committed: usize,
+    /// Elements of the weight commitment, padding of its blocks included.
+    pub weights: usize,
+}
+
+/// The work of one proof.
+#[must_use]
+pub fn work(vk: &VerifyingKey) -> Work {
+    let plan = vk.plan();
+    let elements = |stacking: &crate::plan::Stacking| {
+        stacking.blocks.iter().map(|b| 1usize << b.variables).sum()
+    };
+    Work {
+        lookups: plan
+            .requants
+            .iter()
+            .map(|r| r.layout.elements() * (1 + r.limbs.len()))
+            .sum(),
+        committed: elements(&plan.witness),
+        weights: elements(&plan.weights),
+    }
+}

@@ -96,11 +96,11 @@ mod witness;
 #[cfg(test)]
 mod tests;
 
-pub use cost::VerifyCost;
+pub use cost::{VerifyCost, Work, work};
 pub use key::{DecodeError, ProvingKey, SetupError, VerifyingKey, setup};
 pub use plan::PlanError;
 pub use proof::FormatError;
-pub use prover::{ProveError, prove};
+pub use prover::{Phases, ProveError, prove, prove_measured, prove_statement};
 pub use security::{SecurityReport, SecurityTerm, security_report};
 pub use verifier::{VerifyError, verify};
 pub use witness::TraceError;

@@ -1,5 +1,7 @@
 //! The prover: interprets the plan over a witness.
 
+use std::time::{Duration, Instant};
+
 use hallmark_graph::Trace;
 use p3_field::{BasedVectorSpace, Field, PackedValue, PrimeCharacteristicRing};
 use rayon::prelude::*;
@@ -39,12 +41,83 @@ pub fn prove(pk: &ProvingKey, trace: &Trace, context: &[u8; 32]) -> Result<Vec<u
     Ok(encode(&prove_witness(pk, statement, &witness)?))
 }
 
-/// Proves whatever the witness says under whatever statement: what a cheat would run.
+/// Proves `trace` under a statement of the caller's choice: what a cheat would run, and how the
+/// demo and the tests of the market make their lies. [`crate::verify`] accepts the result only
+/// when `trace` is the model's run on `input` and ends in `output`.
+///
+/// # Errors
+///
+/// As [`prove`].
+pub fn prove_statement(
+    pk: &ProvingKey,
+    input: &[i32],
+    output: &[i32],
+    trace: &Trace,
+    context: &[u8; 32],
+) -> Result<Vec<u8>, ProveError> {
+    let vk = &pk.vk;
+    let witness = Witness::new(vk.graph(), vk.plan(), trace)?;
+    let statement = statement(vk, input, output, context);
+    Ok(encode(&prove_witness(pk, statement, &witness)?))
+}
+
+/// As [`prove`], with the time that each phase took.
+///
+/// # Errors
+///
+/// As [`prove`].
+pub fn prove_measured(
+    pk: &ProvingKey,
+    trace: &Trace,
+    context: &[u8; 32],
+) -> Result<(Vec<u8>, Phases), ProveError> {
+    let vk = &pk.vk;
+    let started = Instant::now();
+    let witness = Witness::new(vk.graph(), vk.plan(), trace)?;
+    let output = &trace.values[vk.graph().output as usize];
+    let statement = statement(vk, &trace.values[0], output, context);
+    let columns = started.elapsed();
+    let (proof, mut phases) = prove_phases(pk, statement, &witness)?;
+    phases.columns = columns;
+    Ok((encode(&proof), phases))
+}
+
+/// Where the time of one proof went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Building the witness columns from the trace.
+    pub columns: Duration,
+    /// Committing to the witness and opening it.
+    pub witness: Duration,
+    /// The lookup tree and its claims.
+    pub lookups: Duration,
+    /// The backward walk: matrix products, sums, changes of layout.
+    pub walk: Duration,
+    /// Opening the weight commitment.
+    pub weights: Duration,
+}
+
+/// Proves whatever the witness says under whatever statement.
 pub(crate) fn prove_witness(
     pk: &ProvingKey,
     statement: Statement,
     witness: &Witness,
 ) -> Result<Proof, ProveError> {
+    prove_phases(pk, statement, witness).map(|(proof, _)| proof)
+}
+
+fn prove_phases(
+    pk: &ProvingKey,
+    statement: Statement,
+    witness: &Witness,
+) -> Result<(Proof, Phases), ProveError> {
+    let mut phases = Phases::default();
+    let mut last = Instant::now();
+    let mut lap = |phase: &mut Duration| {
+        let now = Instant::now();
+        *phase += now - last;
+        last = now;
+    };
     let plan = pk.vk.plan();
     let mut channel = ProverChannel::new(&statement.transcript_seed());
     let (root, data) = pk.witness.commit(witness.stack(plan));
@@ -52,6 +125,7 @@ pub(crate) fn prove_witness(
         .observe(&pk.vk.commitment(), &mut channel.transcript.challenger);
     pk.witness
         .observe(&root, &mut channel.transcript.challenger);
+    lap(&mut phases.witness);
 
     let mut run = Run {
         pk,
@@ -63,7 +137,9 @@ pub(crate) fn prove_witness(
     };
     run.output();
     let lookup_point = run.lookups();
+    lap(&mut phases.lookups);
     run.walk();
+    lap(&mut phases.walk);
     let Run {
         mut channel,
         points,
@@ -80,6 +156,7 @@ pub(crate) fn prove_witness(
         .witness
         .open(&data, &claims, &mut channel.transcript.challenger)
         .ok_or(ProveError::Opening("the witness"))?;
+    lap(&mut phases.witness);
     channel.transcript.phase(
         "open weights",
         &[plan.weights.variables, weight_points.len()],
@@ -88,13 +165,15 @@ pub(crate) fn prove_witness(
         .weights
         .open(&pk.data, &weight_points, &mut channel.transcript.challenger)
         .ok_or(ProveError::Opening("the weights"))?;
-    Ok(Proof {
+    lap(&mut phases.weights);
+    let proof = Proof {
         statement,
         root,
         elements: channel.sent,
         witness: witness_opening,
         weights: weight_opening,
-    })
+    };
+    Ok((proof, phases))
 }
 
 /// The points of the claims on the witness: columns by evaluation, then limbs, then tables.

@@ -1,0 +1,343 @@
+//! Arguments of every command, with an example each.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// AI work that is checked before it is paid.
+#[derive(Parser)]
+#[command(name = "hallmark", version, about, propagate_version = true)]
+#[command(after_help = "Example:\n  hallmark demo            the main job, everything embedded\n  hallmark demo --serve    keep the network running and print addresses and keys")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print nothing but results and errors.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Log more (-v info, -vv debug); RUST_LOG overrides.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run the main job: four validators, a model, a seller, a buyer, and the cheats.
+    Demo(DemoArgs),
+    /// Compile, run, prove and verify models without any network.
+    Zk {
+        #[command(subcommand)]
+        command: ZkCommand,
+    },
+    /// Publish models and look at published ones.
+    Model {
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
+    /// Order one proven inference, wait for it, and write its receipt.
+    #[command(after_help = "Example:\n  hallmark infer 0x5a…e1 image.json --key buyer.key --receipt receipt.json")]
+    Infer(InferArgs),
+    /// Sell inferences: watch orders, run, prove, deliver.
+    #[command(after_help = "Example:\n  hallmark provide --key seller.key --home seller --deposit 10")]
+    Provide(ProvideArgs),
+    /// Look at orders.
+    Order {
+        #[command(subcommand)]
+        command: OrderCommand,
+    },
+    /// Make keys.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Check a receipt without any node.
+    #[command(after_help = "Example:\n  hallmark verify receipt.json --spec spec.json\n\nTrust starts from the chain spec: give it with --spec, or pin it once with `hallmark spec pin`.")]
+    Verify(VerifyArgs),
+    /// Show or pin the chain spec that receipts are checked against.
+    Spec {
+        #[command(subcommand)]
+        command: SpecCommand,
+    },
+    /// Run one validator of a network.
+    #[command(after_help = "Example:\n  hallmark node --spec spec.json --validator-key v0.key --home v0 --listen 127.0.0.1:9000 \\\n      --rpc 127.0.0.1:8545 --peer 1b2c…@127.0.0.1:9001")]
+    Node(NodeArgs),
+    /// Print shell completions.
+    #[command(after_help = "Example:\n  hallmark completions bash > /etc/bash_completion.d/hallmark")]
+    Completions { shell: clap_complete::Shell },
+    /// Write manual pages into a folder.
+    #[command(after_help = "Example:\n  hallmark man ./man")]
+    Man { dir: PathBuf },
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  hallmark demo --json --home ./hallmark-demo\n\nDevelopment keys only: nothing here is a secret.")]
+pub struct DemoArgs {
+    /// Number of inferences to order.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=360))]
+    pub orders: u32,
+    /// Folder for the validators' databases, the chain spec and the receipts; made anew.
+    #[arg(long, default_value = "hallmark-demo")]
+    pub home: PathBuf,
+    /// Keep the network running afterwards, and print RPC addresses and funded keys.
+    #[arg(long)]
+    pub serve: bool,
+    /// Stop one validator of the four halfway through the orders.
+    #[arg(long)]
+    pub lose_validator: bool,
+    /// Skip the cheats.
+    #[arg(long)]
+    pub skip_cheats: bool,
+}
+
+/// How to reach a node, and who signs.
+#[derive(Args, Clone)]
+pub struct ChainArgs {
+    /// JSON-RPC address of a node (http:// or ws://).
+    #[arg(long, env = "HALLMARK_RPC", default_value = "http://127.0.0.1:8545")]
+    pub rpc: String,
+}
+
+/// A key file, and its password when it is encrypted.
+#[derive(Args, Clone)]
+pub struct KeyArgs {
+    /// Key file made by `hallmark keys new`.
+    #[arg(long, env = "HALLMARK_KEY")]
+    pub key: PathBuf,
+    /// File with the password of an encrypted key; asked on the terminal when absent.
+    #[arg(long, env = "HALLMARK_PASSWORD_FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum ZkCommand {
+    /// Quantise an ONNX model into an integer graph.
+    #[command(after_help = "Example:\n  hallmark zk compile assets/digits.onnx --calibrate assets/digits.csv -o digits.hmk")]
+    Compile {
+        /// ONNX model.
+        model: PathBuf,
+        /// Representative inputs: .npy, .npz, .json {"input_data": [[…]]} or the digits .csv.
+        #[arg(long)]
+        calibrate: PathBuf,
+        /// Where to write the compiled model.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+    /// Show a compiled model: operators, sizes, bounds, commitment, security.
+    #[command(after_help = "Example:\n  hallmark zk inspect digits.hmk --json")]
+    Inspect { model: PathBuf },
+    /// Run a compiled model on an input.
+    #[command(after_help = "Example:\n  hallmark zk run digits.hmk input.json")]
+    Run { model: PathBuf, input: PathBuf },
+    /// Prove a run; writes a proof bundle (verifying key, input, output, proof).
+    #[command(after_help = "Example:\n  hallmark zk prove digits.hmk input.json -o proof.json")]
+    Prove {
+        model: PathBuf,
+        input: PathBuf,
+        #[arg(short, long)]
+        output: PathBuf,
+        /// 32 bytes (hex) that the proof is bound to.
+        #[arg(long, default_value = "0x0000000000000000000000000000000000000000000000000000000000000000")]
+        context: String,
+    },
+    /// Check a proof bundle against a compiled model.
+    #[command(after_help = "Example:\n  hallmark zk verify proof.json --model digits.hmk")]
+    Verify {
+        proof: PathBuf,
+        /// The model that must have run; its weight commitment is recomputed.
+        #[arg(long, required_unless_present = "digest")]
+        model: Option<PathBuf>,
+        /// Or the digest of the verifying key that must have been used.
+        #[arg(long)]
+        digest: Option<String>,
+    },
+    /// Measure running, proving and verifying.
+    #[command(after_help = "Example:\n  hallmark zk bench assets/digits.onnx --calibrate assets/digits.csv --json")]
+    Bench {
+        /// ONNX model or compiled .hmk.
+        model: PathBuf,
+        /// Input to prove; the first calibration sample when absent.
+        #[arg(long)]
+        input: Option<PathBuf>,
+        /// Calibration data (needed for ONNX).
+        #[arg(long)]
+        calibrate: Option<PathBuf>,
+        /// Proofs to make; the median counts.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        repeat: u32,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum ModelCommand {
+    /// Publish a compiled model.
+    #[command(after_help = "Example:\n  hallmark model publish digits.hmk --name digits --price 0.01 --owner-share 10 \\\n      --uri http://127.0.0.1:8600 --key owner.key")]
+    Publish {
+        model: PathBuf,
+        /// Name that people read.
+        #[arg(long)]
+        name: String,
+        /// Price of one inference, in MARK.
+        #[arg(long)]
+        price: String,
+        /// The owner's share of the price, in percent.
+        #[arg(long, default_value = "10")]
+        owner_share: String,
+        /// Where sellers download the .hmk file (http or https).
+        #[arg(long)]
+        uri: String,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// List published models.
+    #[command(after_help = "Example:\n  hallmark model list --json")]
+    List {
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+    /// Show one model.
+    #[command(after_help = "Example:\n  hallmark model show 0x5a…e1")]
+    Show {
+        id: String,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+}
+
+/// Levels of assurance; only `proven` has a judge on chain today.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Level {
+    Trusted,
+    Audited,
+    Exact,
+    Proven,
+}
+
+#[derive(Args)]
+pub struct InferArgs {
+    /// Model id, as `hallmark model list` prints it.
+    pub model: String,
+    /// Input: .npy, .npz or .json {"input_data": [[…]]} of real numbers.
+    pub input: PathBuf,
+    /// Level of assurance.
+    #[arg(long, value_enum, default_value = "proven")]
+    pub level: Level,
+    /// Seconds until the order expires and is refunded.
+    #[arg(long, default_value_t = 120)]
+    pub deadline: u64,
+    /// Where to write the receipt.
+    #[arg(long)]
+    pub receipt: Option<PathBuf>,
+    #[command(flatten)]
+    pub chain: ChainArgs,
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+#[derive(Args)]
+pub struct ProvideArgs {
+    /// Folder for downloaded models and the journal.
+    #[arg(long, default_value = "hallmark-provider")]
+    pub home: PathBuf,
+    /// Bond to add before serving, in MARK.
+    #[arg(long)]
+    pub deposit: Option<String>,
+    /// Serve only orders that pay at least this, in MARK.
+    #[arg(long, default_value = "0")]
+    pub min_price: String,
+    /// Allow downloads from private and loopback addresses (development).
+    #[arg(long)]
+    pub allow_private_addresses: bool,
+    #[command(flatten)]
+    pub chain: ChainArgs,
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+#[derive(Subcommand)]
+pub enum OrderCommand {
+    /// Show one order.
+    #[command(after_help = "Example:\n  hallmark order show 7 --json")]
+    Show {
+        id: u64,
+        /// Also write the order's receipt (paid orders).
+        #[arg(long)]
+        receipt: Option<PathBuf>,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+    /// List the newest orders.
+    #[command(after_help = "Example:\n  hallmark order list --last 20")]
+    List {
+        #[arg(long, default_value_t = 20)]
+        last: u64,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum KeysCommand {
+    /// Make a new Ethereum key (or a validator key), encrypted unless --dev.
+    #[command(after_help = "Example:\n  hallmark keys new buyer.key --dev")]
+    New {
+        /// File to write; refused when it exists.
+        path: PathBuf,
+        /// Write the key unencrypted (development).
+        #[arg(long)]
+        dev: bool,
+        /// File with the password; asked on the terminal when absent.
+        #[arg(long, env = "HALLMARK_PASSWORD_FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Show the address of a key file.
+    #[command(after_help = "Example:\n  hallmark keys show buyer.key")]
+    Show {
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+}
+
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// Receipt file.
+    pub receipt: PathBuf,
+    /// Chain spec to trust; the pinned one when absent.
+    #[arg(long, env = "HALLMARK_SPEC")]
+    pub spec: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum SpecCommand {
+    /// Check a chain spec and keep it as the one to trust.
+    #[command(after_help = "Example:\n  hallmark spec pin spec.json")]
+    Pin { spec: PathBuf },
+    /// Show a chain spec, or the pinned one.
+    #[command(after_help = "Example:\n  hallmark spec show --json")]
+    Show { spec: Option<PathBuf> },
+}
+
+#[derive(Args)]
+pub struct NodeArgs {
+    /// Chain spec (genesis, validators, limits).
+    #[arg(long)]
+    pub spec: PathBuf,
+    /// Validator key: 32 bytes in hex, as the ed25519 seed.
+    #[arg(long)]
+    pub validator_key: PathBuf,
+    /// Folder of this validator.
+    #[arg(long)]
+    pub home: PathBuf,
+    /// Address for other validators.
+    #[arg(long)]
+    pub listen: SocketAddr,
+    /// Address for JSON-RPC.
+    #[arg(long, default_value = "127.0.0.1:8545")]
+    pub rpc: SocketAddr,
+    /// Another validator, PUBLIC_KEY_HEX@ADDRESS; once per validator.
+    #[arg(long = "peer")]
+    pub peers: Vec<String>,
+}

@@ -1,0 +1,16 @@
+//! Shell completions and manual pages, generated from the arguments.
+
+use super::Error;
+use crate::cli::Cli;
+use clap::CommandFactory;
+use std::path::Path;
+
+pub fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
+    clap_complete::generate(shell, &mut Cli::command(), "hallmark", &mut std::io::stdout());
+    Ok(())
+}
+
+pub fn man(dir: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(dir).map_err(|e| Error::at(dir.display(), e))?;
+    clap_mangen::generate_to(Cli::command(), dir).map_err(|e| Error::at(dir.display(), e))
+}

@@ -1,0 +1,193 @@
+//! The cheats: each claims an order with a bond, lies in its own way, is refused for its own
+//! reason, stays unpaid, and loses its bond when its window closes.
+
+use super::world::{Party, World, key};
+use crate::commands::Error;
+use crate::output::{Reporter, mark};
+use alloy_primitives::U256;
+use hallmark_client::{ClientError, Level, Status};
+use hallmark_engine::Prepared;
+use hallmark_graph::Model;
+use hallmark_types::MARK;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Longest wait for a sweep after a deadline.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub struct Cheat {
+    name: &'static str,
+    /// What the chain answered.
+    reason: String,
+    pub refused: bool,
+}
+
+impl Cheat {
+    pub fn to_json(&self) -> Value {
+        json!({ "name": self.name, "refused": self.refused, "reason": self.reason })
+    }
+}
+
+/// How a delivery lies.
+enum Lie {
+    OutputChanged,
+    OtherInput,
+    OtherModel,
+    FlippedByte,
+    Replay,
+    Vanish,
+}
+
+/// Plays every cheat; `paid` is an honest order whose delivery is copied.
+pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<Cheat>, Error> {
+    report.say("\nthe cheats: each claims an order with a bond and lies in its own way\n");
+    world.cheat.deposit(U256::from(10 * MARK)).await?;
+    let bonded = world.cheat.deposit_of(key(Party::Cheat).address()).await?.free;
+    let window = world.spec.market.claim_window_ms;
+    let lies = [
+        ("an output changed", Lie::OutputChanged),
+        ("a proof of another input", Lie::OtherInput),
+        ("a proof of another model", Lie::OtherModel),
+        ("one flipped byte in the proof", Lie::FlippedByte),
+        ("a replayed delivery", Lie::Replay),
+        ("a seller that claims and vanishes", Lie::Vanish),
+    ];
+    let images = world.digits.test_images(lies.len() + 1);
+    let mut played = Vec::new();
+    for (i, (name, lie)) in lies.into_iter().enumerate() {
+        // The replay needs an order of the very input whose answer it copies.
+        let image = if matches!(lie, Lie::Replay) { &images[0] } else { &images[i + 1] };
+        let input = hallmark_onnx::quantize(&world.model.graph.input, image.pixels)?;
+        let bytes = world.model.graph.encode_input(&input);
+        let deadline = world.buyer.now_ms().await? + 2 * window + 1_000;
+        let order = world.buyer.order(world.model_id, Level::Proven, &bytes, deadline).await?.id;
+        world.cheat.claim(order).await?;
+        let reason = deliver_lie(world, order, &input, &lie, paid).await?;
+        if !matches!(lie, Lie::Vanish) {
+            report.say(format!("  {name:<34} {}", reason.as_deref().unwrap_or("WAS ACCEPTED")));
+        }
+        played.push((name, order, reason, matches!(lie, Lie::Vanish)));
+    }
+
+    // Every window closes unserved: bonds are slashed, orders reopen, deadlines refund the buyer.
+    let spinner = report.spinner("waiting for the windows to close");
+    let mut cheats = Vec::new();
+    for (name, order, reason, vanished) in played {
+        let end = wait_settled(world, order).await?;
+        let refunded = end == Status::Refunded;
+        let reason = match reason {
+            Some(reason) => reason,
+            None if vanished && refunded => "bond slashed at the window's end, buyer refunded".to_owned(),
+            None => "was accepted".to_owned(),
+        };
+        let accepted = reason == "was accepted";
+        cheats.push(Cheat { name, reason, refused: refunded && !accepted });
+    }
+    spinner.finish_and_clear();
+    let deposit = world.cheat.deposit_of(key(Party::Cheat).address()).await?;
+    let lost = bonded - deposit.free - deposit.locked;
+    let every_bond = U256::from(cheats.len()) * U256::from(world.spec.market.min_bond);
+    report.say(format!(
+        "  {:<34} bond slashed when its window closed, buyer refunded\n  \
+           {} orders refunded to the buyer; the cheat was paid nothing and lost {} MARK of bonds",
+        "a seller that claims and vanishes",
+        cheats.len(),
+        mark(lost),
+    ));
+    if lost < every_bond || !deposit.locked.is_zero() {
+        return Err(Error::new(format!(
+            "the cheat lost {} MARK, less than its {} bonds",
+            mark(lost),
+            cheats.len()
+        )));
+    }
+    Ok(cheats)
+}
+
+/// Delivers the lie; the chain's reason, or `None` when nothing was refused.
+async fn deliver_lie(
+    world: &World,
+    order: U256,
+    input: &[i32],
+    lie: &Lie,
+    paid: &U256,
+) -> Result<Option<String>, Error> {
+    if matches!(lie, Lie::Vanish) {
+        return Ok(None);
+    }
+    let graph = &world.model.graph;
+    let context = world.cheat.order_context(order).await?.0;
+    let prepared = Prepared::new(world.model.clone())?;
+    let trace = hallmark_engine::trace(&prepared, input)?;
+    let honest = trace.values[graph.output as usize].clone();
+    let (output, proof) = match lie {
+        Lie::OutputChanged => {
+            // The two best classes swapped: another digit, with an honest proof of the true one.
+            let proof = hallmark_proof::prove(&world.proving, &trace, &context)?;
+            let mut changed = honest.clone();
+            let mut ranking: Vec<usize> = (0..changed.len()).collect();
+            ranking.sort_by_key(|i| std::cmp::Reverse(changed[*i]));
+            changed.swap(ranking[0], ranking[1]);
+            (changed, proof)
+        }
+        Lie::OtherInput => {
+            // The statement names the order's true input; the witness ran on another one.
+            let other: Vec<i32> = input.iter().rev().copied().collect();
+            let trace = hallmark_engine::trace(&prepared, &other)?;
+            let output = trace.values[graph.output as usize].clone();
+            let proof = hallmark_proof::prove_statement(&world.proving, input, &output, &trace, &context)?;
+            (output, proof)
+        }
+        Lie::OtherModel => {
+            let other = perturbed(&world.model);
+            let proving = hallmark_proof::setup(&other)?;
+            let trace = hallmark_engine::trace(&Prepared::new(other)?, input)?;
+            let output = trace.values[graph.output as usize].clone();
+            (output, hallmark_proof::prove(&proving, &trace, &context)?)
+        }
+        Lie::FlippedByte => {
+            let mut proof = hallmark_proof::prove(&world.proving, &trace, &context)?;
+            let middle = proof.len() / 2;
+            proof[middle] ^= 1;
+            (honest, proof)
+        }
+        Lie::Replay => {
+            let (output, proof) = world.cheat.delivery(*paid).await?;
+            (graph.decode_output(&output)?, proof.to_vec())
+        }
+        Lie::Vanish => unreachable!("nothing is delivered"),
+    };
+    match world.cheat.deliver(order, &graph.encode_output(&output), &proof).await {
+        Ok(_) => Ok(None),
+        Err(ClientError::Reverted { reason, .. }) => {
+            Ok(Some(reason.map_or_else(|| "reverted".to_owned(), |r| r.to_string())))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// The same graph with one weight of the last layer changed: another model by its commitment.
+fn perturbed(model: &Model) -> Model {
+    let mut other = model.clone();
+    if let Some(w) = other.weights.linear.last_mut().and_then(|l| l.w.iter_mut().find(|w| **w > 0)) {
+        *w -= 1;
+    }
+    other
+}
+
+/// Waits until the chain's own sweep has refunded the order.
+async fn wait_settled(world: &World, order: U256) -> Result<Status, Error> {
+    let deadline = world.buyer.get_order(order).await?.deadline_ms;
+    let now = world.buyer.now_ms().await?;
+    let limit = Duration::from_millis(deadline.saturating_sub(now)) + SWEEP_TIMEOUT;
+    let waited = tokio::time::timeout(limit, async {
+        loop {
+            let order = world.buyer.get_order(order).await?;
+            if order.status.is_final() {
+                return Ok::<Status, Error>(order.status);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    waited.await.map_err(|_| Error::new(format!("order {order} was never settled")))?
+}

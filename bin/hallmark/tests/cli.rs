@@ -1,0 +1,170 @@
+//! The command line without a network: exit codes, errors, the zk commands end to end.
+
+use serde_json::{Value, json};
+use std::process::{Command, Output};
+
+fn hallmark(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hallmark"))
+        .args(args)
+        .env_remove("HALLMARK_SPEC")
+        .output()
+        .expect("hallmark runs")
+}
+
+fn ok(args: &[&str]) -> Value {
+    let output = hallmark(&[args, &["--json"]].concat());
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+/// The error of a command that must fail with exit code 1.
+fn refused(args: &[&str]) -> String {
+    let output = hallmark(args);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+    assert!(error.starts_with("error: "), "{error}");
+    assert!(!error.contains("panicked"), "{error}");
+    error
+}
+
+const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets");
+
+#[test]
+fn bad_usage_exits_with_two_and_help_with_zero() {
+    assert_eq!(hallmark(&["nonsense"]).status.code(), Some(2));
+    assert_eq!(hallmark(&["zk", "compile"]).status.code(), Some(2));
+    assert_eq!(hallmark(&["--help"]).status.code(), Some(0));
+}
+
+#[test]
+fn the_help_of_every_command_has_an_example() {
+    for command in [
+        &["demo"][..], &["zk", "compile"], &["zk", "inspect"], &["zk", "run"], &["zk", "prove"],
+        &["zk", "verify"], &["zk", "bench"], &["model", "publish"], &["model", "list"],
+        &["model", "show"], &["infer"], &["provide"], &["order", "show"], &["order", "list"],
+        &["keys", "new"], &["keys", "show"], &["verify"], &["spec", "pin"], &["spec", "show"],
+        &["node"], &["completions"], &["man"],
+    ] {
+        let output = hallmark(&[command, &["--help"]].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let example = format!("hallmark {}", command.join(" "));
+        assert!(text.contains("Example:") && text.contains(&example), "{command:?}:\n{text}");
+    }
+}
+
+#[test]
+fn a_model_is_compiled_run_proved_and_verified() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (onnx, csv) = (format!("{ASSETS}/digits.onnx"), format!("{ASSETS}/digits.csv"));
+    let (model, input, proof) = (at("digits.hmk"), at("input.json"), at("proof.json"));
+    let compiled = ok(&["zk", "compile", &onnx, "--calibrate", &csv, "-o", &model]);
+    assert!(compiled["report"].is_object());
+    let inspected = ok(&["zk", "inspect", &model]);
+    assert!(inspected["security_bits"].as_f64().expect("bits") >= 100.0);
+    std::fs::write(&input, json!({ "input_data": [vec![0.25; 64]] }).to_string()).expect("input");
+    let run = ok(&["zk", "run", &model, &input]);
+    let proved = ok(&["zk", "prove", &model, &input, "-o", &proof]);
+    assert_eq!(proved["output_int"], run["output_int"]);
+    let verified = ok(&["zk", "verify", &proof, "--model", &model]);
+    assert_eq!(verified["output_int"], run["output_int"]);
+    let digest = inspected["digest"].as_str().expect("a digest");
+    ok(&["zk", "verify", &proof, "--digest", digest]);
+
+    // One changed output, another model's digest, another context: refused.
+    let text = std::fs::read_to_string(&proof).expect("the bundle");
+    let mut bundle: Value = serde_json::from_str(&text).expect("JSON");
+    bundle["output"][0] = json!(bundle["output"][0].as_i64().expect("an integer") + 1);
+    let changed = at("changed.json");
+    std::fs::write(&changed, bundle.to_string()).expect("written");
+    assert!(refused(&["zk", "verify", &changed, "--model", &model]).contains("refused"));
+    let other = format!("0x{}", "11".repeat(32));
+    assert!(refused(&["zk", "verify", &proof, "--digest", &other]).contains("another model"));
+
+    let bench = ok(&["zk", "bench", &model, "--input", &input, "--repeat", "2"]);
+    assert_eq!(bench["verified"], true);
+    assert!(bench["prove_over_plain"].as_f64().expect("a ratio") > 0.0);
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_with_its_name() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let csv = format!("{ASSETS}/digits.csv");
+    let onnx = std::fs::read(format!("{ASSETS}/digits.onnx")).expect("the model");
+    std::fs::write(at("truncated.onnx"), &onnx[..onnx.len() / 2]).expect("written");
+    let error =
+        refused(&["zk", "compile", &at("truncated.onnx"), "--calibrate", &csv, "-o", &at("x.hmk")]);
+    assert!(error.contains("truncated.onnx"), "{error}");
+
+    // Two gigabytes of nothing: refused by size, not read.
+    let large = std::fs::File::create(at("large.onnx")).expect("a file");
+    large.set_len(2 << 30).expect("a sparse file");
+    let error =
+        refused(&["zk", "compile", &at("large.onnx"), "--calibrate", &csv, "-o", &at("x.hmk")]);
+    assert!(error.contains("large.onnx"), "{error}");
+
+    assert!(refused(&["zk", "inspect", &at("absent.hmk")]).contains("absent.hmk"));
+    std::fs::write(at("garbage.hmk"), b"garbage").expect("written");
+    assert!(refused(&["zk", "inspect", &at("garbage.hmk")]).contains("garbage.hmk"));
+    assert!(refused(&["keys", "show", "--key", &at("garbage.hmk")]).contains("garbage.hmk"));
+    std::fs::write(at("spec.json"), "{}").expect("written");
+    assert!(refused(&["verify", &at("garbage.hmk"), "--spec", &at("spec.json")]).contains("spec.json"));
+}
+
+#[test]
+fn keys_are_made_once_and_opened_with_their_password_only() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let made = ok(&["keys", "new", &at("dev.key"), "--dev"]);
+    let shown = ok(&["keys", "show", "--key", &at("dev.key")]);
+    assert_eq!(made["address"], shown["address"]);
+    assert!(refused(&["keys", "new", &at("dev.key"), "--dev"]).contains("already"));
+
+    std::fs::write(at("password"), "correct horse\n").expect("written");
+    std::fs::write(at("wrong"), "battery staple\n").expect("written");
+    let made = ok(&["keys", "new", &at("safe.key"), "--password-file", &at("password")]);
+    let shown = ok(&["keys", "show", "--key", &at("safe.key"), "--password-file", &at("password")]);
+    assert_eq!(made["address"], shown["address"]);
+    let error = refused(&["keys", "show", "--key", &at("safe.key"), "--password-file", &at("wrong")]);
+    assert!(error.contains("wrong password"), "{error}");
+}
+
+#[test]
+fn a_node_says_what_it_cannot_start_with() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (spec, seeds) = hallmark_node::devnet::spec(1, &[]);
+    std::fs::write(at("spec.json"), spec.to_json()).expect("written");
+    std::fs::write(at("good.key"), alloy_primitives::hex::encode(seeds[0])).expect("written");
+    std::fs::write(at("stranger.key"), "22".repeat(32)).expect("written");
+    std::fs::write(at("bad.key"), "not hex").expect("written");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").to_string();
+    let run = |key: &str, listen: &str, rpc: &str| {
+        refused(&[
+            "node", "--spec", &at("spec.json"), "--validator-key", &at(key), "--home", &at("home"),
+            "--listen", listen, "--rpc", rpc,
+        ])
+    };
+    assert!(run("bad.key", "127.0.0.1:0", "127.0.0.1:0").contains("bad.key"));
+    let stranger = run("stranger.key", "127.0.0.1:0", "127.0.0.1:0");
+    assert!(stranger.contains("validator"), "{stranger}");
+    let busy = run("good.key", "127.0.0.1:0", &port);
+    assert!(busy.contains(&port), "{busy}");
+}
+
+#[test]
+fn without_a_spec_there_is_nothing_to_trust() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let receipt = dir.path().join("receipt.json");
+    std::fs::write(&receipt, "{}").expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_hallmark"))
+        .args(["verify", receipt.to_str().expect("UTF-8")])
+        .env_remove("HALLMARK_SPEC")
+        .env("HALLMARK_HOME", dir.path())
+        .output()
+        .expect("hallmark runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("hallmark spec pin"));
+}

@@ -10,14 +10,19 @@
 //! * Whatever costs is bounded: body and batch size, connections, subscriptions, filters, log
 //!   ranges and results, gas, time and concurrency of calls (see [`RpcConfig`]).
 //!
+//! Beside Ethereum's methods the node answers `net_finalizedCertificate` (why a block is final, see
+//! [`Finality`]), `hallmark_inclusion` (why a transaction is in it, see [`Inclusion`]) and
+//! `hallmark_counters` (how often the node really verified and recovered, see [`Counters`]).
+//!
 //! [`serve`] starts the server; the methods are listed by the traits in `chain`, `account`, `fee`,
-//! `call`, `logs`, `pubsub`, `net` and `finality`.
+//! `call`, `logs`, `pubsub`, `net`, `finality` and `counters`.
 
 mod account;
 mod call;
 mod chain;
 mod config;
 mod context;
+mod counters;
 mod error;
 mod fee;
 mod filters;
@@ -29,6 +34,7 @@ mod server;
 mod view;
 
 pub use config::{RpcConfig, RpcContext};
+pub use counters::Counters;
 pub use error::Fault;
 pub use finality::{Finality, Inclusion};
 pub use server::{RpcError, RpcHandle, serve};

@@ -6,6 +6,7 @@ use crate::{
     chain::ChainServer,
     config::{RpcConfig, RpcContext},
     context::Rpc,
+    counters::CountersApiServer,
     fee::FeesServer,
     filters::PollingFiltersServer,
     finality::{DebugServer, FinalityApiServer, InclusionApiServer},
@@ -189,6 +190,7 @@ fn methods(rpc: Rpc) -> RpcModule<()> {
         PubSubServer::into_rpc(rpc.clone()).remove_context(),
         FinalityApiServer::into_rpc(rpc.clone()).remove_context(),
         InclusionApiServer::into_rpc(rpc.clone()).remove_context(),
+        CountersApiServer::into_rpc(rpc.clone()).remove_context(),
         DebugServer::into_rpc(rpc).remove_context(),
     ];
     let mut all = RpcModule::new(());

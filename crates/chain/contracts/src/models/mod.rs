@@ -22,6 +22,8 @@
 
 mod dispatch;
 #[cfg(test)]
+mod key_gas;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

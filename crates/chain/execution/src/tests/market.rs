@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use alloy_consensus::TxReceipt;
 use alloy_primitives::{B256, TxKind, U256};
 use alloy_sol_types::SolCall;
+use hallmark_abi::inference::IInference::Status;
 use hallmark_abi::{IInference, IModels};
 use hallmark_graph::{Builder, Input, LinearWeights, Model, Range, Scale, Shape, Table};
 use hallmark_proof::ProvingKey;
-use hallmark_types::{MARK, addresses, order_context};
+use hallmark_types::{MARK, Transaction, addresses, order_context};
 
 use super::world::*;
 use crate::{CallRequest, Executor, NoAncestry};
@@ -129,76 +130,199 @@ fn verifications(executor: &Executor) -> u64 {
         .load(Ordering::Relaxed)
 }
 
-#[test]
-fn a_proven_inference_is_ordered_claimed_delivered_and_paid() {
-    let mut world = World::new();
-    let model = model();
-    let key = hallmark_proof::setup(&model).unwrap();
-    let id = world.publish(&key);
-    let deposit = IInference::depositCall {}.abi_encode();
-    world.send(SELLER, addresses::INFERENCE, 100 * MARK, deposit);
-    let order = world.place(&model, id, 60_000);
-    let claim = IInference::claimCall { id: order }.abi_encode();
-    world.send(SELLER, addresses::INFERENCE, 0, claim);
+/// An order that a seller holds, with the proof that it asks for.
+struct Claimed {
+    world: World,
+    model: Model,
+    order: U256,
+    result: Vec<i32>,
+    proof: Vec<u8>,
+}
 
-    let claimed = world.view(addresses::INFERENCE, IInference::getCall { id: order });
-    assert_eq!(claimed.seller, signer(SELLER).address());
-    let seller = claimed.seller;
-    let context = order_context(world.spec().chain_id, order, id, seller, claimed.anchor);
-    let trace = hallmark_graph::reference::trace(&model, &INPUT).unwrap();
-    let result = trace.values.last().unwrap().clone();
-    let proof = hallmark_proof::prove(&key, &trace, &context.0).unwrap();
-    let deliver = |output: &[i32], proof: &[u8]| {
-        IInference::deliverCall {
-            id: order,
-            output: model.graph.encode_output(output).into(),
+impl Claimed {
+    fn new() -> Self {
+        let mut world = World::new();
+        let model = model();
+        let key = hallmark_proof::setup(&model).unwrap();
+        let id = world.publish(&key);
+        let deposit = IInference::depositCall {}.abi_encode();
+        world.send(SELLER, addresses::INFERENCE, 100 * MARK, deposit);
+        let order = world.place(&model, id, 60_000);
+        let claim = IInference::claimCall { id: order }.abi_encode();
+        world.send(SELLER, addresses::INFERENCE, 0, claim);
+
+        let claimed = world.view(addresses::INFERENCE, IInference::getCall { id: order });
+        let seller = signer(SELLER).address();
+        assert_eq!(claimed.seller, seller);
+        let context = order_context(world.spec().chain_id, order, id, seller, claimed.anchor);
+        let trace = hallmark_graph::reference::trace(&model, &INPUT).unwrap();
+        let result = trace.values.last().unwrap().clone();
+        let proof = hallmark_proof::prove(&key, &trace, &context.0).unwrap();
+        Self {
+            world,
+            model,
+            order,
+            result,
+            proof,
+        }
+    }
+
+    /// The seller's next transaction: this output under this proof.
+    fn delivery(&mut self, output: &[i32], proof: &[u8]) -> Transaction {
+        let data = IInference::deliverCall {
+            id: self.order,
+            output: self.model.graph.encode_output(output).into(),
             proof: proof.to_vec().into(),
         }
-        .abi_encode()
-    };
+        .abi_encode();
+        let to = TxKind::Call(addresses::INFERENCE);
+        let mut order = self.world.order(SELLER, to, 0, data);
+        order.tx.gas_limit = 90_000_000;
+        order.sign()
+    }
 
-    // One flipped byte: refused, and the claim stays.
+    fn status(&self) -> Status {
+        let call = IInference::getCall { id: self.order };
+        self.world.view(addresses::INFERENCE, call).status
+    }
+
+    /// Verifications of the proposer and of the validator.
+    fn verifications(&self) -> (u64, u64) {
+        let World {
+            proposer,
+            validator,
+            ..
+        } = &self.world;
+        (verifications(proposer), verifications(validator))
+    }
+}
+
+#[test]
+fn a_proven_inference_is_ordered_claimed_delivered_and_paid() {
+    let mut story = Claimed::new();
+    let (result, proof) = (story.result.clone(), story.proof.clone());
+
+    let treasury = story.world.spec().treasury;
+    let before = story.world.balance(treasury);
+    let owner = story.world.balance(signer(OWNER).address());
+    let delivery = story.delivery(&result, &proof);
+    let block = story.world.block(vec![delivery]);
+    assert!(block.receipts[0].is_success());
+    let logs = block.receipts[0].logs();
+    assert!(!logs.is_empty() && logs.iter().all(|log| log.address == addresses::INFERENCE));
+    assert_eq!(story.status(), Status::Paid);
+    assert_eq!(
+        story.world.balance(treasury) - before,
+        U256::from(PRICE * 200 / 10_000)
+    );
+    assert_eq!(
+        story.world.balance(signer(OWNER).address()) - owner,
+        U256::from(PRICE * 2_500 / 10_000)
+    );
+    let output = story.world.view(
+        addresses::INFERENCE,
+        IInference::outputCall { id: story.order },
+    );
+    assert_eq!(output, story.model.graph.encode_output(&result));
+}
+
+#[test]
+fn a_forged_proof_or_output_pays_nothing_and_the_claim_stays() {
+    let mut story = Claimed::new();
+    let (result, proof) = (story.result.clone(), story.proof.clone());
     let mut forged = proof.clone();
     let middle = forged.len() / 2;
     forged[middle] ^= 1;
-    let mut cheat = world.order(
-        SELLER,
-        TxKind::Call(addresses::INFERENCE),
-        0,
-        deliver(&result, &forged),
-    );
-    cheat.tx.gas_limit = 90_000_000;
-    let block = world.block(vec![cheat.sign()]);
-    assert!(!block.receipts[0].is_success());
-    let before = (
-        verifications(&world.proposer),
-        verifications(&world.validator),
-    );
+    let lie = [result[0] ^ 1];
+    for (output, proof) in [(&result[..], &forged), (&lie[..], &proof)] {
+        let delivery = story.delivery(output, proof);
+        let treasury = story.world.balance(story.world.spec().treasury);
+        let block = story.world.block(vec![delivery]);
+        assert!(!block.receipts[0].is_success());
+        assert_eq!(story.status(), Status::Claimed);
+        let after = story.world.balance(story.world.spec().treasury);
+        assert_eq!(after, treasury);
+    }
+    let delivery = story.delivery(&result, &proof);
+    assert!(story.world.block(vec![delivery]).receipts[0].is_success());
+    assert_eq!(story.status(), Status::Paid);
+}
 
-    let treasury = world.balance(world.spec().treasury);
-    let owner = world.balance(signer(OWNER).address());
-    world.send(SELLER, addresses::INFERENCE, 0, deliver(&result, &proof));
-    let after = (
-        verifications(&world.proposer),
-        verifications(&world.validator),
-    );
-    assert_eq!(
-        after,
-        (before.0 + 1, before.1 + 1),
-        "one verification per node"
-    );
-    let logs = world.head.receipts[0].logs();
-    assert!(!logs.is_empty() && logs.iter().all(|log| log.address == addresses::INFERENCE));
-    let paid = world.view(addresses::INFERENCE, IInference::getCall { id: order });
-    assert!(matches!(
-        paid.status,
-        hallmark_abi::inference::IInference::Status::Paid
-    ));
-    assert!(world.balance(world.spec().treasury) > treasury);
-    assert_eq!(
-        world.balance(signer(OWNER).address()) - owner,
-        U256::from(PRICE * 2_500 / 10_000)
-    );
+#[test]
+fn a_delivery_is_verified_once_by_each_node_however_often_it_is_executed() {
+    let mut story = Claimed::new();
+    let (result, proof) = (story.result.clone(), story.proof.clone());
+    assert_eq!(story.verifications(), (0, 0));
+    let delivery = story.delivery(&result, &proof);
+    let built = story.world.build(vec![delivery.clone()]).executed;
+    assert_eq!(story.verifications(), (1, 0));
+
+    // The proposer executes what it built, as on finalization, and builds it once more.
+    let parent = &story.world.head;
+    let again = story
+        .world
+        .proposer
+        .execute_block(
+            &parent.block.header,
+            &parent.state,
+            &built.block,
+            &NoAncestry,
+        )
+        .unwrap();
+    assert_eq!(again.diff, built.diff);
+    story.world.build(vec![delivery.clone()]);
+    assert_eq!(story.verifications(), (1, 0));
+
+    for _ in 0..2 {
+        story.world.judge(&built.block).unwrap();
+    }
+    assert_eq!(story.verifications(), (1, 1));
+    story.world.block(vec![delivery]);
+    assert_eq!(story.verifications(), (1, 1));
+
+    // Another statement is another question: the verdict is not taken over.
+    let mut other = Claimed::new();
+    let (result, proof) = (other.result.clone(), story.proof.clone());
+    let delivery = other.delivery(&result, &proof[..proof.len() - 1]);
+    assert!(!other.world.block(vec![delivery]).receipts[0].is_success());
+    assert_eq!(other.status(), Status::Claimed);
+}
+
+#[test]
+fn a_call_verifies_on_its_own_account() {
+    let mut story = Claimed::new();
+    let (result, proof) = (story.result.clone(), story.proof.clone());
+    let data = IInference::deliverCall {
+        id: story.order,
+        output: story.model.graph.encode_output(&result).into(),
+        proof: proof.clone().into(),
+    }
+    .abi_encode();
+    let request = CallRequest {
+        from: Some(signer(SELLER).address()),
+        to: Some(addresses::INFERENCE),
+        data: data.into(),
+        ..CallRequest::default()
+    };
+    let World { proposer, head, .. } = &story.world;
+    for _ in 0..2 {
+        let outcome = proposer.call(
+            &head.state,
+            &head.block.header,
+            request.clone(),
+            &NoAncestry,
+        );
+        output(outcome.unwrap());
+    }
+    let of_calls = proposer
+        .counters()
+        .call_verifications
+        .load(Ordering::Relaxed);
+    assert_eq!((of_calls, verifications(proposer)), (1, 0));
+    // Whatever calls asked is no part of what blocks remember.
+    let delivery = story.delivery(&result, &proof);
+    story.world.block(vec![delivery]);
+    assert_eq!(story.verifications(), (1, 1));
 }
 
 #[test]
@@ -213,10 +337,7 @@ fn the_end_of_a_block_refunds_an_overdue_order() {
         world.block(vec![]);
     }
     let refunded = world.view(addresses::INFERENCE, IInference::getCall { id: order });
-    assert!(matches!(
-        refunded.status,
-        hallmark_abi::inference::IInference::Status::Refunded
-    ));
+    assert_eq!(refunded.status, Status::Refunded);
     assert_eq!(
         world.balance(signer(BUYER).address()),
         before + U256::from(PRICE)

@@ -8,9 +8,10 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, keccak256};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{Filter, TransactionRequest};
 use alloy_sol_types::{Revert, SolError};
-use hallmark_rpc::{Finality, Inclusion};
+use hallmark_rpc::{Counters, Finality, Inclusion};
 use hallmark_types::next_base_fee;
 use serde_json::json;
+use std::sync::atomic::Ordering;
 
 const BOB: Address = address!("00000000000000000000000000000000000000bb");
 
@@ -552,4 +553,29 @@ async fn a_batch_is_answered_in_one_go() {
     );
     assert_eq!(answer[1]["result"], json!("0x0"));
     assert_eq!(answer[2]["error"]["code"], json!(-32601));
+}
+
+#[tokio::test]
+async fn the_counters_tell_what_the_executor_really_computed() {
+    let world = World::new();
+    let counters = || async { world.ask("hallmark_counters", json!([])).await };
+    let fresh = json!({"proofVerifications": 0, "callVerifications": 0, "senderRecoveries": 0});
+    assert_eq!(counters().await, fresh);
+    let raw = world.transfer(0, 1).await;
+    world.ask("eth_sendRawTransaction", json!([raw])).await;
+    let executed = world.mine();
+    assert_eq!(executed.block.transactions.len(), 1);
+    // Admitted, built into a block and committed: recovered once.
+    assert_eq!(counters().await["senderRecoveries"], json!(1));
+
+    let executor = world.executor.counters();
+    executor.proof_verifications.fetch_add(2, Ordering::Relaxed);
+    executor.call_verifications.fetch_add(3, Ordering::Relaxed);
+    let answer: Counters = serde_json::from_value(counters().await).unwrap();
+    let expected = Counters {
+        proof_verifications: 2,
+        call_verifications: 3,
+        sender_recoveries: 1,
+    };
+    assert_eq!(answer, expected);
 }

@@ -111,7 +111,8 @@ async fn every_cheat_is_refused_for_its_own_reason_unpaid_and_slashed() {
     let id = claimed(&world, &buyer, &cheat, 5).await;
     let trace = world.trace(&world.input(5));
     let proof = world.prove(&cheat, id, &trace).await;
-    let stolen = world.deliver(&seller, id, &world.output(&trace), &proof);
+    let output = world.output(&trace);
+    let stolen = world.deliver(&seller, id, &output, &proof);
     let (_, reason) = stolen.await.expect_err("only the claimant delivers");
     assert_eq!(reason.name, "NotSeller", "{reason}");
     orders.push(id);

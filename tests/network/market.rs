@@ -2,7 +2,6 @@
 
 use crate::TURN;
 use alloy_primitives::U256;
-use alloy_sol_types::SolCall;
 use hallmark_abi::IInference;
 use hallmark_client::{Call, Client, Status};
 use hallmark_e2e::{DEPOSIT, Party, SOON, World, key};

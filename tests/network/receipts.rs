@@ -247,8 +247,8 @@ async fn a_failed_delivery(world: &World, buyer: &Client, good: &OrderReceipt) {
 async fn inclusion(client: &Client, transaction: B256) -> Value {
     let asked = async {
         loop {
-            let answer = client
-                .provider()
+            let provider = client.provider();
+            let answer = provider
                 .raw_request::<_, Value>("hallmark_inclusion".into(), json!([transaction]));
             if let Ok(answer) = answer.await {
                 return answer;

@@ -71,6 +71,17 @@ impl<'h, 'db> JournalHost<'h, 'db> {
         }
     }
 
+    /// Brings a system contract's account into the journal, which storage access presupposes: a
+    /// contract may read its neighbour's storage, and the sweep runs in no frame of its own. The
+    /// slots are paid for, the eternal accounts of the system contracts are not.
+    fn present(&mut self, contract: Address) -> Result<(), HostError> {
+        self.ctx
+            .journaled_state
+            .load_account(contract)
+            .map(|_| ())
+            .map_err(fatal)
+    }
+
     /// A write in a static frame is a defect of the contract; failing the frame is its safe end.
     fn writable(&self) -> Result<(), HostError> {
         if self.is_static {
@@ -117,6 +128,7 @@ impl Host for JournalHost<'_, '_> {
         let warm = self.params().warm_storage_read_cost();
         let cold = self.params().cold_storage_additional_cost();
         self.charge(warm)?;
+        self.present(address)?;
         let skip_cold = self.gas.remaining() < cold;
         let load = self
             .ctx
@@ -133,6 +145,7 @@ impl Host for JournalHost<'_, '_> {
         self.writable()?;
         let fixed = self.params().sstore_static_gas();
         self.charge(fixed)?;
+        self.present(address)?;
         let skip_cold = self.gas.remaining() < self.params().cold_storage_cost();
         let load = self
             .ctx

@@ -82,7 +82,7 @@ pub(crate) trait Debug {
     fn raw_receipts(&self, block: BlockId) -> Result<Vec<Bytes>, Fault>;
 
     /// EIP-2718 bytes of a transaction, mined or pending; empty if unknown.
-    #[method(name = "getRawTransaction")]
+    #[method(name = "getRawTransaction", aliases = ["eth_getRawTransactionByHash"])]
     fn raw_transaction(&self, hash: B256) -> Result<Bytes, Fault>;
 }
 

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 /// AI work that is checked before it is paid.
 #[derive(Parser)]
 #[command(name = "hallmark", version, about, propagate_version = true)]
-#[command(after_help = "Example:\n  hallmark demo            the main job, everything embedded\n  hallmark demo --serve    keep the network running and print addresses and keys")]
+#[command(
+    after_help = "Example:\n  hallmark demo            the main job, everything embedded\n  hallmark demo --serve    keep the network running and print addresses and keys"
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -37,10 +39,14 @@ pub enum Command {
         command: ModelCommand,
     },
     /// Order one proven inference, wait for it, and write its receipt.
-    #[command(after_help = "Example:\n  hallmark infer 0x5a…e1 image.json --key buyer.key --receipt receipt.json")]
+    #[command(
+        after_help = "Example:\n  hallmark infer 0x5a…e1 image.json --key buyer.key --receipt receipt.json"
+    )]
     Infer(InferArgs),
     /// Sell inferences: watch orders, run, prove, deliver.
-    #[command(after_help = "Example:\n  hallmark provide --key seller.key --home seller --deposit 10")]
+    #[command(
+        after_help = "Example:\n  hallmark provide --key seller.key --home seller --deposit 10"
+    )]
     Provide(ProvideArgs),
     /// Look at orders.
     Order {
@@ -53,7 +59,9 @@ pub enum Command {
         command: KeysCommand,
     },
     /// Check a receipt without any node.
-    #[command(after_help = "Example:\n  hallmark verify receipt.json --spec spec.json\n\nTrust starts from the chain spec: give it with --spec, or pin it once with `hallmark spec pin`.")]
+    #[command(
+        after_help = "Example:\n  hallmark verify receipt.json --spec spec.json\n\nTrust starts from the chain spec: give it with --spec, or pin it once with `hallmark spec pin`."
+    )]
     Verify(VerifyArgs),
     /// Show or pin the chain spec that receipts are checked against.
     Spec {
@@ -61,10 +69,14 @@ pub enum Command {
         command: SpecCommand,
     },
     /// Run one validator of a network.
-    #[command(after_help = "Example:\n  hallmark node --spec spec.json --validator-key v0.key --home v0 --listen 127.0.0.1:9000 \\\n      --rpc 127.0.0.1:8545 --peer 1b2c…@127.0.0.1:9001")]
+    #[command(
+        after_help = "Example:\n  hallmark node --spec spec.json --validator-key v0.key --home v0 --listen 127.0.0.1:9000 \\\n      --rpc 127.0.0.1:8545 --peer 1b2c…@127.0.0.1:9001"
+    )]
     Node(NodeArgs),
     /// Print shell completions.
-    #[command(after_help = "Example:\n  hallmark completions bash > /etc/bash_completion.d/hallmark")]
+    #[command(
+        after_help = "Example:\n  hallmark completions bash > /etc/bash_completion.d/hallmark"
+    )]
     Completions { shell: clap_complete::Shell },
     /// Write manual pages into a folder.
     #[command(after_help = "Example:\n  hallmark man ./man")]
@@ -72,7 +84,9 @@ pub enum Command {
 }
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  hallmark demo --json --home ./hallmark-demo\n\nDevelopment keys only: nothing here is a secret.")]
+#[command(
+    after_help = "Example:\n  hallmark demo --json --home ./hallmark-demo\n\nDevelopment keys only: nothing here is a secret."
+)]
 pub struct DemoArgs {
     /// Number of inferences to order.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=360))]
@@ -113,7 +127,9 @@ pub struct KeyArgs {
 #[derive(Subcommand)]
 pub enum ZkCommand {
     /// Quantise an ONNX model into an integer graph.
-    #[command(after_help = "Example:\n  hallmark zk compile assets/digits.onnx --calibrate assets/digits.csv -o digits.hmk")]
+    #[command(
+        after_help = "Example:\n  hallmark zk compile assets/digits.onnx --calibrate assets/digits.csv -o digits.hmk"
+    )]
     Compile {
         /// ONNX model.
         model: PathBuf,
@@ -138,7 +154,10 @@ pub enum ZkCommand {
         #[arg(short, long)]
         output: PathBuf,
         /// 32 bytes (hex) that the proof is bound to.
-        #[arg(long, default_value = "0x0000000000000000000000000000000000000000000000000000000000000000")]
+        #[arg(
+            long,
+            default_value = "0x0000000000000000000000000000000000000000000000000000000000000000"
+        )]
         context: String,
     },
     /// Check a proof bundle against a compiled model.
@@ -153,7 +172,9 @@ pub enum ZkCommand {
         digest: Option<String>,
     },
     /// Measure running, proving and verifying.
-    #[command(after_help = "Example:\n  hallmark zk bench assets/digits.onnx --calibrate assets/digits.csv --json")]
+    #[command(
+        after_help = "Example:\n  hallmark zk bench assets/digits.onnx --calibrate assets/digits.csv --json"
+    )]
     Bench {
         /// ONNX model or compiled .hmk.
         model: PathBuf,
@@ -172,7 +193,9 @@ pub enum ZkCommand {
 #[derive(Subcommand)]
 pub enum ModelCommand {
     /// Publish a compiled model.
-    #[command(after_help = "Example:\n  hallmark model publish digits.hmk --name digits --price 0.01 --owner-share 10 \\\n      --uri http://127.0.0.1:8600 --key owner.key")]
+    #[command(
+        after_help = "Example:\n  hallmark model publish digits.hmk --name digits --price 0.01 --owner-share 10 \\\n      --uri http://127.0.0.1:8600 --key owner.key"
+    )]
     Publish {
         model: PathBuf,
         /// Name that people read.

@@ -41,8 +41,14 @@ impl Reporter {
             let mut line = String::new();
             if let Some(map) = value.as_object() {
                 for (key, value) in map {
-                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    line.push_str(&if key == "event" { format!("{text} ") } else { format!("{key}={text} ") });
+                    let text = value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned);
+                    line.push_str(&if key == "event" {
+                        format!("{text} ")
+                    } else {
+                        format!("{key}={text} ")
+                    });
                 }
             }
             println!("{}", line.trim_end());

@@ -13,7 +13,11 @@ fn hallmark(args: &[&str]) -> Output {
 
 fn ok(args: &[&str]) -> Value {
     let output = hallmark(&[args, &["--json"]].concat());
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
 
@@ -39,16 +43,36 @@ fn bad_usage_exits_with_two_and_help_with_zero() {
 #[test]
 fn the_help_of_every_command_has_an_example() {
     for command in [
-        &["demo"][..], &["zk", "compile"], &["zk", "inspect"], &["zk", "run"], &["zk", "prove"],
-        &["zk", "verify"], &["zk", "bench"], &["model", "publish"], &["model", "list"],
-        &["model", "show"], &["infer"], &["provide"], &["order", "show"], &["order", "list"],
-        &["keys", "new"], &["keys", "show"], &["verify"], &["spec", "pin"], &["spec", "show"],
-        &["node"], &["completions"], &["man"],
+        &["demo"][..],
+        &["zk", "compile"],
+        &["zk", "inspect"],
+        &["zk", "run"],
+        &["zk", "prove"],
+        &["zk", "verify"],
+        &["zk", "bench"],
+        &["model", "publish"],
+        &["model", "list"],
+        &["model", "show"],
+        &["infer"],
+        &["provide"],
+        &["order", "show"],
+        &["order", "list"],
+        &["keys", "new"],
+        &["keys", "show"],
+        &["verify"],
+        &["spec", "pin"],
+        &["spec", "show"],
+        &["node"],
+        &["completions"],
+        &["man"],
     ] {
         let output = hallmark(&[command, &["--help"]].concat());
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let example = format!("hallmark {}", command.join(" "));
-        assert!(text.contains("Example:") && text.contains(&example), "{command:?}:\n{text}");
+        assert!(
+            text.contains("Example:") && text.contains(&example),
+            "{command:?}:\n{text}"
+        );
     }
 }
 
@@ -56,13 +80,20 @@ fn the_help_of_every_command_has_an_example() {
 fn a_model_is_compiled_run_proved_and_verified() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
-    let (onnx, csv) = (format!("{ASSETS}/digits.onnx"), format!("{ASSETS}/digits.csv"));
+    let (onnx, csv) = (
+        format!("{ASSETS}/digits.onnx"),
+        format!("{ASSETS}/digits.csv"),
+    );
     let (model, input, proof) = (at("digits.hmk"), at("input.json"), at("proof.json"));
     let compiled = ok(&["zk", "compile", &onnx, "--calibrate", &csv, "-o", &model]);
     assert!(compiled["report"].is_object());
     let inspected = ok(&["zk", "inspect", &model]);
     assert!(inspected["security_bits"].as_f64().expect("bits") >= 100.0);
-    std::fs::write(&input, json!({ "input_data": [vec![0.25; 64]] }).to_string()).expect("input");
+    std::fs::write(
+        &input,
+        json!({ "input_data": [vec![0.25; 64]] }).to_string(),
+    )
+    .expect("input");
     let run = ok(&["zk", "run", &model, &input]);
     let proved = ok(&["zk", "prove", &model, &input, "-o", &proof]);
     assert_eq!(proved["output_int"], run["output_int"]);
@@ -93,15 +124,29 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
     let csv = format!("{ASSETS}/digits.csv");
     let onnx = std::fs::read(format!("{ASSETS}/digits.onnx")).expect("the model");
     std::fs::write(at("truncated.onnx"), &onnx[..onnx.len() / 2]).expect("written");
-    let error =
-        refused(&["zk", "compile", &at("truncated.onnx"), "--calibrate", &csv, "-o", &at("x.hmk")]);
+    let error = refused(&[
+        "zk",
+        "compile",
+        &at("truncated.onnx"),
+        "--calibrate",
+        &csv,
+        "-o",
+        &at("x.hmk"),
+    ]);
     assert!(error.contains("truncated.onnx"), "{error}");
 
     // Two gigabytes of nothing: refused by size, not read.
     let large = std::fs::File::create(at("large.onnx")).expect("a file");
     large.set_len(2 << 30).expect("a sparse file");
-    let error =
-        refused(&["zk", "compile", &at("large.onnx"), "--calibrate", &csv, "-o", &at("x.hmk")]);
+    let error = refused(&[
+        "zk",
+        "compile",
+        &at("large.onnx"),
+        "--calibrate",
+        &csv,
+        "-o",
+        &at("x.hmk"),
+    ]);
     assert!(error.contains("large.onnx"), "{error}");
 
     assert!(refused(&["zk", "inspect", &at("absent.hmk")]).contains("absent.hmk"));
@@ -109,7 +154,9 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
     assert!(refused(&["zk", "inspect", &at("garbage.hmk")]).contains("garbage.hmk"));
     assert!(refused(&["keys", "show", "--key", &at("garbage.hmk")]).contains("garbage.hmk"));
     std::fs::write(at("spec.json"), "{}").expect("written");
-    assert!(refused(&["verify", &at("garbage.hmk"), "--spec", &at("spec.json")]).contains("spec.json"));
+    assert!(
+        refused(&["verify", &at("garbage.hmk"), "--spec", &at("spec.json")]).contains("spec.json")
+    );
 }
 
 #[test]
@@ -123,10 +170,30 @@ fn keys_are_made_once_and_opened_with_their_password_only() {
 
     std::fs::write(at("password"), "correct horse\n").expect("written");
     std::fs::write(at("wrong"), "battery staple\n").expect("written");
-    let made = ok(&["keys", "new", &at("safe.key"), "--password-file", &at("password")]);
-    let shown = ok(&["keys", "show", "--key", &at("safe.key"), "--password-file", &at("password")]);
+    let made = ok(&[
+        "keys",
+        "new",
+        &at("safe.key"),
+        "--password-file",
+        &at("password"),
+    ]);
+    let shown = ok(&[
+        "keys",
+        "show",
+        "--key",
+        &at("safe.key"),
+        "--password-file",
+        &at("password"),
+    ]);
     assert_eq!(made["address"], shown["address"]);
-    let error = refused(&["keys", "show", "--key", &at("safe.key"), "--password-file", &at("wrong")]);
+    let error = refused(&[
+        "keys",
+        "show",
+        "--key",
+        &at("safe.key"),
+        "--password-file",
+        &at("wrong"),
+    ]);
     assert!(error.contains("wrong password"), "{error}");
 }
 
@@ -143,8 +210,17 @@ fn a_node_says_what_it_cannot_start_with() {
     let port = taken.local_addr().expect("an address").to_string();
     let run = |key: &str, listen: &str, rpc: &str| {
         refused(&[
-            "node", "--spec", &at("spec.json"), "--validator-key", &at(key), "--home", &at("home"),
-            "--listen", listen, "--rpc", rpc,
+            "node",
+            "--spec",
+            &at("spec.json"),
+            "--validator-key",
+            &at(key),
+            "--home",
+            &at("home"),
+            "--listen",
+            listen,
+            "--rpc",
+            rpc,
         ])
     };
     assert!(run("bad.key", "127.0.0.1:0", "127.0.0.1:0").contains("bad.key"));

@@ -23,7 +23,10 @@ impl Drop for Process {
 }
 
 fn hallmark(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hallmark")).args(args).output().expect("hallmark runs")
+    Command::new(env!("CARGO_BIN_EXE_hallmark"))
+        .args(args)
+        .output()
+        .expect("hallmark runs")
 }
 
 /// Runs a command that must succeed and returns its JSON.
@@ -60,7 +63,9 @@ fn spawn(args: &[&str]) -> Process {
 }
 
 fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a free port")
 }
 
 fn rpc(address: SocketAddr, method: &str) -> Value {
@@ -106,8 +111,17 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
                 })
                 .collect();
             let mut args = vec![
-                "node", "--spec", "SPEC", "--validator-key", &key, "--home", &home, "--listen",
-                &listen, "--rpc", &serve,
+                "node",
+                "--spec",
+                "SPEC",
+                "--validator-key",
+                &key,
+                "--home",
+                &home,
+                "--listen",
+                &listen,
+                "--rpc",
+                &serve,
             ];
             let spec_path = at("spec.json");
             args[2] = &spec_path;
@@ -123,18 +137,44 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
     }
     let url = |i: usize| format!("http://{}", rpcs[i]);
     let assets = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets");
-    let (onnx, csv) = (format!("{assets}/digits.onnx"), format!("{assets}/digits.csv"));
-    json_of(&["zk", "compile", &onnx, "--calibrate", &csv, "-o", &at("digits.hmk")]);
+    let (onnx, csv) = (
+        format!("{assets}/digits.onnx"),
+        format!("{assets}/digits.csv"),
+    );
+    json_of(&[
+        "zk",
+        "compile",
+        &onnx,
+        "--calibrate",
+        &csv,
+        "-o",
+        &at("digits.hmk"),
+    ]);
 
     // The seller finds the file on its own disk: the mirror is tested elsewhere.
     let hash = blake3::hash(&std::fs::read(at("digits.hmk")).expect("the model"));
     std::fs::create_dir_all(dir.path().join("provider/models")).expect("a folder");
-    std::fs::copy(at("digits.hmk"), at(&format!("provider/models/{}.hmk", hash.to_hex())))
-        .expect("the model's file");
+    std::fs::copy(
+        at("digits.hmk"),
+        at(&format!("provider/models/{}.hmk", hash.to_hex())),
+    )
+    .expect("the model's file");
     let published = json_of(&[
-        "model", "publish", &at("digits.hmk"), "--name", "digits", "--price", "0.01",
-        "--owner-share", "10", "--uri", "http://127.0.0.1:9/nowhere.hmk", "--rpc", &url(0),
-        "--key", &at("owner"),
+        "model",
+        "publish",
+        &at("digits.hmk"),
+        "--name",
+        "digits",
+        "--price",
+        "0.01",
+        "--owner-share",
+        "10",
+        "--uri",
+        "http://127.0.0.1:9/nowhere.hmk",
+        "--rpc",
+        &url(0),
+        "--key",
+        &at("owner"),
     ]);
     let listed = json_of(&["model", "list", "--rpc", &url(3)]);
     assert_eq!(listed[0]["id"], published["id"]);
@@ -144,66 +184,121 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
     let seller = at("seller");
     let home = at("provider");
     let _seller = spawn(&[
-        "provide", "--key", &seller, "--home", &home, "--deposit", "5", "--rpc", &url(1),
+        "provide",
+        "--key",
+        &seller,
+        "--home",
+        &home,
+        "--deposit",
+        "5",
+        "--rpc",
+        &url(1),
     ]);
 
     // The first test image of the set.
     let text = std::fs::read_to_string(&csv).expect("the digits");
-    let row = text.lines().find(|l| l.starts_with("test,")).expect("a test image");
-    let pixels: Vec<f64> =
-        row.split(',').skip(2).map(|p| p.parse::<f64>().expect("a grey level") / 16.0).collect();
-    std::fs::write(at("image.json"), json!({ "input_data": [pixels] }).to_string()).expect("input");
+    let row = text
+        .lines()
+        .find(|l| l.starts_with("test,"))
+        .expect("a test image");
+    let pixels: Vec<f64> = row
+        .split(',')
+        .skip(2)
+        .map(|p| p.parse::<f64>().expect("a grey level") / 16.0)
+        .collect();
+    std::fs::write(
+        at("image.json"),
+        json!({ "input_data": [pixels] }).to_string(),
+    )
+    .expect("input");
 
     let counted = |what: &str| -> Vec<u64> {
         rpcs.iter()
-            .map(|r| rpc(*r, "hallmark_counters")[what].as_u64().expect("a counter"))
+            .map(|r| {
+                rpc(*r, "hallmark_counters")[what]
+                    .as_u64()
+                    .expect("a counter")
+            })
             .collect()
     };
     let before = (counted("proofVerifications"), counted("senderRecoveries"));
     let result = json_of(&[
-        "infer", "digits", &at("image.json"), "--rpc", &url(2), "--key", &at("buyer"),
-        "--receipt", &at("receipt.json"),
+        "infer",
+        "digits",
+        &at("image.json"),
+        "--rpc",
+        &url(2),
+        "--key",
+        &at("buyer"),
+        "--receipt",
+        &at("receipt.json"),
     ]);
-    assert_eq!(result["argmax"].as_u64(), row.split(',').nth(1).and_then(|l| l.parse().ok()));
+    assert_eq!(
+        result["argmax"].as_u64(),
+        row.split(',').nth(1).and_then(|l| l.parse().ok())
+    );
     let local = json_of(&["zk", "run", &at("digits.hmk"), &at("image.json")]);
-    assert_eq!(local["output_int"], result["output_int"], "the seller ran the very model");
+    assert_eq!(
+        local["output_int"], result["output_int"],
+        "the seller ran the very model"
+    );
 
     // Validators that were behind have executed the block a moment later.
     let block = result["block"].as_u64().expect("a block");
     let deadline = Instant::now() + SOON;
     while rpcs.iter().any(|r| {
         let height = rpc(*r, "eth_blockNumber");
-        let height = height.as_str().expect("hex").trim_start_matches("0x").to_owned();
+        let height = height
+            .as_str()
+            .expect("hex")
+            .trim_start_matches("0x")
+            .to_owned();
         u64::from_str_radix(&height, 16).expect("hex") < block
     }) {
-        assert!(Instant::now() < deadline, "every validator reaches the block");
+        assert!(
+            Instant::now() < deadline,
+            "every validator reaches the block"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     for (new, old) in counted("proofVerifications").iter().zip(&before.0) {
         assert_eq!(new - old, 1, "one verification a validator");
     }
     for (new, old) in counted("senderRecoveries").iter().zip(&before.1) {
-        assert_eq!(new - old, 3, "one recovery each of order, claim and delivery");
+        assert_eq!(
+            new - old,
+            3,
+            "one recovery each of order, claim and delivery"
+        );
     }
 
     let order = json_of(&["order", "show", "1", "--rpc", &url(3)]);
     assert_eq!(order["status"], "paid");
     let orders = json_of(&["order", "list", "--rpc", &url(3)]);
     assert_eq!(orders.as_array().map(Vec::len), Some(1));
-    let verified =
-        json_of(&["verify", &at("receipt.json"), "--spec", &at("spec.json")]);
+    let verified = json_of(&["verify", &at("receipt.json"), "--spec", &at("spec.json")]);
     assert_eq!(verified["verified"], true);
 
     // Refusals are clear and cost nothing.
-    let count = || json_of(&["order", "list", "--rpc", &url(3)]).as_array().map(Vec::len);
-    std::fs::write(at("short.json"), json!({ "input_data": [[0.5, 0.5]] }).to_string()).expect("input");
+    let count = || {
+        json_of(&["order", "list", "--rpc", &url(3)])
+            .as_array()
+            .map(Vec::len)
+    };
+    std::fs::write(
+        at("short.json"),
+        json!({ "input_data": [[0.5, 0.5]] }).to_string(),
+    )
+    .expect("input");
     for (args, word) in [
         (vec!["infer", "digits", &at("short.json")], "64"),
-        (vec!["infer", "digits", &at("image.json"), "--level", "trusted"], "trusted"),
+        (
+            vec!["infer", "digits", &at("image.json"), "--level", "trusted"],
+            "trusted",
+        ),
         (vec!["infer", "nonsense", &at("image.json")], "nonsense"),
     ] {
-        let output =
-            hallmark(&[&args[..], &["--rpc", &url(2), "--key", &at("buyer")]].concat());
+        let output = hallmark(&[&args[..], &["--rpc", &url(2), "--key", &at("buyer")]].concat());
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(error.contains(word), "{args:?}: {error}");

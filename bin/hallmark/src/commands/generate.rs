@@ -6,7 +6,12 @@ use clap::CommandFactory;
 use std::path::Path;
 
 pub fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
-    clap_complete::generate(shell, &mut Cli::command(), "hallmark", &mut std::io::stdout());
+    clap_complete::generate(
+        shell,
+        &mut Cli::command(),
+        "hallmark",
+        &mut std::io::stdout(),
+    );
     Ok(())
 }
 

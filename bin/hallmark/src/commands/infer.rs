@@ -30,7 +30,10 @@ pub fn run(args: InferArgs, report: &Reporter) -> Result<(), Error> {
         let placed = client.order(model.id, level, &bytes, deadline).await?;
         spinner.set_message(format!("order {} placed, waiting for its proof", placed.id));
         let paid = client
-            .wait_paid(placed.id, Duration::from_secs(args.deadline.saturating_add(30)))
+            .wait_paid(
+                placed.id,
+                Duration::from_secs(args.deadline.saturating_add(30)),
+            )
             .await?;
         let elapsed = started.elapsed();
         spinner.finish_and_clear();

@@ -61,7 +61,9 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Runs an asynchronous command on a small runtime of its own.
-pub fn block_on<T>(future: impl std::future::Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub fn block_on<T>(
+    future: impl std::future::Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -78,10 +80,15 @@ pub fn parse_b256(what: &str, text: &str) -> Result<alloy_primitives::B256, Erro
 /// An amount of MARK with up to 18 decimals.
 pub fn parse_mark(what: &str, text: &str) -> Result<alloy_primitives::U256, Error> {
     if text.starts_with('-') {
-        return Err(Error::new(format!("{what} cannot be negative, got `{text}`")));
+        return Err(Error::new(format!(
+            "{what} cannot be negative, got `{text}`"
+        )));
     }
-    alloy_primitives::utils::parse_ether(text)
-        .map_err(|e| Error::new(format!("{what} must be an amount of MARK such as 0.01, got `{text}`: {e}")))
+    alloy_primitives::utils::parse_ether(text).map_err(|e| {
+        Error::new(format!(
+            "{what} must be an amount of MARK such as 0.01, got `{text}`: {e}"
+        ))
+    })
 }
 
 /// Returns when the process is asked to stop (Ctrl-C or SIGTERM).

@@ -14,10 +14,19 @@ const MAX_LISTED: u64 = 1000;
 
 pub fn run(command: ModelCommand, report: &Reporter) -> Result<(), Error> {
     match command {
-        ModelCommand::Publish { model: path, name, price, owner_share, uri, chain, key } => {
+        ModelCommand::Publish {
+            model: path,
+            name,
+            price,
+            owner_share,
+            uri,
+            chain,
+            key,
+        } => {
             let bytes = read(&path)?;
             let model = Model::decode(&bytes).map_err(|e| Error::at(path.display(), e))?;
-            let proving = hallmark_proof::setup(&model).map_err(|e| Error::at(path.display(), e))?;
+            let proving =
+                hallmark_proof::setup(&model).map_err(|e| Error::at(path.display(), e))?;
             let listing = Listing {
                 content_hash: blake3::hash(&bytes).as_bytes().into(),
                 content_size: bytes.len() as u64,
@@ -62,11 +71,20 @@ pub fn run(command: ModelCommand, report: &Reporter) -> Result<(), Error> {
                 .iter()
                 .map(|m| {
                     let state = if m.active { "" } else { "  (not active)" };
-                    format!("{}  {:>12} MARK  {}{state}", m.id, mark(U256::from(m.price)), m.name)
+                    format!(
+                        "{}  {:>12} MARK  {}{state}",
+                        m.id,
+                        mark(U256::from(m.price)),
+                        m.name
+                    )
                 })
                 .collect();
             report.result(
-                if lines.is_empty() { "no models are published".to_owned() } else { lines.join("\n") },
+                if lines.is_empty() {
+                    "no models are published".to_owned()
+                } else {
+                    lines.join("\n")
+                },
                 &serde_json::to_value(&models)?,
             );
             Ok(())
@@ -89,7 +107,11 @@ pub fn run(command: ModelCommand, report: &Reporter) -> Result<(), Error> {
                 model.content_hash,
                 model.uri,
                 model.registered_at,
-                if model.active { "" } else { "\nnot active: it takes no orders" },
+                if model.active {
+                    ""
+                } else {
+                    "\nnot active: it takes no orders"
+                },
             );
             report.result(text, &serde_json::to_value(&model)?);
             Ok(())
@@ -99,7 +121,11 @@ pub fn run(command: ModelCommand, report: &Reporter) -> Result<(), Error> {
 
 /// Percent with at most two decimals, to basis points.
 fn parse_share(text: &str) -> Result<u16, Error> {
-    let wrong = || Error::new(format!("--owner-share must be a percentage such as 10 or 2.5, got `{text}`"));
+    let wrong = || {
+        Error::new(format!(
+            "--owner-share must be a percentage such as 10 or 2.5, got `{text}`"
+        ))
+    };
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.len() > 2 {
         return Err(wrong());

@@ -11,7 +11,11 @@ use std::sync::Arc;
 pub fn run(args: NodeArgs, report: &Reporter) -> Result<(), Error> {
     let spec = Arc::new(load_spec(&args.spec)?);
     let key = load_seed(&args.validator_key)?;
-    let peers = args.peers.iter().map(|p| parse_peer(p)).collect::<Result<Vec<_>, _>>()?;
+    let peers = args
+        .peers
+        .iter()
+        .map(|p| parse_peer(p))
+        .collect::<Result<Vec<_>, _>>()?;
     let node = Node::start(NodeConfig {
         spec,
         validator_key: key,
@@ -21,7 +25,10 @@ pub fn run(args: NodeArgs, report: &Reporter) -> Result<(), Error> {
         rpc_listen: args.rpc,
     })?;
     report.result(
-        format!("validator running, JSON-RPC at {}; stop with Ctrl-C", node.rpc_url()),
+        format!(
+            "validator running, JSON-RPC at {}; stop with Ctrl-C",
+            node.rpc_url()
+        ),
         &json!({ "rpc": node.rpc_url(), "ws": node.ws_url() }),
     );
     let failure = super::block_on(async {
@@ -58,7 +65,11 @@ fn load_seed(path: &Path) -> Result<[u8; 32], Error> {
 }
 
 fn parse_peer(text: &str) -> Result<([u8; 32], SocketAddr), Error> {
-    let wrong = || Error::new(format!("--peer must be PUBLIC_KEY_HEX@ADDRESS:PORT, got `{text}`"));
+    let wrong = || {
+        Error::new(format!(
+            "--peer must be PUBLIC_KEY_HEX@ADDRESS:PORT, got `{text}`"
+        ))
+    };
     let (key, address) = text.split_once('@').ok_or_else(wrong)?;
     let key: alloy_primitives::B256 = key.parse().map_err(|_| wrong())?;
     Ok((key.0, address.parse().map_err(|_| wrong())?))

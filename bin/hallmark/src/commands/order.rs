@@ -24,10 +24,22 @@ pub fn run(command: OrderCommand, report: &Reporter) -> Result<(), Error> {
             let orders = client.orders(last.min(1000)).await?;
             let lines: Vec<String> = orders
                 .iter()
-                .map(|o| format!("{:>6}  {:<9}  {:>12} MARK  {}", o.id, o.status, mark(o.price), o.model))
+                .map(|o| {
+                    format!(
+                        "{:>6}  {:<9}  {:>12} MARK  {}",
+                        o.id,
+                        o.status,
+                        mark(o.price),
+                        o.model
+                    )
+                })
                 .collect();
             report.result(
-                if lines.is_empty() { "no orders yet".to_owned() } else { lines.join("\n") },
+                if lines.is_empty() {
+                    "no orders yet".to_owned()
+                } else {
+                    lines.join("\n")
+                },
                 &serde_json::to_value(&orders)?,
             );
             Ok(())
@@ -38,7 +50,20 @@ pub fn run(command: OrderCommand, report: &Reporter) -> Result<(), Error> {
 fn describe(o: &Order) -> String {
     format!(
         "order {}: {}\nmodel      {}\nlevel      {}\nbuyer      {}\nprice      {} MARK (owner {} bps, network {} bps)\ndeadline   {} ms\nseller     {}\nbond       {} MARK\nwindow end {} ms\nanchor     {}\ninput      {}\noutput     {}",
-        o.id, o.status, o.model, o.level, o.buyer, mark(o.price), o.owner_share_bps, o.network_bps,
-        o.deadline_ms, o.seller, mark(o.bond), o.window_end_ms, o.anchor, o.input_hash, o.output_hash,
+        o.id,
+        o.status,
+        o.model,
+        o.level,
+        o.buyer,
+        mark(o.price),
+        o.owner_share_bps,
+        o.network_bps,
+        o.deadline_ms,
+        o.seller,
+        mark(o.bond),
+        o.window_end_ms,
+        o.anchor,
+        o.input_hash,
+        o.output_hash,
     )
 }

@@ -6,7 +6,11 @@ use hallmark_provider::{Provider, ProviderConfig, ProviderEvent};
 
 pub fn run(args: ProvideArgs, report: &Reporter) -> Result<(), Error> {
     let signer = load_key(&args.key)?;
-    let deposit = args.deposit.as_deref().map(|t| parse_mark("--deposit", t)).transpose()?;
+    let deposit = args
+        .deposit
+        .as_deref()
+        .map(|t| parse_mark("--deposit", t))
+        .transpose()?;
     let min_price = parse_mark("--min-price", &args.min_price)?;
     std::fs::create_dir_all(&args.home).map_err(|e| Error::at(args.home.display(), e))?;
     let mut config = ProviderConfig::new(
@@ -21,7 +25,10 @@ pub fn run(args: ProvideArgs, report: &Reporter) -> Result<(), Error> {
     block_on(async {
         let provider = Provider::start(config).await?;
         let mut events = provider.events();
-        report.say(format!("serving as {}; stop with Ctrl-C", provider.status().address));
+        report.say(format!(
+            "serving as {}; stop with Ctrl-C",
+            provider.status().address
+        ));
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -40,7 +47,11 @@ pub fn run(args: ProvideArgs, report: &Reporter) -> Result<(), Error> {
         let status = provider.status();
         provider.stop().await;
         report.result(
-            format!("delivered {}, earned {} MARK", status.delivered, crate::output::mark(status.earned)),
+            format!(
+                "delivered {}, earned {} MARK",
+                status.delivered,
+                crate::output::mark(status.earned)
+            ),
             &serde_json::to_value(&status)?,
         );
         Ok(())

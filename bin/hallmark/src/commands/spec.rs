@@ -15,7 +15,12 @@ pub fn run(command: SpecCommand, report: &Reporter) -> Result<(), Error> {
             }
             write(&pinned, spec.to_json().as_bytes())?;
             report.result(
-                format!("pinned chain {} ({}) in {}", spec.chain_id, spec.hash(), pinned.display()),
+                format!(
+                    "pinned chain {} ({}) in {}",
+                    spec.chain_id,
+                    spec.hash(),
+                    pinned.display()
+                ),
                 &json!({ "chainId": spec.chain_id, "hash": spec.hash(), "file": pinned }),
             );
         }

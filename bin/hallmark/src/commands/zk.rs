@@ -31,12 +31,30 @@ struct Bundle {
 
 pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
     match command {
-        ZkCommand::Compile { model, calibrate, output } => compile(&model, &calibrate, &output, report),
+        ZkCommand::Compile {
+            model,
+            calibrate,
+            output,
+        } => compile(&model, &calibrate, &output, report),
         ZkCommand::Inspect { model } => inspect(&model, report),
         ZkCommand::Run { model, input } => run_model(&model, &input, report),
-        ZkCommand::Prove { model, input, output, context } => prove(&model, &input, &output, &context, report),
-        ZkCommand::Verify { proof, model, digest } => verify(&proof, model.as_deref(), digest.as_deref(), report),
-        ZkCommand::Bench { model, input, calibrate, repeat } => bench(&model, input, calibrate, repeat, report),
+        ZkCommand::Prove {
+            model,
+            input,
+            output,
+            context,
+        } => prove(&model, &input, &output, &context, report),
+        ZkCommand::Verify {
+            proof,
+            model,
+            digest,
+        } => verify(&proof, model.as_deref(), digest.as_deref(), report),
+        ZkCommand::Bench {
+            model,
+            input,
+            calibrate,
+            repeat,
+        } => bench(&model, input, calibrate, repeat, report),
     }
 }
 
@@ -58,11 +76,20 @@ fn compile_onnx(path: &Path, calibrate: &Path) -> Result<FromOnnx, Error> {
             let test = data.test_indices();
             let samples: Vec<&[f32]> = test.iter().map(|i| data.samples[*i].as_slice()).collect();
             let labels: Vec<u32> = test.iter().map(|i| labels[*i]).collect();
-            Some(hallmark_onnx::accuracy(&float, &compiled.model, &samples, &labels)?)
+            Some(hallmark_onnx::accuracy(
+                &float,
+                &compiled.model,
+                &samples,
+                &labels,
+            )?)
         }
         None => None,
     };
-    Ok(FromOnnx { compiled, data, accuracy })
+    Ok(FromOnnx {
+        compiled,
+        data,
+        accuracy,
+    })
 }
 
 /// What quantising did to the model, for people.
@@ -87,7 +114,12 @@ fn describe(report: &hallmark_onnx::Report, accuracy: Option<&hallmark_onnx::Acc
     for layer in &report.layers {
         text.push_str(&format!(
             "  {:<24} table 2^{:<2} shift {:<2} multipliers {}..{}  signal to noise {:.1} dB\n",
-            layer.name, layer.table_bits, layer.shift, layer.multiplier_min, layer.multiplier_max, layer.snr_db,
+            layer.name,
+            layer.table_bits,
+            layer.shift,
+            layer.multiplier_min,
+            layer.multiplier_max,
+            layer.snr_db,
         ));
     }
     text
@@ -95,7 +127,9 @@ fn describe(report: &hallmark_onnx::Report, accuracy: Option<&hallmark_onnx::Acc
 
 fn compile(path: &Path, calibrate: &Path, output: &Path, report: &Reporter) -> Result<(), Error> {
     let spinner = report.spinner("importing and quantising");
-    let FromOnnx { compiled, accuracy, .. } = compile_onnx(path, calibrate)?;
+    let FromOnnx {
+        compiled, accuracy, ..
+    } = compile_onnx(path, calibrate)?;
     let bytes = compiled.model.encode();
     write(output, &bytes)?;
     spinner.finish_and_clear();
@@ -103,7 +137,10 @@ fn compile(path: &Path, calibrate: &Path, output: &Path, report: &Reporter) -> R
     report.result(
         format!(
             "{}written to {} ({} bytes, BLAKE3 {})",
-            describe(&compiled.report, accuracy.as_ref()), output.display(), bytes.len(), hash
+            describe(&compiled.report, accuracy.as_ref()),
+            output.display(),
+            bytes.len(),
+            hash
         ),
         &json!({
             "file": output, "bytes": bytes.len(), "content_hash": hash.to_string(),
@@ -126,26 +163,57 @@ fn inspect(path: &Path, report: &Reporter) -> Result<(), Error> {
     let graph = &model.graph;
     let mut lines = vec![format!(
         "input   {:?} in {}..={}, one step is {:.6}",
-        graph.input.shape.0, graph.input.range.lo, graph.input.range.hi, real(graph.input.scale)
+        graph.input.shape.0,
+        graph.input.range.lo,
+        graph.input.range.hi,
+        real(graph.input.scale)
     )];
     let mut nodes = Vec::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         let what = match &node.op {
-            Op::Linear { rows, inner, cols, .. } => format!("Linear {rows}x{inner} by {inner}x{cols}"),
-            Op::Add { a, b, multiplier_a, multiplier_b } => format!("Add {multiplier_a}*v{a} + {multiplier_b}*v{b}"),
+            Op::Linear {
+                rows, inner, cols, ..
+            } => format!("Linear {rows}x{inner} by {inner}x{cols}"),
+            Op::Add {
+                a,
+                b,
+                multiplier_a,
+                multiplier_b,
+            } => format!("Add {multiplier_a}*v{a} + {multiplier_b}*v{b}"),
             Op::Requant { shift, table, .. } => format!("Requant >> {shift}, {table:?}"),
             Op::Reshape { .. } => "Reshape".to_owned(),
         };
-        lines.push(format!("v{:<5}  {what} -> {:?} in {}..={}", i + 1, node.shape.0, node.range.lo, node.range.hi));
+        lines.push(format!(
+            "v{:<5}  {what} -> {:?} in {}..={}",
+            i + 1,
+            node.shape.0,
+            node.range.lo,
+            node.range.hi
+        ));
         nodes.push(json!({ "value": i + 1, "op": what, "shape": node.shape.0, "lo": node.range.lo, "hi": node.range.hi }));
     }
     let digest = alloy_primitives::B256::from(key.digest());
     let commitment = alloy_primitives::B256::from(key.commitment());
-    lines.push(format!("output  v{}, one step is {:.6}", graph.output, real(graph.output_scale)));
-    lines.push(format!("params  {}, multiply-adds {}", graph.params(), graph.macs()));
-    lines.push(format!("key     {} bytes, digest {digest}", key.encode().len()));
+    lines.push(format!(
+        "output  v{}, one step is {:.6}",
+        graph.output,
+        real(graph.output_scale)
+    ));
+    lines.push(format!(
+        "params  {}, multiply-adds {}",
+        graph.params(),
+        graph.macs()
+    ));
+    lines.push(format!(
+        "key     {} bytes, digest {digest}",
+        key.encode().len()
+    ));
     lines.push(format!("weights commitment {commitment}"));
-    lines.push(format!("proof   at most {} bytes, verification gas {}", key.max_proof_len(), key.cost().gas()));
+    lines.push(format!(
+        "proof   at most {} bytes, verification gas {}",
+        key.max_proof_len(),
+        key.cost().gas()
+    ));
     lines.push("mode    Public: proves integrity, hides nothing".to_owned());
     lines.push(format!("security {:.1} bits, the sum of:", security.bits()));
     for term in &security.terms {
@@ -169,7 +237,10 @@ pub fn one_input(graph: &Graph, path: &Path) -> Result<Vec<i32>, Error> {
     let data = read_dataset(path, graph.input_len())?;
     let [sample] = data.samples.as_slice() else {
         let held = data.samples.len();
-        return Err(Error::at(path.display(), format!("one input is needed, the file holds {held}")));
+        return Err(Error::at(
+            path.display(),
+            format!("one input is needed, the file holds {held}"),
+        ));
     };
     hallmark_onnx::quantize(&graph.input, sample).map_err(|e| Error::at(path.display(), e))
 }
@@ -182,13 +253,22 @@ fn run_model(path: &Path, input: &Path, report: &Reporter) -> Result<(), Error> 
     let values = hallmark_onnx::dequantize(prepared.graph(), &output);
     let class = super::infer::argmax(&output);
     report.result(
-        format!("{values:?}\nlargest at {}", class.map_or_else(|| "-".to_owned(), |c| c.to_string())),
+        format!(
+            "{values:?}\nlargest at {}",
+            class.map_or_else(|| "-".to_owned(), |c| c.to_string())
+        ),
         &json!({ "output": values, "output_int": output, "argmax": class }),
     );
     Ok(())
 }
 
-fn prove(path: &Path, input: &Path, output: &Path, context: &str, report: &Reporter) -> Result<(), Error> {
+fn prove(
+    path: &Path,
+    input: &Path,
+    output: &Path,
+    context: &str,
+    report: &Reporter,
+) -> Result<(), Error> {
     let context = parse_b256("--context", context)?;
     let model = load(path)?;
     let input = one_input(&model.graph, input)?;
@@ -221,25 +301,46 @@ fn prove(path: &Path, input: &Path, output: &Path, context: &str, report: &Repor
     Ok(())
 }
 
-fn verify(path: &Path, model: Option<&Path>, digest: Option<&str>, report: &Reporter) -> Result<(), Error> {
+fn verify(
+    path: &Path,
+    model: Option<&Path>,
+    digest: Option<&str>,
+    report: &Reporter,
+) -> Result<(), Error> {
     let bundle: Bundle = serde_json::from_slice(&read(path)?)
         .map_err(|e| Error::at(path.display(), format!("not a proof bundle: {e}")))?;
     if bundle.version != BUNDLE_VERSION {
-        return Err(Error::at(path.display(), format!("bundle version {} is not {BUNDLE_VERSION}", bundle.version)));
+        return Err(Error::at(
+            path.display(),
+            format!("bundle version {} is not {BUNDLE_VERSION}", bundle.version),
+        ));
     }
-    let key = VerifyingKey::decode(&bundle.verifying_key).map_err(|e| Error::at(path.display(), e))?;
+    let key =
+        VerifyingKey::decode(&bundle.verifying_key).map_err(|e| Error::at(path.display(), e))?;
     // Which model must have run is the caller's word, never the bundle's.
     let expected = match (model, digest) {
-        (Some(model), _) => hallmark_proof::setup(&load(model)?)?.verifying_key().digest(),
+        (Some(model), _) => hallmark_proof::setup(&load(model)?)?
+            .verifying_key()
+            .digest(),
         (None, Some(digest)) => parse_b256("--digest", digest)?.0,
-        (None, None) => return Err(Error::new("say which model must have run: --model or --digest")),
+        (None, None) => {
+            return Err(Error::new(
+                "say which model must have run: --model or --digest",
+            ));
+        }
     };
     if key.digest() != expected {
         return Err(Error::at(path.display(), "the proof is of another model"));
     }
     let started = Instant::now();
-    hallmark_proof::verify(&key, &bundle.input, &bundle.output, &bundle.context.0, &bundle.proof)
-        .map_err(|e| Error::at(path.display(), format!("refused: {e}")))?;
+    hallmark_proof::verify(
+        &key,
+        &bundle.input,
+        &bundle.output,
+        &bundle.context.0,
+        &bundle.proof,
+    )
+    .map_err(|e| Error::at(path.display(), format!("refused: {e}")))?;
     let elapsed = started.elapsed();
     report.result(
         format!("verified in {:.1} ms: output {:?}", ms(elapsed), bundle.output),
@@ -263,7 +364,11 @@ fn bench(
             .as_deref()
             .ok_or_else(|| Error::new("an ONNX model needs --calibrate DATA to be compiled"))?;
         let FromOnnx { compiled, data, .. } = compile_onnx(path, calibrate)?;
-        (compiled.model, data.samples, Some(compiled.report.max_error))
+        (
+            compiled.model,
+            data.samples,
+            Some(compiled.report.max_error),
+        )
     };
     let compile_time = compile_start.elapsed();
     if let Some(input) = &input {
@@ -339,10 +444,19 @@ fn bench(
     });
     let text = value
         .as_object()
-        .map(|m| m.iter().map(|(k, v)| format!("{k:<18} {v}")).collect::<Vec<_>>().join("\n"))
+        .map(|m| {
+            m.iter()
+                .map(|(k, v)| format!("{k:<18} {v}"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        })
         .unwrap_or_default();
     report.result(text, &value);
-    if verified { Ok(()) } else { Err(Error::new("a proof did not verify")) }
+    if verified {
+        Ok(())
+    } else {
+        Err(Error::new("a proof did not verify"))
+    }
 }
 
 fn timed<T>(f: impl FnOnce() -> T) -> (T, Duration) {

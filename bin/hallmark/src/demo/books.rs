@@ -36,10 +36,21 @@ fn accounts(world: &World) -> [(&'static str, Address, bool); 6] {
 }
 
 pub fn table(before: &Books, after: &Books) -> String {
-    let mut text = format!("\n{:<24}{:>28}{:>28}\n", "balances in MARK", "before", "change");
+    let mut text = format!(
+        "\n{:<24}{:>28}{:>28}\n",
+        "balances in MARK", "before", "change"
+    );
     for ((name, old), (_, new)) in before.0.iter().zip(&after.0) {
-        let (sign, change) = if new >= old { ("+", new - old) } else { ("-", old - new) };
-        text.push_str(&format!("{name:<24}{:>28}{:>28}\n", mark(*old), format!("{sign}{}", mark(change))));
+        let (sign, change) = if new >= old {
+            ("+", new - old)
+        } else {
+            ("-", old - new)
+        };
+        text.push_str(&format!(
+            "{name:<24}{:>28}{:>28}\n",
+            mark(*old),
+            format!("{sign}{}", mark(change))
+        ));
     }
     text
 }

@@ -5,7 +5,7 @@ use super::world::{Party, World, key};
 use crate::commands::Error;
 use crate::output::{Reporter, mark};
 use alloy_primitives::U256;
-use hallmark_client::{ClientError, Level, Status};
+use hallmark_client::{Client, ClientError, Level, Status};
 use hallmark_engine::Prepared;
 use hallmark_graph::Model;
 use hallmark_types::MARK;
@@ -42,7 +42,11 @@ enum Lie {
 pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<Cheat>, Error> {
     report.say("\nthe cheats: each claims an order with a bond and lies in its own way\n");
     world.cheat.deposit(U256::from(10 * MARK)).await?;
-    let bonded = world.cheat.deposit_of(key(Party::Cheat).address()).await?.free;
+    let bonded = world
+        .cheat
+        .deposit_of(key(Party::Cheat).address())
+        .await?
+        .free;
     let window = world.spec.market.claim_window_ms;
     let lies = [
         ("an output changed", Lie::OutputChanged),
@@ -56,15 +60,32 @@ pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<C
     let mut played = Vec::new();
     for (i, (name, lie)) in lies.into_iter().enumerate() {
         // The replay needs an order of the very input whose answer it copies.
-        let image = if matches!(lie, Lie::Replay) { &images[0] } else { &images[i + 1] };
+        let image = if matches!(lie, Lie::Replay) {
+            &images[0]
+        } else {
+            &images[i + 1]
+        };
         let input = hallmark_onnx::quantize(&world.model.graph.input, image.pixels)?;
         let bytes = world.model.graph.encode_input(&input);
         let deadline = world.buyer.now_ms().await? + 2 * window + 1_000;
-        let order = world.buyer.order(world.model_id, Level::Proven, &bytes, deadline).await?.id;
+        let placed = world
+            .buyer
+            .order(world.model_id, Level::Proven, &bytes, deadline)
+            .await?;
+        let order = placed.id;
+        // The cheat talks to another validator, which may be a moment behind.
+        wait_block(
+            &world.cheat,
+            placed.receipt.block_number.unwrap_or_default(),
+        )
+        .await?;
         world.cheat.claim(order).await?;
         let reason = deliver_lie(world, order, &input, &lie, paid).await?;
         if !matches!(lie, Lie::Vanish) {
-            report.say(format!("  {name:<34} {}", reason.as_deref().unwrap_or("WAS ACCEPTED")));
+            report.say(format!(
+                "  {name:<34} {}",
+                reason.as_deref().unwrap_or("WAS ACCEPTED")
+            ));
         }
         played.push((name, order, reason, matches!(lie, Lie::Vanish)));
     }
@@ -77,11 +98,17 @@ pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<C
         let refunded = end == Status::Refunded;
         let reason = match reason {
             Some(reason) => reason,
-            None if vanished && refunded => "bond slashed at the window's end, buyer refunded".to_owned(),
+            None if vanished && refunded => {
+                "bond slashed at the window's end, buyer refunded".to_owned()
+            }
             None => "was accepted".to_owned(),
         };
         let accepted = reason == "was accepted";
-        cheats.push(Cheat { name, reason, refused: refunded && !accepted });
+        cheats.push(Cheat {
+            name,
+            reason,
+            refused: refunded && !accepted,
+        });
     }
     spinner.finish_and_clear();
     let deposit = world.cheat.deposit_of(key(Party::Cheat).address()).await?;
@@ -135,7 +162,8 @@ async fn deliver_lie(
             let other: Vec<i32> = input.iter().rev().copied().collect();
             let trace = hallmark_engine::trace(&prepared, &other)?;
             let output = trace.values[graph.output as usize].clone();
-            let proof = hallmark_proof::prove_statement(&world.proving, input, &output, &trace, &context)?;
+            let proof =
+                hallmark_proof::prove_statement(&world.proving, input, &output, &trace, &context)?;
             (output, proof)
         }
         Lie::OtherModel => {
@@ -157,11 +185,15 @@ async fn deliver_lie(
         }
         Lie::Vanish => unreachable!("nothing is delivered"),
     };
-    match world.cheat.deliver(order, &graph.encode_output(&output), &proof).await {
+    match world
+        .cheat
+        .deliver(order, &graph.encode_output(&output), &proof)
+        .await
+    {
         Ok(_) => Ok(None),
-        Err(ClientError::Reverted { reason, .. }) => {
-            Ok(Some(reason.map_or_else(|| "reverted".to_owned(), |r| r.to_string())))
-        }
+        Err(ClientError::Reverted { reason, .. }) => Ok(Some(
+            reason.map_or_else(|| "reverted".to_owned(), |r| r.to_string()),
+        )),
         Err(other) => Err(other.into()),
     }
 }
@@ -169,10 +201,28 @@ async fn deliver_lie(
 /// The same graph with one weight of the last layer changed: another model by its commitment.
 fn perturbed(model: &Model) -> Model {
     let mut other = model.clone();
-    if let Some(w) = other.weights.linear.last_mut().and_then(|l| l.w.iter_mut().find(|w| **w > 0)) {
+    if let Some(w) = other
+        .weights
+        .linear
+        .last_mut()
+        .and_then(|l| l.w.iter_mut().find(|w| **w > 0))
+    {
         *w -= 1;
     }
     other
+}
+
+/// Waits until the validator that a client talks to has finalized a block.
+async fn wait_block(client: &Client, number: u64) -> Result<(), Error> {
+    let reached = async {
+        while client.block_number().await? < number {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok::<(), Error>(())
+    };
+    tokio::time::timeout(SWEEP_TIMEOUT, reached)
+        .await
+        .map_err(|_| Error::new(format!("a validator never reached block {number}")))?
 }
 
 /// Waits until the chain's own sweep has refunded the order.
@@ -189,5 +239,7 @@ async fn wait_settled(world: &World, order: U256) -> Result<Status, Error> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    waited.await.map_err(|_| Error::new(format!("order {order} was never settled")))?
+    waited
+        .await
+        .map_err(|_| Error::new(format!("order {order} was never settled")))?
 }

@@ -32,9 +32,17 @@ impl Digits {
         let labels = self.0.labels.as_deref().unwrap_or_default();
         let image = |i: usize| {
             let label = u8::try_from(*labels.get(i)?).ok()?;
-            Some(Image { pixels: self.0.samples.get(i)?, label })
+            Some(Image {
+                pixels: self.0.samples.get(i)?,
+                label,
+            })
         };
-        self.0.test_indices().into_iter().filter_map(image).take(count).collect()
+        self.0
+            .test_indices()
+            .into_iter()
+            .filter_map(image)
+            .take(count)
+            .collect()
     }
 
     /// Right answers of the float model and of the integer model on every test image.
@@ -47,15 +55,28 @@ impl Digits {
 }
 
 /// An image as text beside what happened to its order.
-pub fn line(image: &Image<'_>, predicted: Option<usize>, time: Duration, price: &str, order: &str) -> String {
+pub fn line(
+    image: &Image<'_>,
+    predicted: Option<usize>,
+    time: Duration,
+    price: &str,
+    order: &str,
+) -> String {
     const SHADES: [&str; 5] = ["  ", "░░", "▒▒", "▓▓", "██"];
     let facts = [
         format!("order {order}"),
-        format!("predicted {}", predicted.map_or_else(|| "-".to_owned(), |p| p.to_string())),
+        format!(
+            "predicted {}",
+            predicted.map_or_else(|| "-".to_owned(), |p| p.to_string())
+        ),
         format!(
             "written   {}  {}",
             image.label,
-            if predicted == Some(usize::from(image.label)) { "right" } else { "wrong" }
+            if predicted == Some(usize::from(image.label)) {
+                "right"
+            } else {
+                "wrong"
+            }
         ),
         format!("price     {price} MARK"),
         format!("paid in   {:.0} ms", time.as_secs_f64() * 1e3),

@@ -43,7 +43,10 @@ pub fn run(args: DemoArgs, report: &Reporter) -> Result<(), Error> {
 
         let served = serve_orders(&mut world, &args, report).await?;
         let proofs = collect_proofs(&mut events);
-        let correct = served.iter().filter(|s| s.predicted == Some(usize::from(s.label))).count();
+        let correct = served
+            .iter()
+            .filter(|s| s.predicted == Some(usize::from(s.label)))
+            .count();
 
         let receipts = write_receipts(&world, &served, report).await?;
         world.stop_provider().await;
@@ -84,9 +87,18 @@ pub fn run(args: DemoArgs, report: &Reporter) -> Result<(), Error> {
         }
         if refused != cheats.len() || !conserved {
             report.result("", &result);
-            return Err(Error::new("the demo did not end as it must: a cheat was not refused, or money is missing"));
+            return Err(Error::new(
+                "the demo did not end as it must: a cheat was not refused, or money is missing",
+            ));
         }
-        report.result(if args.serve { world.serving_text() } else { String::new() }, &result);
+        report.result(
+            if args.serve {
+                world.serving_text()
+            } else {
+                String::new()
+            },
+            &result,
+        );
         if args.serve {
             stop_signal().await?;
         }
@@ -95,10 +107,17 @@ pub fn run(args: DemoArgs, report: &Reporter) -> Result<(), Error> {
     })
 }
 
-async fn serve_orders(world: &mut World, args: &DemoArgs, report: &Reporter) -> Result<Vec<Served>, Error> {
+async fn serve_orders(
+    world: &mut World,
+    args: &DemoArgs,
+    report: &Reporter,
+) -> Result<Vec<Served>, Error> {
     let digits = world.digits.clone();
     let images = digits.test_images(args.orders as usize);
-    report.say(format!("\n{} inferences of images that training never saw, level Proven\n", images.len()));
+    report.say(format!(
+        "\n{} inferences of images that training never saw, level Proven\n",
+        images.len()
+    ));
     let bar = report.bar(images.len() as u64, "orders");
     let mut served = Vec::new();
     for (i, image) in images.into_iter().enumerate() {
@@ -110,7 +129,10 @@ async fn serve_orders(world: &mut World, args: &DemoArgs, report: &Reporter) -> 
         let bytes = world.model.graph.encode_input(&input);
         let deadline = world.buyer.now_ms().await? + 60_000;
         let started = Instant::now();
-        let placed = world.buyer.order(world.model_id, Level::Proven, &bytes, deadline).await?;
+        let placed = world
+            .buyer
+            .order(world.model_id, Level::Proven, &bytes, deadline)
+            .await?;
         let paid = world.buyer.wait_paid(placed.id, ORDER_TIMEOUT).await?;
         let order_to_paid = started.elapsed();
         let output = world.model.graph.decode_output(&paid.output)?;
@@ -123,7 +145,13 @@ async fn serve_orders(world: &mut World, args: &DemoArgs, report: &Reporter) -> 
         });
         bar.inc(1);
         if let Some(s) = served.last() {
-            report.say(digits::line(&image, s.predicted, s.order_to_paid, &mark(s.price), &s.id.to_string()));
+            report.say(digits::line(
+                &image,
+                s.predicted,
+                s.order_to_paid,
+                &mark(s.price),
+                &s.id.to_string(),
+            ));
         }
     }
     bar.finish_and_clear();
@@ -139,7 +167,12 @@ fn collect_proofs(
         match events.try_recv() {
             Ok(ProviderEvent::Finished {
                 order,
-                outcome: OrderOutcome::Delivered { prove_ms, proof_bytes, .. },
+                outcome:
+                    OrderOutcome::Delivered {
+                        prove_ms,
+                        proof_bytes,
+                        ..
+                    },
             }) => {
                 proofs.insert(order, (Duration::from_millis(prove_ms), proof_bytes));
             }
@@ -155,7 +188,11 @@ struct Receipts {
 }
 
 /// Builds, writes and re-checks the receipt of every paid order.
-async fn write_receipts(world: &World, served: &[Served], report: &Reporter) -> Result<Receipts, Error> {
+async fn write_receipts(
+    world: &World,
+    served: &[Served],
+    report: &Reporter,
+) -> Result<Receipts, Error> {
     let dir = world.home.join("receipts");
     std::fs::create_dir_all(&dir).map_err(|e| Error::at(dir.display(), e))?;
     let mut times = Vec::new();
@@ -165,27 +202,40 @@ async fn write_receipts(world: &World, served: &[Served], report: &Reporter) -> 
         let file = OrderReceipt::build(&world.buyer, s.id).await?;
         let path = dir.join(format!("order-{:04}.json", s.id));
         write(&path, &serde_json::to_vec_pretty(&file)?)?;
-        let verified = receipt::verify(&file, &world.spec).map_err(|e| Error::at(path.display(), e))?;
+        let verified =
+            receipt::verify(&file, &world.spec).map_err(|e| Error::at(path.display(), e))?;
         proof_bytes = proof_bytes.max(verified.proof_bytes);
         let started = Instant::now();
-        hallmark_proof::verify(key, &verified.input, &verified.output, &file.context.0, &file.proof)?;
+        hallmark_proof::verify(
+            key,
+            &verified.input,
+            &verified.output,
+            &file.context.0,
+            &file.proof,
+        )?;
         times.push(started.elapsed());
     }
     report.say(format!(
         "\n{} receipts in {}; check one without any node:\n  hallmark verify {} --spec {}",
         served.len(),
         dir.display(),
-        dir.join(format!("order-{:04}.json", served[0].id)).display(),
+        dir.join(format!("order-{:04}.json", served[0].id))
+            .display(),
         world.home.join("spec.json").display(),
     ));
-    Ok(Receipts { verify_times: times, proof_bytes })
+    Ok(Receipts {
+        verify_times: times,
+        proof_bytes,
+    })
 }
 
 fn percentile(times: impl Iterator<Item = Duration>, percent: usize) -> f64 {
     let mut times: Vec<Duration> = times.collect();
     times.sort_unstable();
     let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
-    times.get(index).map_or(0.0, |t| (t.as_secs_f64() * 1e5).round() / 1e2)
+    times
+        .get(index)
+        .map_or(0.0, |t| (t.as_secs_f64() * 1e5).round() / 1e2)
 }
 
 fn summary(r: &Value) -> String {
@@ -197,12 +247,23 @@ fn summary(r: &Value) -> String {
          cheats          {} tried, {} refused\n\
          money           {}\n\
          peak memory     {} MB",
-        r["paid"], r["orders"], r["correct"],
-        r["order_to_paid_ms"]["p50"], r["order_to_paid_ms"]["p95"],
-        r["prove_ms"], r["verify_ms"], r["proof_bytes"],
-        r["blocks"], r["block_interval_ms"],
-        r["cheats_tried"], r["cheats_refused"],
-        if r["conserved"] == true { "not a unit lost on any validator" } else { "NOT CONSERVED" },
+        r["paid"],
+        r["orders"],
+        r["correct"],
+        r["order_to_paid_ms"]["p50"],
+        r["order_to_paid_ms"]["p95"],
+        r["prove_ms"],
+        r["verify_ms"],
+        r["proof_bytes"],
+        r["blocks"],
+        r["block_interval_ms"],
+        r["cheats_tried"],
+        r["cheats_refused"],
+        if r["conserved"] == true {
+            "not a unit lost on any validator"
+        } else {
+            "NOT CONSERVED"
+        },
         r["peak_rss_mb"],
     )
 }

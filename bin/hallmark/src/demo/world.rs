@@ -8,11 +8,11 @@ use alloy_primitives::{B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use hallmark_client::{Client, Listing};
 use hallmark_graph::Model;
-use hallmark_onnx::{CompileOptions, ImportOptions};
 use hallmark_node::{
     Node,
     devnet::{self, Devnet},
 };
+use hallmark_onnx::{CompileOptions, ImportOptions};
 use hallmark_proof::ProvingKey;
 use hallmark_provider::{Provider, ProviderConfig, ProviderEvent, ProviderHandle, mirror};
 use hallmark_state::Store;
@@ -77,12 +77,16 @@ impl World {
         let spec = devnet.spec().clone();
         write(&home.join("spec.json"), spec.to_json().as_bytes())?;
         spinner.finish_and_clear();
-        report.say(format!("{VALIDATORS} validators, each with its own keys, folder and sockets:"));
+        report.say(format!(
+            "{VALIDATORS} validators, each with its own keys, folder and sockets:"
+        ));
         for (i, node) in devnet.nodes().enumerate() {
             report.say(format!("  validator {i}  JSON-RPC {}", node.rpc_url()));
         }
         let url = |validator: usize| -> Result<String, Error> {
-            let node = devnet.node(validator).ok_or_else(|| Error::new("a validator stopped"))?;
+            let node = devnet
+                .node(validator)
+                .ok_or_else(|| Error::new("a validator stopped"))?;
             Ok(node.rpc_url())
         };
 
@@ -99,7 +103,10 @@ impl World {
         let content_hash = *blake3::hash(&file).as_bytes();
         let mirror_dir = home.join("mirror");
         std::fs::create_dir_all(&mirror_dir).map_err(|e| Error::at(mirror_dir.display(), e))?;
-        write(&mirror_dir.join(format!("{}.hmk", blake3::Hash::from(content_hash).to_hex())), &file)?;
+        write(
+            &mirror_dir.join(format!("{}.hmk", blake3::Hash::from(content_hash).to_hex())),
+            &file,
+        )?;
         let mirror = mirror::serve_models(&mirror_dir, ([127, 0, 0, 1], 0).into()).await?;
         spinner.finish_and_clear();
         report.say(format!(
@@ -126,8 +133,9 @@ impl World {
             name: "digits".to_owned(),
             uri: mirror.url(&content_hash),
         };
-        let published =
-            owner.publish_model(&proving.verifying_key().encode(), &listing, |_| {}).await?;
+        let published = owner
+            .publish_model(&proving.verifying_key().encode(), &listing, |_| {})
+            .await?;
         spinner.finish_and_clear();
         report.say(format!(
             "published as {} at {} MARK an inference; the chain holds its verifying key ({} bytes), not its weights",
@@ -148,7 +156,9 @@ impl World {
         provider_config.deposit = U256::from(20 * MARK);
         provider_config.models = vec![published.id];
         let provider = Provider::start(provider_config.clone()).await?;
-        report.say("a seller downloaded the model over HTTP, recomputed its commitment, and put up a bond");
+        report.say(
+            "a seller downloaded the model over HTTP, recomputed its commitment, and put up a bond",
+        );
 
         Ok(Self {
             home,
@@ -192,17 +202,23 @@ impl World {
 
     /// Finalized height of validator 0.
     pub fn height(&self) -> u64 {
-        self.devnet.node(0).map_or(0, |n| n.store().head().block.number())
+        self.devnet
+            .node(0)
+            .map_or(0, |n| n.store().head().block.number())
     }
 
     /// Running validators' stores, each with its index.
     pub fn stores(&self) -> Vec<(usize, Arc<Store>)> {
-        self.running().map(|(i, node)| (i, node.store().clone())).collect()
+        self.running()
+            .map(|(i, node)| (i, node.store().clone()))
+            .collect()
     }
 
     /// Median time between blocks by their own timestamps, in milliseconds.
     pub fn block_interval_ms(&self) -> Result<u64, Error> {
-        let Some((_, node)) = self.running().next() else { return Ok(0) };
+        let Some((_, node)) = self.running().next() else {
+            return Ok(0);
+        };
         let store = node.store();
         let mut times = Vec::new();
         for height in 1..=store.head().block.number() {
@@ -210,7 +226,10 @@ impl World {
                 times.push(block.timestamp_ms());
             }
         }
-        let mut gaps: Vec<u64> = times.windows(2).map(|w| w[1].saturating_sub(w[0])).collect();
+        let mut gaps: Vec<u64> = times
+            .windows(2)
+            .map(|w| w[1].saturating_sub(w[0]))
+            .collect();
         gaps.sort_unstable();
         Ok(gaps.get(gaps.len() / 2).copied().unwrap_or(0))
     }
@@ -238,11 +257,21 @@ impl World {
     pub fn serving_text(&self) -> String {
         let mut lines = vec!["\nthe network keeps running; stop it with Ctrl-C".to_owned()];
         for (i, node) in self.running() {
-            lines.push(format!("  validator {i}  {}  {}", node.rpc_url(), node.ws_url()));
+            lines.push(format!(
+                "  validator {i}  {}  {}",
+                node.rpc_url(),
+                node.ws_url()
+            ));
         }
-        lines.push("funded development keys (public knowledge, never use them elsewhere):".to_owned());
+        lines.push(
+            "funded development keys (public knowledge, never use them elsewhere):".to_owned(),
+        );
         for i in Party::FIRST_FREE..devnet::FUNDED_ACCOUNTS {
-            lines.push(format!("  {}  {}", devnet::account(i), devnet::account_key(i)));
+            lines.push(format!(
+                "  {}  {}",
+                devnet::account(i),
+                devnet::account_key(i)
+            ));
         }
         lines.push(format!("model {}", self.model_id));
         lines.join("\n")
@@ -261,7 +290,10 @@ impl World {
 fn prepare_home(home: &Path) -> Result<PathBuf, Error> {
     if home.exists() {
         if !home.join(MARKER).exists() && std::fs::read_dir(home)?.next().is_some() {
-            return Err(Error::at(home.display(), "this folder is not the demo's and is not empty; choose another with --home"));
+            return Err(Error::at(
+                home.display(),
+                "this folder is not the demo's and is not empty; choose another with --home",
+            ));
         }
         std::fs::remove_dir_all(home).map_err(|e| Error::at(home.display(), e))?;
     }

@@ -21,6 +21,9 @@ use crate::precompiles::Runtime;
 /// Gas of opcode BLOCKHASH.
 const BLOCK_HASH_GAS: u64 = 20;
 
+/// Gas of opcode LOG apart from its topics and data.
+const LOG_GAS: u64 = 375;
+
 /// Ancestors whose hashes the EVM offers.
 const BLOCK_HASH_WINDOW: u64 = 256;
 
@@ -243,7 +246,7 @@ impl Host for JournalHost<'_, '_> {
         // A log has at most four topics; the contracts' events are made by the ABI.
         let topics = u8::try_from(log.topics().len()).unwrap_or(u8::MAX);
         let gas = self.params().log_cost(topics, log.data.len() as u64);
-        self.charge(gas)?;
+        self.charge(LOG_GAS.saturating_add(gas))?;
         self.ctx.journaled_state.log(Log { address, data: log });
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use alloy_consensus::{Transaction as _, TxReceipt};
+use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, TxKind, U256, keccak256};
 use hallmark_types::{MARK, addresses, next_base_fee};
 
@@ -224,7 +224,7 @@ fn the_builder_skips_what_cannot_be_executed_and_says_why() {
 fn a_block_holds_no_more_gas_and_bytes_than_its_limits() {
     let mut world = World::new();
     let burner = world.deploy(1, LOOP);
-    let mut big = |world: &mut World, from: u8| {
+    let big = |world: &mut World, from: u8| {
         let mut order = world.order(from, TxKind::Call(burner), 0, vec![1]);
         order.tx.gas_limit = 80_000_000;
         order.sign()

@@ -2,8 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use alloy_consensus::TxReceipt;
-use alloy_primitives::{B256, TxKind, U256};
+use alloy_primitives::{Address, B256, TxKind, U256};
 use alloy_sol_types::SolCall;
 use hallmark_abi::inference::IInference::Status;
 use hallmark_abi::{IInference, IModels};
@@ -52,17 +51,28 @@ fn model() -> Model {
 }
 
 impl World {
-    fn send(&mut self, from: u8, to: alloy_primitives::Address, value: u128, data: Vec<u8>) {
+    fn send(&mut self, from: u8, to: Address, value: u128, data: Vec<u8>) {
+        let request = CallRequest {
+            from: Some(signer(from).address()),
+            to: Some(to),
+            value: U256::from(value),
+            data: data.clone().into(),
+            ..CallRequest::default()
+        };
+        let head = &self.head;
+        let foretold = self
+            .proposer
+            .call(&head.state, &head.block.header, request, &NoAncestry);
         let mut order = self.order(from, TxKind::Call(to), value, data);
         order.tx.gas_limit = 90_000_000;
         let block = self.block(vec![order.sign()]);
         assert!(
             block.receipts[0].is_success(),
-            "transaction of account {from} succeeds"
+            "transaction of account {from} to {to}: {foretold:?}"
         );
     }
 
-    fn view<C: SolCall>(&self, to: alloy_primitives::Address, call: C) -> C::Return {
+    fn view<C: SolCall>(&self, to: Address, call: C) -> C::Return {
         let request = CallRequest {
             to: Some(to),
             data: call.abi_encode().into(),
@@ -331,13 +341,20 @@ fn the_end_of_a_block_refunds_an_overdue_order() {
     let model = model();
     let key = hallmark_proof::setup(&model).unwrap();
     let id = world.publish(&key);
-    let order = world.place(&model, id, 10_000);
+    // Two claim windows and a block. It can be claimed until one window before its end.
+    let order = world.place(&model, id, 16_250);
     let before = world.balance(signer(BUYER).address());
-    for _ in 0..41 {
+    let status = |world: &World| {
+        let call = IInference::getCall { id: order };
+        world.view(addresses::INFERENCE, call).status
+    };
+    // Blocks are 250 ms apart.
+    for _ in 0..32 {
         world.block(vec![]);
     }
-    let refunded = world.view(addresses::INFERENCE, IInference::getCall { id: order });
-    assert_eq!(refunded.status, Status::Refunded);
+    assert_eq!(status(&world), Status::Open);
+    world.block(vec![]);
+    assert_eq!(status(&world), Status::Refunded);
     assert_eq!(
         world.balance(signer(BUYER).address()),
         before + U256::from(PRICE)

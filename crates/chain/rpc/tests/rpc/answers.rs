@@ -1,7 +1,6 @@
 //! What the methods answer.
 
 use crate::world::{ECHO, REVERTER, World, certificate, echo_topic, init_code, signer};
-use alloy_consensus::Transaction as _;
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_network::{ReceiptResponse, TransactionBuilder, TransactionResponse};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, keccak256};

@@ -143,17 +143,25 @@ async fn a_provider_killed_after_its_claim_resumes_and_delivers_once() {
     let config = world.provider_config(Party::Seller, 0, "seller");
     let mut provider = Provider::start(config.clone()).await.expect("a provider");
 
-    // Killed wherever it stands after the claim: proving, signing, or waiting for its delivery.
-    let mut orders = Vec::new();
-    for seed in 0..3 {
-        orders.push(wait_claimed(&provider, &world, &buyer, seed).await);
+    // Killed as soon as it holds the claim: while it runs, proves, signs or sends.
+    let (mut orders, mut undelivered) = (Vec::new(), 0);
+    for seed in 0..8 {
+        let id = wait_claimed(&provider, &world, &buyer, seed).await;
         // Dropped, not stopped: nothing is tidied up.
         drop(provider);
+        // Longer than a delivery on its way would take.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let order = buyer.get_order(id).await.expect("the order");
+        undelivered += usize::from(order.status == Status::Claimed);
+        orders.push(id);
         provider = restart(&config).await;
+        if undelivered == 2 {
+            break;
+        }
     }
+    assert!(undelivered > 0, "no kill came before the delivery");
     for id in orders {
-        let paid = buyer.wait_paid(id, SOON).await;
-        let paid = paid.expect("the order is paid all the same");
+        let paid = world.wait_paid(&buyer, id).await;
         assert_eq!(paid.seller, key(Party::Seller).address());
         assert_eq!(world.deliveries(id).len(), 1, "order {id}");
     }
@@ -181,7 +189,7 @@ async fn a_provider_finds_a_claim_of_its_own_that_it_never_wrote_down() {
     seller.claim(id).await.expect("a claim");
 
     let provider = world.provider(Party::Seller, 0, "seller").await;
-    let paid = buyer.wait_paid(id, SOON).await.expect("a paid order");
+    let paid = world.wait_paid(&buyer, id).await;
     assert_eq!(paid.seller, key(Party::Seller).address());
     assert_eq!(world.deliveries(id).len(), 1);
     provider.stop().await;

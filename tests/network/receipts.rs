@@ -248,8 +248,8 @@ async fn inclusion(client: &Client, transaction: B256) -> Value {
     let asked = async {
         loop {
             let provider = client.provider();
-            let answer = provider
-                .raw_request::<_, Value>("hallmark_inclusion".into(), json!([transaction]));
+            let answer =
+                provider.raw_request::<_, Value>("hallmark_inclusion".into(), json!([transaction]));
             if let Ok(answer) = answer.await {
                 return answer;
             }

@@ -192,21 +192,31 @@ impl World {
         self.order_for(buyer, input, 60_000).await
     }
 
-    /// Places an order that ends `within_ms` of header time.
+    /// Places an order that ends `within_ms` of header time; every validator knows it then.
     pub async fn order_for(&self, buyer: &Client, input: &[i32], within_ms: u64) -> U256 {
         let bytes = self.model.graph.encode_input(input);
         let deadline = buyer.now_ms().await.expect("time") + within_ms;
         let placed = buyer
             .order(self.model_id, Level::Proven, &bytes, deadline)
             .await;
-        placed.expect("an order").id
+        let placed = placed.expect("an order");
+        let height = placed.receipt.block_number.expect("a block");
+        self.wait_height(height).await;
+        placed.id
+    }
+
+    /// The payment of an order, once every validator knows it.
+    pub async fn wait_paid(&self, buyer: &Client, id: U256) -> PaidEvent {
+        let paid = buyer.wait_paid(id, SOON).await.expect("a paid order");
+        self.wait_height(paid.block_number).await;
+        paid
     }
 
     /// Orders, waits, and checks that the answer is the model's.
     pub async fn order_and_wait(&self, buyer: &Client, seed: u64) -> (U256, PaidEvent) {
         let input = self.input(seed);
         let id = self.order(buyer, &input).await;
-        let paid = buyer.wait_paid(id, SOON).await.expect("a paid order");
+        let paid = self.wait_paid(buyer, id).await;
         let output = self.model.graph.decode_output(&paid.output);
         let honest = hallmark_engine::run(&self.prepared, &input).expect("a run");
         assert_eq!(output.expect("an output"), honest, "the model's answer");

@@ -8,12 +8,19 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 use hallmark_types::{ChainSpec, ValidatorSpec};
 use k256::ecdsa::SigningKey;
 use std::{
+    hash::{BuildHasher, RandomState},
+    io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+/// Ports of development validators: below those that systems give to outgoing connections (32,768
+/// and up), so that no connection takes the port of a validator that is yet to start, or to start
+/// again.
+const PORTS: Range<u16> = 10_000..32_000;
 /// Accounts that [`Devnet::start`] funds.
 pub const FUNDED_ACCOUNTS: usize = 10;
 /// What each funded account owns at genesis: one million MARK in base units.
@@ -104,7 +111,8 @@ impl Devnet {
     /// As [`Devnet::start`].
     pub fn start_with(spec: ChainSpec, seeds: &[[u8; 32]], home: &Path) -> Result<Self, NodeError> {
         let spec = Arc::new(spec);
-        let ports = free_ports(seeds.len()).map_err(NodeError::Port)?;
+        let mut ports = free_ports(2 * seeds.len()).map_err(NodeError::Port)?;
+        let rpc_ports = ports.split_off(seeds.len());
         let peers: Vec<([u8; 32], SocketAddr)> = seeds
             .iter()
             .map(hallmark_consensus::public_key_of)
@@ -112,9 +120,9 @@ impl Devnet {
             .collect();
         let configs: Vec<NodeConfig> = seeds
             .iter()
-            .zip(ports)
+            .zip(ports.into_iter().zip(rpc_ports))
             .enumerate()
-            .map(|(index, (seed, p2p_listen))| NodeConfig {
+            .map(|(index, (seed, (p2p_listen, rpc_listen)))| NodeConfig {
                 spec: spec.clone(),
                 validator_key: *seed,
                 home: folder(home, index),
@@ -124,7 +132,7 @@ impl Devnet {
                     .filter(|(_, address)| *address != p2p_listen)
                     .copied()
                     .collect(),
-                rpc_listen: (Ipv4Addr::LOCALHOST, 0).into(),
+                rpc_listen,
             })
             .collect();
         let mut devnet = Self {
@@ -173,14 +181,12 @@ impl Devnet {
     /// # Errors
     /// See [`NodeError`].
     pub fn restart_validator(&mut self, index: usize) -> Result<(), NodeError> {
-        let (Some(slot), Some(config)) = (self.nodes.get_mut(index), self.configs.get_mut(index))
+        let (Some(slot), Some(config)) = (self.nodes.get_mut(index), self.configs.get(index))
         else {
             return Ok(());
         };
         if slot.is_none() {
-            let node = Node::start(config.clone())?;
-            config.rpc_listen = node.rpc_addr();
-            *slot = Some(node);
+            *slot = Some(Node::start(config.clone())?);
         }
         Ok(())
     }
@@ -196,11 +202,23 @@ fn folder(home: &Path, index: usize) -> PathBuf {
     home.join(format!("validator-{index}"))
 }
 
-/// Loopback addresses that were free a moment ago. All are held until the last is found, so that
-/// they differ; validators must know each other's before the first starts.
-fn free_ports(count: usize) -> std::io::Result<Vec<SocketAddr>> {
-    let held: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-        .collect::<Result<_, _>>()?;
+/// Loopback addresses that were free a moment ago, from a place chosen at random. All are held until
+/// the last is found, so that they differ; validators must know each other's before the first
+/// starts.
+fn free_ports(count: usize) -> io::Result<Vec<SocketAddr>> {
+    let skipped = RandomState::new().hash_one(count) % PORTS.len() as u64;
+    let held: Vec<TcpListener> = PORTS
+        .cycle()
+        .skip(usize::try_from(skipped).unwrap_or_default())
+        .take(PORTS.len())
+        .filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .take(count)
+        .collect();
+    if held.len() < count {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            format!("fewer than {count} ports of {PORTS:?} are free"),
+        ));
+    }
     held.iter().map(TcpListener::local_addr).collect()
 }

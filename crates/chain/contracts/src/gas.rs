@@ -7,10 +7,13 @@ use crate::{Host, HostError};
 pub(crate) const CALL: u64 = 2_000;
 /// Copying and decoding call data, per byte.
 pub(crate) const CALLDATA_PER_BYTE: u64 = 1;
-/// Decoding a verifying key: allocation and checks, at least.
-pub(crate) const KEY_DECODE: u64 = 10_000;
-/// Decoding a verifying key, per byte.
-pub(crate) const KEY_DECODE_PER_BYTE: u64 = 100;
+/// Decoding a listed key: allocation and checks, at least. Planning is part of the key's own cost.
+pub(crate) const KEY_DECODE: u64 = 20_000;
+/// Decoding a listed key, per byte.
+pub(crate) const KEY_DECODE_PER_BYTE: u64 = 200;
+/// Decoding a key for the first time, beside its bytes. A few bytes can ask for the largest plan
+/// that a key may have, and what they ask for is known only when they are decoded.
+pub(crate) const KEY_LISTING: u64 = 10_000_000;
 /// Hashing (BLAKE3 or Keccak-256) and decoding a tensor or a key's bytes, per byte.
 pub(crate) const HASH_PER_BYTE: u64 = 20;
 

@@ -41,6 +41,9 @@ fn every_field_lies_where_it_always_lay() {
             ("verify_gas", 5, 0, 8),
             ("max_proof_bytes", 5, 8, 4),
             ("output_bytes", 5, 12, 4),
+            ("input_elements", 5, 16, 4),
+            ("input_lo", 5, 20, 4),
+            ("input_hi", 5, 24, 4),
             ("name", 6, 0, 32),
             ("uri", 7, 0, 32),
             ("key", 8, 0, 32),
@@ -129,6 +132,20 @@ fn a_mapping_hashes_key_then_slot() {
         host.sload(INFERENCE, slot).unwrap(),
         U256::from_be_bytes([3; 32])
     );
+}
+
+#[test]
+fn negative_values_share_a_slot_with_others() {
+    let mut host = host();
+    let model = Models::new().models.at(B256::repeat_byte(4));
+    model.input_elements.write(&mut host, 7).unwrap();
+    model.input_hi.write(&mut host, i32::MAX).unwrap();
+    for lo in [-1, i32::MIN, 0, -128] {
+        model.input_lo.write(&mut host, lo).unwrap();
+        assert_eq!(model.input_lo.read(&mut host).unwrap(), lo);
+        assert_eq!(model.input_hi.read(&mut host).unwrap(), i32::MAX);
+        assert_eq!(model.input_elements.read(&mut host).unwrap(), 7);
+    }
 }
 
 #[test]

@@ -163,12 +163,6 @@ impl MemoryHost {
         self.is_static = false;
     }
 
-    /// Gas that is left to the present frame.
-    #[must_use]
-    pub fn gas_left(&self) -> u64 {
-        self.gas_left
-    }
-
     /// Balance in wei.
     #[must_use]
     pub fn balance_of(&self, address: Address) -> U256 {

@@ -185,9 +185,7 @@ impl Inference {
                 maximum: U256::from(maximum),
             });
         }
-        let key = models::load_key(host, &model)?;
-        gas::charge_bytes(host, 0, gas::HASH_PER_BYTE, call.input.len())?;
-        if let Err(error) = key.graph().decode_input(&call.input) {
+        if let Err(error) = model.check_input(host, &call.input)? {
             return revert(IInference::InvalidInput {
                 reason: error.to_string(),
             });

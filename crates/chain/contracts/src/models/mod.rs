@@ -22,7 +22,7 @@
 
 mod dispatch;
 #[cfg(test)]
-mod key_gas;
+mod measured;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +32,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::{SolEvent, SolValue};
 use hallmark_abi::models::IModels::{self, ModelInfo};
 use hallmark_contracts_macros::contract;
+use hallmark_graph::{Graph, Input, Range, Scale, Shape, TensorError};
 use hallmark_proof::VerifyingKey;
 use hallmark_types::{ChainSpec, addresses};
 
@@ -84,12 +85,17 @@ pub struct Model {
     pub digest: Slot<B256>,
     pub commitment: Slot<B256>,
     pub content_hash: Slot<B256>,
-    /// Gas of a verification that the key decides.
+    /// Gas of a verification that the key decides, decoding it included.
     pub verify_gas: Slot<u64>,
     /// No valid proof is longer, in bytes.
     pub max_proof_bytes: Slot<u32>,
     /// Length of an encoded output, in bytes.
     pub output_bytes: Slot<u32>,
+    /// Elements of an input, and their least and largest value: an order is checked without the
+    /// key, whose decoding costs more than the order.
+    pub input_elements: Slot<u32>,
+    pub input_lo: Slot<i32>,
+    pub input_hi: Slot<i32>,
     pub name: StorageBytes,
     pub uri: StorageBytes,
     pub key: StorageBytes,
@@ -190,16 +196,28 @@ impl Models {
                 computed,
             });
         }
-        let key = decode_key(host, &bytes)?;
-        self.check_bounds(host, &key)?;
+        gas::charge_bytes(
+            host,
+            gas::KEY_LISTING,
+            gas::KEY_DECODE_PER_BYTE,
+            bytes.len(),
+        )?;
+        let key = decode_key(&bytes)?;
+        let verify_gas = key_gas(&key, bytes.len());
+        self.check_bounds(host, &key, verify_gas)?;
         model.commitment.write(host, key.commitment().into())?;
-        model.verify_gas.write(host, key.cost().gas())?;
+        model.verify_gas.write(host, verify_gas)?;
         model
             .max_proof_bytes
             .write(host, length(key.max_proof_len())?)?;
         model
             .output_bytes
             .write(host, length(key.graph().output_bytes())?)?;
+        let elements = length(key.graph().input_len())?;
+        model.input_elements.write(host, elements)?;
+        let range = key.graph().input.range;
+        model.input_lo.write(host, range.lo)?;
+        model.input_hi.write(host, range.hi)?;
         let block = host.block_number();
         model.registered_at.write(host, block)?;
         model.active.write(host, true)?;
@@ -220,14 +238,14 @@ impl Models {
         Ok(host.emit(addresses::MODELS, event.encode_log_data())?)
     }
 
-    fn check_bounds(&self, host: &mut dyn Host, key: &VerifyingKey) -> Result<()> {
+    fn check_bounds(&self, host: &mut dyn Host, key: &VerifyingKey, verify_gas: u64) -> Result<()> {
         let longest = key.graph().input_bytes().max(key.graph().output_bytes());
         let maximum = self.max_tensor_bytes.read(host)?;
         if U256::from(longest) > U256::from(maximum) {
             let reason = format!("a tensor of {longest} bytes; an order carries {maximum}");
             return revert(IModels::InvalidKey { reason });
         }
-        let gas = Verifier::new().gas_of(host, key.cost().gas(), 0)?;
+        let gas = Verifier::new().gas_of(host, verify_gas, 0)?;
         let maximum = self.max_verify_gas.read(host)?;
         if gas > maximum {
             let reason = format!("verification costs {gas} gas; a transaction has {maximum}");
@@ -370,14 +388,56 @@ pub fn model_id(owner: Address, digest: B256) -> B256 {
     keccak256((owner, digest).abi_encode())
 }
 
-/// Reads a listed model's key, charging for the decoding.
-pub(crate) fn load_key(host: &mut dyn Host, model: &Model) -> Result<VerifyingKey> {
-    let bytes = model.key.read(host)?;
-    decode_key(host, &bytes)
+impl Model {
+    /// Checks an encoded input against what the key declared, without the key. Charges for it.
+    ///
+    /// # Errors
+    ///
+    /// The inner error says why the model takes no such input.
+    pub(crate) fn check_input(
+        &self,
+        host: &mut dyn Host,
+        input: &[u8],
+    ) -> Result<std::result::Result<(), TensorError>> {
+        gas::charge_bytes(host, 0, gas::HASH_PER_BYTE, input.len())?;
+        let range = Range {
+            lo: self.input_lo.read(host)?,
+            hi: self.input_hi.read(host)?,
+        };
+        let scale = Scale {
+            multiplier: 1,
+            shift: 0,
+        };
+        // A graph of no steps: the encoding of an input depends on nothing behind it.
+        let graph = Graph {
+            input: Input {
+                shape: Shape(vec![self.input_elements.read(host)?]),
+                range,
+                scale,
+            },
+            nodes: Vec::new(),
+            output: 0,
+            output_scale: scale,
+        };
+        Ok(graph.decode_input(input).map(|_| ()))
+    }
 }
 
-fn decode_key(host: &mut dyn Host, bytes: &[u8]) -> Result<VerifyingKey> {
-    gas::charge_bytes(host, gas::KEY_DECODE, gas::KEY_DECODE_PER_BYTE, bytes.len())?;
+/// Reads a listed model's key. [`Verifier::charge`] has charged for the decoding.
+pub(crate) fn load_key(host: &mut dyn Host, model: &Model) -> Result<VerifyingKey> {
+    decode_key(&model.key.read(host)?)
+}
+
+/// Gas of a verification that the key decides: its cost, and decoding its bytes.
+fn key_gas(key: &VerifyingKey, length: usize) -> u64 {
+    let length = u64::try_from(length).unwrap_or(u64::MAX);
+    key.cost()
+        .gas()
+        .saturating_add(gas::KEY_DECODE)
+        .saturating_add(gas::KEY_DECODE_PER_BYTE.saturating_mul(length))
+}
+
+fn decode_key(bytes: &[u8]) -> Result<VerifyingKey> {
     match VerifyingKey::decode(bytes) {
         Ok(key) => Ok(key),
         Err(error) => revert(IModels::InvalidKey {

@@ -2,8 +2,9 @@
 //!
 //! # Gas
 //!
-//! `base + cost(key) + per_byte · length`, charged before a byte of the proof is decoded. `base`
-//! and `per_byte` are the chain's parameters, `cost` is computed once, when the model is listed.
+//! `base + key_gas + per_byte · length`, charged before the key or a byte of the proof is decoded.
+//! `base` and `per_byte` are the chain's parameters; `key_gas`, the cost of a verification under the
+//! key and of decoding it, is computed once, when the model is listed.
 //! One million gas stands for one millisecond of CPU, so the block gas limit bounds a block's
 //! verification time, whoever asks for it.
 
@@ -79,7 +80,8 @@ impl Verifier {
         Ok(host.verify_proof(&statement).is_ok())
     }
 
-    /// Gas of verifying a proof of `proof_length` bytes.
+    /// Gas of verifying a proof of `proof_length` bytes, decoding the key included; reads of storage
+    /// come on top.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use hallmark_abi::IVerifier;
 use hallmark_types::addresses;
 
 use crate::{
-    ContractError,
+    ContractError, gas,
     testing::{Verdicts, expect_revert, scripted_proof},
     world::{INPUT, STRANGER, World},
 };
@@ -95,22 +95,26 @@ fn gas_is_the_stated_formula_and_is_charged_before_the_proof_is_looked_at() {
         model,
         proofLength: length,
     };
-    let gas = world
+    let answer = world
         .raw(STRANGER, addresses::VERIFIER, U256::ZERO, question)
         .unwrap();
     let market = &world.spec.market;
     let cost = world.proving_key.verifying_key().cost().gas();
+    let decoding = gas::KEY_DECODE + gas::KEY_DECODE_PER_BYTE * world.key().len() as u64;
     let bytes = market.verify_gas_per_byte * call.proof.len() as u64;
-    assert_eq!(gas, U256::from(market.verify_base_gas + cost + bytes));
+    assert_eq!(
+        answer,
+        U256::from(market.verify_base_gas + cost + decoding + bytes)
+    );
 
     let calldata = call.abi_encode();
     world
         .host
         .call(STRANGER, addresses::VERIFIER, U256::ZERO, &calldata)
         .unwrap();
-    assert!(U256::from(world.host.gas_used) >= gas);
+    assert!(U256::from(world.host.gas_used) >= answer);
     assert_eq!(world.host.verifications, 1);
-    let limit = gas.to::<u64>();
+    let limit = answer.to::<u64>();
     let starved =
         world
             .host

@@ -318,8 +318,9 @@ async fn contracts_are_deployed_called_and_their_logs_found() {
 async fn a_revert_carries_code_3_the_reason_and_the_data() {
     let world = World::new();
     let client = world.client();
-    client.send_transaction(create(REVERTER)).await.unwrap();
-    world.mine();
+    let sent = client.send_transaction(create(REVERTER)).await.unwrap();
+    let executed = world.mine();
+    assert_eq!(executed.block.transactions[0].tx_hash(), sent.tx_hash());
     let contract = world.alice.address().create(0);
     let data = Bytes::from(Revert::from("no coins for you").abi_encode());
     for method in ["eth_call", "eth_estimateGas"] {

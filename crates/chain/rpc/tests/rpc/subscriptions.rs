@@ -42,11 +42,12 @@ async fn new_heads_arrive_in_order_and_without_a_gap() {
 async fn logs_that_match_arrive_and_others_do_not() {
     let world = World::new();
     let client = world.client();
-    client
+    let sent = client
         .send_transaction(TransactionRequest::default().with_deploy_code(init_code(ECHO)))
         .await
         .unwrap();
-    world.mine();
+    let executed = world.mine();
+    assert_eq!(executed.block.transactions[0].tx_hash(), sent.tx_hash());
     let contract = world.alice.address().create(0);
     let socket = world.socket().await;
     let ours = Filter::new()
@@ -96,11 +97,12 @@ async fn pending_transactions_are_announced_and_unsubscribing_ends_it() {
     let whole = soon(full.next()).await;
     assert_eq!(whole.inner.signer(), world.alice.address());
     socket.unsubscribe(id).await.unwrap();
-    socket
+    let second = socket
         .send_raw_transaction(&world.transfer(1, 1).await)
         .await
         .unwrap();
-    soon(full.next()).await;
+    let whole = soon(full.next()).await;
+    assert_eq!(whole.inner.tx_hash(), second.tx_hash());
     let silence = tokio::time::timeout(Duration::from_millis(100), hashes.next()).await;
     assert!(silence.is_err() || silence.unwrap().is_none());
 }

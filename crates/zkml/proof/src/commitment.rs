@@ -269,6 +269,8 @@ mod tests {
                 .map(|r| r.num_queries)
                 .collect();
             counts.push(config.terminal().num_queries);
+            let rounds = config.round_parameters();
+            assert!(rounds.iter().all(|r| r.ood_samples == 1), "2^{n}");
             (counts, config.commitment_ood_samples())
         };
         assert_eq!(counts(10), (vec![117], 1));

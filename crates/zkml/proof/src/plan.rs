@@ -358,24 +358,26 @@ impl Stacking {
     }
 }
 
-/// The value that a chain of `Reshape`s re-reads.
-pub(crate) fn base(graph: &Graph, mut value: ValueId) -> ValueId {
-    while value > 0 {
-        match graph.nodes[value as usize - 1].op {
-            Op::Reshape { input, .. } => value = input,
-            _ => break,
-        }
+/// For every value, the value that its chain of `Reshape`s re-reads: in one pass, since claims are
+/// many and a chain may be long.
+fn bases(graph: &Graph) -> Vec<ValueId> {
+    let mut bases: Vec<ValueId> = vec![0];
+    for (node, n) in graph.nodes.iter().enumerate() {
+        bases.push(match n.op {
+            Op::Reshape { input, .. } => bases[input as usize],
+            _ => node as ValueId + 1,
+        });
     }
-    value
+    bases
 }
 
 /// The layout of a value that is not a `Reshape`; the input has none of its own.
-fn native_layouts(graph: &Graph) -> Vec<Option<Layout>> {
+fn native_layouts(graph: &Graph, bases: &[ValueId]) -> Vec<Option<Layout>> {
     let mut layouts: Vec<Option<Layout>> = vec![None];
     for node in &graph.nodes {
         let elements = node.shape.0.iter().map(|&d| d as usize).product::<usize>();
         let flat = Layout::new(1, elements);
-        let of = |v: ValueId| layouts[base(graph, v) as usize];
+        let of = |v: ValueId| layouts[bases[v as usize] as usize];
         let layout = match &node.op {
             Op::Linear { rows, cols, .. } => Layout::new(*rows as usize, *cols as usize),
             Op::Add { a, b, .. } => of(*a).or_else(|| of(*b)).unwrap_or(flat),
@@ -414,6 +416,7 @@ fn widest_limb(requants: &[(usize, usize)]) -> usize {
 
 struct Planner<'a> {
     graph: &'a Graph,
+    bases: Vec<ValueId>,
     layouts: Vec<Option<Layout>>,
     points: Vec<PointSource>,
     evaluations: Vec<Evaluation>,
@@ -425,15 +428,22 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(graph: &'a Graph) -> Self {
+        let bases = bases(graph);
         Self {
             graph,
-            layouts: native_layouts(graph),
+            layouts: native_layouts(graph, &bases),
+            bases,
             points: Vec::new(),
             evaluations: Vec::new(),
             index: BTreeMap::new(),
             by_value: vec![Vec::new(); graph.nodes.len() + 1],
             elements: 0,
         }
+    }
+
+    /// The value that `value` re-reads; itself when it is no `Reshape`.
+    fn base(&self, value: ValueId) -> ValueId {
+        self.bases[value as usize]
     }
 
     fn point(&mut self, source: PointSource) -> PointId {
@@ -452,7 +462,7 @@ impl<'a> Planner<'a> {
     /// The evaluation of `value`, read in `layout`, at `point`.
     fn evaluation(&mut self, value: ValueId, layout: Layout, point: PointId) -> Use {
         let evaluation = Evaluation {
-            value: base(self.graph, value),
+            value: self.base(value),
             layout,
             point,
         };
@@ -471,7 +481,7 @@ impl<'a> Planner<'a> {
         let graph = self.graph;
         let (linears, weights) = self.linears()?;
 
-        let output_value = base(graph, graph.output);
+        let output_value = self.base(graph.output);
         let output_layout = self.layouts[output_value as usize].unwrap_or_else(|| {
             Layout::new(1, graph.input.shape.0.iter().map(|&d| d as usize).product())
         });
@@ -525,7 +535,7 @@ impl<'a> Planner<'a> {
                     weights,
                     bias: weights + 1,
                     // The input's padding is zero by the verifier's own evaluation.
-                    masked: !inner.is_power_of_two() && base(self.graph, input) != 0,
+                    masked: !inner.is_power_of_two() && self.base(input) != 0,
                 });
             }
         }
@@ -594,7 +604,7 @@ impl<'a> Planner<'a> {
                 position += width;
                 self.elements += 1;
             }
-            let input = base(graph, input);
+            let input = self.base(input);
             requants.push(RequantPlan {
                 node,
                 input,

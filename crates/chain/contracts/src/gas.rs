@@ -13,7 +13,7 @@ pub(crate) const KEY_DECODE: u64 = 20_000;
 pub(crate) const KEY_DECODE_PER_BYTE: u64 = 200;
 /// Decoding a key for the first time, beside its bytes. A few bytes can ask for the largest plan
 /// that a key may have, and what they ask for is known only when they are decoded.
-pub(crate) const KEY_LISTING: u64 = 10_000_000;
+pub(crate) const KEY_LISTING: u64 = 20_000_000;
 /// Hashing (BLAKE3 or Keccak-256) and decoding a tensor or a key's bytes, per byte.
 pub(crate) const HASH_PER_BYTE: u64 = 20;
 

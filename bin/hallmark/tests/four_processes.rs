@@ -5,7 +5,7 @@ use alloy_primitives::Address;
 use hallmark_node::devnet;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -62,12 +62,6 @@ fn spawn(args: &[&str]) -> Process {
     process
 }
 
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .expect("a free port")
-}
-
 fn rpc(address: SocketAddr, method: &str) -> Value {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": [] }).to_string();
     let mut stream = TcpStream::connect(address).expect("a node");
@@ -95,8 +89,8 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
     let (spec, seeds) = devnet::spec(4, &funded);
     std::fs::write(at("spec.json"), spec.to_json()).expect("spec");
 
-    let p2p: Vec<SocketAddr> = seeds.iter().map(|_| free_port()).collect();
-    let rpcs: Vec<SocketAddr> = seeds.iter().map(|_| free_port()).collect();
+    let ports = devnet::free_ports(8).expect("eight ports");
+    let (p2p, rpcs) = ports.split_at(4);
     let _nodes: Vec<Process> = (0..4)
         .map(|i| {
             let key = at(&format!("validator-{i}.key"));

@@ -33,8 +33,8 @@ const TOKEN_GAS: u64 = 10;
 const DELIVER_GAS: u64 = 1_000_000;
 /// Gas of writing a new word of storage, and of the word in the event.
 const WRITE_WORD_GAS: u64 = 23_000;
-/// Gas of reading a word of storage.
-const READ_WORD_GAS: u64 = 2_300;
+/// Gas of reading a word of storage, and of hashing it.
+const READ_WORD_GAS: u64 = 2_800;
 
 /// A placed order.
 #[derive(Clone, Debug)]

@@ -204,8 +204,12 @@ fn folder(home: &Path, index: usize) -> PathBuf {
 
 /// Loopback addresses that were free a moment ago, from a place chosen at random. All are held until
 /// the last is found, so that they differ; validators must know each other's before the first
-/// starts.
-fn free_ports(count: usize) -> io::Result<Vec<SocketAddr>> {
+/// starts. The places lie below those that the system gives to outgoing connections.
+///
+/// # Errors
+///
+/// Too few ports are free.
+pub fn free_ports(count: usize) -> io::Result<Vec<SocketAddr>> {
     let skipped = RandomState::new().hash_one(count) % PORTS.len() as u64;
     let held: Vec<TcpListener> = PORTS
         .cycle()

@@ -76,7 +76,8 @@ impl VerifyCost {
         ] {
             let config = scheme.config();
             let variables = config.num_variables() as u64;
-            operations += 8 * claims * variables;
+            // A claim costs a point's extension and, measured, as much again in the library.
+            operations += claims * (8 * variables + 64);
             operations += crate::proof::opening_operations(config);
             hashes += max_opening(config).1 as u64;
         }

@@ -294,11 +294,11 @@ impl Run<'_> {
                 * signed(crate::witness::rounding(requant.shift));
             q[column.offset..column.offset + (1 << column.variables)].fill(base - padding);
             let y = &self.witness.values[requant.node + 1];
-            for i in 0..layout.elements() {
+            for (i, &y) in y.iter().enumerate() {
                 let at = column.offset + layout.position(i);
                 let u = self.witness.quotient(index, requant, i);
                 p[at] = E::ONE;
-                q[at] = base - u - beta * signed(i64::from(y[i]));
+                q[at] = base - u - beta * signed(i64::from(y));
             }
             for limb in &requant.limbs {
                 let column = plan.lookup.blocks[limb.column];

@@ -129,11 +129,18 @@ async fn serve_orders(
         let bytes = world.model.graph.encode_input(&input);
         let deadline = world.buyer.now_ms().await? + 60_000;
         let started = Instant::now();
-        let placed = world
-            .buyer
-            .order(world.model_id, Level::Proven, &bytes, deadline)
-            .await?;
-        let paid = world.buyer.wait_paid(placed.id, ORDER_TIMEOUT).await?;
+        let order = async {
+            let buyer = &world.buyer;
+            let placed = buyer
+                .order(world.model_id, Level::Proven, &bytes, deadline)
+                .await?;
+            let paid = buyer.wait_paid(placed.id, ORDER_TIMEOUT).await?;
+            Ok::<_, Error>((placed, paid))
+        };
+        let (placed, paid) = tokio::select! {
+            done = order => done?,
+            reason = world.failed() => return Err(Error::new(reason)),
+        };
         let order_to_paid = started.elapsed();
         let output = world.model.graph.decode_output(&paid.output)?;
         served.push(Served {

@@ -200,6 +200,18 @@ impl World {
         self.devnet.stop_validator(index);
     }
 
+    /// Waits for a validator that stops by itself (a full disk, say) and says which and why.
+    pub async fn failed(&self) -> String {
+        loop {
+            for (i, node) in self.running() {
+                if let Some(reason) = node.failure() {
+                    return format!("validator {i} stopped: {reason}");
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }
+
     /// Finalized height of validator 0.
     pub fn height(&self) -> u64 {
         self.devnet

@@ -3,5 +3,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = hallmark_onnx::import(bytes);
+    let _ = hallmark_onnx::import(bytes, hallmark_onnx::ImportOptions::default());
 });

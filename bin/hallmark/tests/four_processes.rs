@@ -77,6 +77,26 @@ fn rpc(address: SocketAddr, method: &str) -> Value {
     serde_json::from_str::<Value>(&answer[start..=end]).expect("JSON")["result"].clone()
 }
 
+/// Waits until every validator has finalized a block.
+fn wait_height(rpcs: &[SocketAddr], block: u64) {
+    let deadline = Instant::now() + SOON;
+    while rpcs.iter().any(|r| {
+        let height = rpc(*r, "eth_blockNumber");
+        let height = height
+            .as_str()
+            .expect("hex")
+            .trim_start_matches("0x")
+            .to_owned();
+        u64::from_str_radix(&height, 16).expect("hex") < block
+    }) {
+        assert!(
+            Instant::now() < deadline,
+            "every validator reaches the block"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 fn write_key(path: &Path, index: usize) {
     std::fs::write(path, devnet::account_key(index).to_string()).expect("a key file");
 }
@@ -91,40 +111,28 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
 
     let ports = devnet::free_ports(8).expect("eight ports");
     let (p2p, rpcs) = ports.split_at(4);
-    let _nodes: Vec<Process> = (0..4)
-        .map(|i| {
-            let key = at(&format!("validator-{i}.key"));
-            std::fs::write(&key, alloy_primitives::hex::encode(seeds[i])).expect("a key file");
-            let home = at(&format!("validator-{i}"));
-            let (listen, serve) = (p2p[i].to_string(), rpcs[i].to_string());
-            let peers: Vec<String> = (0..4)
-                .filter(|j| *j != i)
-                .map(|j| {
-                    let public = alloy_primitives::hex::encode(spec.validators[j].public_key);
-                    format!("{public}@{}", p2p[j])
-                })
-                .collect();
-            let mut args = vec![
-                "node",
-                "--spec",
-                "SPEC",
-                "--validator-key",
-                &key,
-                "--home",
-                &home,
-                "--listen",
-                &listen,
-                "--rpc",
-                &serve,
-            ];
-            let spec_path = at("spec.json");
-            args[2] = &spec_path;
-            for peer in &peers {
-                args.extend(["--peer", peer]);
-            }
-            spawn(&args)
-        })
-        .collect();
+    let node_args = |i: usize| -> Vec<String> {
+        let key = at(&format!("validator-{i}.key"));
+        std::fs::write(&key, alloy_primitives::hex::encode(seeds[i])).expect("a key file");
+        let mut args = vec![
+            "node".to_owned(),
+            format!("--spec={}", at("spec.json")),
+            format!("--validator-key={key}"),
+            format!("--home={}", at(&format!("validator-{i}"))),
+            format!("--listen={}", p2p[i]),
+            format!("--rpc={}", rpcs[i]),
+        ];
+        for j in (0..4).filter(|j| *j != i) {
+            let public = alloy_primitives::hex::encode(spec.validators[j].public_key);
+            args.push(format!("--peer={public}@{}", p2p[j]));
+        }
+        args
+    };
+    let start = |i: usize| {
+        let args = node_args(i);
+        spawn(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let mut nodes: Vec<Process> = (0..4).map(start).collect();
 
     for (name, index) in [("owner", 0), ("seller", 1), ("buyer", 2)] {
         write_key(dir.path().join(name).as_path(), index);
@@ -238,23 +246,8 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
     );
 
     // Validators that were behind have executed the block a moment later.
-    let block = result["block"].as_u64().expect("a block");
-    let deadline = Instant::now() + SOON;
-    while rpcs.iter().any(|r| {
-        let height = rpc(*r, "eth_blockNumber");
-        let height = height
-            .as_str()
-            .expect("hex")
-            .trim_start_matches("0x")
-            .to_owned();
-        u64::from_str_radix(&height, 16).expect("hex") < block
-    }) {
-        assert!(
-            Instant::now() < deadline,
-            "every validator reaches the block"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let reached = |result: &Value| wait_height(rpcs, result["block"].as_u64().expect("a block"));
+    reached(&result);
     for (new, old) in counted("proofVerifications").iter().zip(&before.0) {
         assert_eq!(new - old, 1, "one verification a validator");
     }
@@ -272,6 +265,35 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
     assert_eq!(orders.as_array().map(Vec::len), Some(1));
     let verified = json_of(&["verify", &at("receipt.json"), "--spec", &at("spec.json")]);
     assert_eq!(verified["verified"], true);
+
+    // A validator killed outright; orders go on; it comes back on its folder and catches up.
+    drop(nodes.pop());
+    let image = at("image.json");
+    let infer = |name: &str| {
+        json_of(&[
+            "infer",
+            "digits",
+            &image,
+            "--rpc",
+            &url(2),
+            "--key",
+            &at("buyer"),
+            "--receipt",
+            &at(name),
+        ])
+    };
+    infer("second.json");
+    // Its folder is its own: no second process may use one that runs.
+    let folder = format!("--home={}", at("validator-0"));
+    let mut args = node_args(3);
+    args[3] = folder;
+    args[4] = format!("--listen={}", devnet::free_ports(1).expect("a port")[0]);
+    let locked = hallmark(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(locked.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&locked.stderr).into_owned();
+    assert!(error.contains("validator-0"), "{error}");
+    nodes.push(start(3));
+    reached(&infer("third.json"));
 
     // Refusals are clear and cost nothing.
     let count = || {
@@ -297,5 +319,5 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(error.contains(word), "{args:?}: {error}");
     }
-    assert_eq!(count(), Some(1), "no refused order was placed");
+    assert_eq!(count(), Some(3), "no refused order was placed");
 }

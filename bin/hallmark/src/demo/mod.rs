@@ -16,7 +16,7 @@ use crate::commands::{Error, block_on, stop_signal, write, zk};
 use crate::output::{Reporter, mark};
 use alloy_primitives::U256;
 use books::Books;
-use hallmark_client::{Level, OrderReceipt, receipt};
+use hallmark_client::{Level, OrderReceipt, Status, receipt};
 use hallmark_provider::{OrderOutcome, ProviderEvent};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -48,6 +48,12 @@ pub fn run(args: DemoArgs, report: &Reporter) -> Result<(), Error> {
             .filter(|s| s.predicted == Some(usize::from(s.label)))
             .count();
 
+        // What the chain says of the orders now, not what their events said then.
+        let mut paid = 0usize;
+        for order in &served {
+            let status = world.buyer.get_order(order.id).await?.status;
+            paid += usize::from(status == Status::Paid);
+        }
         let receipts = write_receipts(&world, &served, report).await?;
         world.stop_provider().await;
         let cheats = if args.skip_cheats {
@@ -63,7 +69,7 @@ pub fn run(args: DemoArgs, report: &Reporter) -> Result<(), Error> {
 
         let mut result = json!({
             "orders": served.len(),
-            "paid": served.len(),
+            "paid": paid,
             "correct": correct,
             "cheats_tried": cheats.len(),
             "cheats_refused": refused,
@@ -85,10 +91,10 @@ pub fn run(args: DemoArgs, report: &Reporter) -> Result<(), Error> {
             world.restart_provider().await?;
             result["serving"] = world.serving(served.last().map(|s| s.id));
         }
-        if refused != cheats.len() || !conserved {
+        if paid != served.len() || refused != cheats.len() || !conserved {
             report.result("", &result);
             return Err(Error::new(
-                "the demo did not end as it must: a cheat was not refused, or money is missing",
+                "the demo did not end as it must: an order was not paid, a cheat was not refused, or money is missing",
             ));
         }
         report.result(

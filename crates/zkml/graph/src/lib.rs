@@ -5,28 +5,46 @@
 //!
 //! # Semantics
 //!
-//! Value 0 is the input tensor; node `i` defines value `i + 1`. Tensors are row-major `i32`.
+//! The inputs are values `0..inputs.len()`; node `i` defines value `inputs.len() + i`. Tensors are
+//! row-major `i32`.
 //!
 //! | operator | formula |
 //! |---|---|
-//! | `Linear` | `v[m,n] = M_n · (Σ_k x[m,k]·w[k,n] + b_n)`, `w` int8, `b` int32, `1 ≤ M_n < 2^15` |
-//! | `Add` | `v[i] = M_a·a[i] + M_b·b[i]`, `0 < abs(M) < 2^15` |
-//! | `Requant` | `y[i] = T[(v[i] + 2^(s-1)) >> s]`, arithmetic shift; `s = 0` is `T[v[i]]` |
+//! | `Constant` | a parameter; element `i` is `elements[i]·multipliers[i mod last]` |
+//! | `MatMul` | `v[B,m,n] = Σ_k a[B,m,k]·b[B,k,n]`, each of `B, m, k, n` any number of axes |
+//! | `Mul` | `v[i] = a[i]·b[i]` |
+//! | `Combine` | `v[i] = offset + Σ_j M_j·term_j[i]` |
+//! | `Sum` | sum over axes, which vanish |
+//! | `View` | `v[o] = x[f_0(o), f_1(o), …]`, affine or listed per axis, 0 outside: transposition, slice, padding, broadcast, patches of a convolution |
 //! | `Reshape` | the same elements under another shape |
+//! | `Lookup` | `y[i] = T[(v[i] + 2^(s-1)) >> s]`, arithmetic shift; `s = 0` is `T[v[i]]` |
+//! | `Shift` | `y[i] = (v[i] + 2^(s-1)) >> s`, wider than a table |
+//!
+//! Every operator of a model file is made of these: a convolution is a `View` (patches) and a
+//! `MatMul`; a maximum is `b + T_relu[a - b]`; softmax, normalisation and division are lookups,
+//! products and sums. So the interpreter, the engine and the circuit have nine things to agree on.
 //!
 //! # Bounds
 //!
-//! Every value has a range computed from the declared input range and the weights' column
-//! norms, never sampled, and stays below `2^29` in magnitude. A `Requant` over a table of `2^t`
-//! entries needs `|v| + 2^(s-1) < 2^(t-1+s)` and `t + s ≤ 30`, so that the decomposition of `v`
-//! into quotient and remainder is unique modulo the KoalaBear prime.
+//! Every value has a range computed from the declared input ranges and the constants, never
+//! sampled, and stays below `2^29` in magnitude:
+//!
+//! - `MatMul` with a constant operand: from the constant, per column (or row) `Σ max(w·lo, w·hi)`;
+//!   otherwise inner length times the extreme products;
+//! - `Combine`: interval arithmetic; the remainder `x - 2^s·Lookup(x, s, Clamp)` of a clamp that
+//!   does not bite lies in `[-2^(s-1), 2^(s-1) - 1]` (`[0, 0]` for `s = 0`), and likewise for
+//!   `Shift`;
+//! - a `View` that reads outside contains 0;
+//! - a `Lookup` over a table of `2^t` entries needs `|v| + 2^(s-1) < 2^(t-1+s)` and `t + s ≤ 30`, so
+//!   that the decomposition of `v` into quotient and remainder is unique modulo the KoalaBear
+//!   prime; the same for a `Shift` with `bits` for `t`.
 //!
 //! # Canonical form
 //!
-//! [`Graph::validate`] accepts exactly one way to write a graph: operands name earlier values,
-//! the `k`-th `Linear` uses weight `k`, every value but the last is used, the last is the output.
-//! [`Graph::decode`] and [`Model::decode`] accept only what [`Graph::encode`] and
-//! [`Model::encode`] write.
+//! [`Graph::validate`] accepts exactly one way to write a graph: operands name earlier values, the
+//! `k`-th `Constant` is constant `k`, the tables are numbered in the order of their first use,
+//! every value is used or is an output. [`Graph::decode`] and [`Model::decode`] accept only what
+//! [`Graph::encode`] and [`Model::encode`] write.
 #![deny(clippy::float_arithmetic)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 

@@ -4,6 +4,7 @@
 //! every prover message is absorbed as it is sent; nothing is sampled before the statement.
 
 use p3_blake3::Blake3;
+use p3_field::PrimeCharacteristicRing;
 use p3_challenger::{CanObserve, CanSample, HashChallenger, SerializingChallenger32};
 
 use crate::field::{E, F, coordinates};
@@ -57,21 +58,92 @@ impl Transcript {
     }
 }
 
-/// The prover's side: absorbs and keeps what it sends.
+/// An affine function of secrets: what the verifier knows of a value that messages determine.
+///
+/// In mode `Public` there are no secrets, and a `Lin` is its constant. In a hiding mode message `t`
+/// travels as `c_t = m_t + pad_t`, so that `m_t` is the `Lin` with constant `c_t` and the term
+/// `(t, -1)`. Secrets are numbered: pads in the order of their messages, then, from
+/// [`PRODUCTS`] on, the products of two pads in the order in which the verifier multiplies.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Lin {
+    pub(crate) constant: E,
+    /// `(secret, coefficient)`; a secret may occur more than once.
+    pub(crate) terms: Vec<(u32, E)>,
+}
+
+/// Number of the first product of pads.
+pub(crate) const PRODUCTS: u32 = 1 << 31;
+
+impl From<E> for Lin {
+    fn from(constant: E) -> Self {
+        Self {
+            constant,
+            terms: Vec::new(),
+        }
+    }
+}
+
+impl Lin {
+    /// `self += factor·other`.
+    pub(crate) fn add_scaled(&mut self, other: &Self, factor: E) {
+        self.constant += other.constant * factor;
+        self.terms
+            .extend(other.terms.iter().map(|&(t, c)| (t, c * factor)));
+    }
+
+    /// `factor·self`.
+    pub(crate) fn scaled(&self, factor: E) -> Self {
+        let mut result = Self::default();
+        result.add_scaled(self, factor);
+        result
+    }
+
+    /// `self + other`.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        let mut result = self.clone();
+        result.add_scaled(other, E::ONE);
+        result
+    }
+
+    /// `self - other`.
+    pub(crate) fn minus(&self, other: &Self) -> Self {
+        let mut result = self.clone();
+        result.add_scaled(other, -E::ONE);
+        result
+    }
+}
+
+/// The prover's side: pads, absorbs and keeps what it sends.
 pub(crate) struct ProverChannel {
     pub(crate) transcript: Transcript,
     pub(crate) sent: Vec<E>,
+    /// One pad for every message that is to be hidden; empty in mode `Public`.
+    pads: std::vec::IntoIter<E>,
 }
 
 impl ProverChannel {
+    /// A channel that hides nothing.
     pub(crate) fn new(statement: &[u8]) -> Self {
+        Self::hiding(statement, Vec::new())
+    }
+
+    /// A channel that adds `pads` to its messages, in their order.
+    pub(crate) fn hiding(statement: &[u8], pads: Vec<E>) -> Self {
         Self {
             transcript: Transcript::new(statement),
             sent: Vec::new(),
+            pads: pads.into_iter(),
         }
     }
 
+    /// Sends a value that depends on the witness.
     pub(crate) fn send(&mut self, value: E) {
+        let pad = self.pads.next().unwrap_or(E::ZERO);
+        self.send_public(value + pad);
+    }
+
+    /// Sends a value that follows from public data (weights that hide nothing, for instance).
+    pub(crate) fn send_public(&mut self, value: E) {
         self.transcript.absorb(value);
         self.sent.push(value);
     }
@@ -81,38 +153,117 @@ impl ProverChannel {
             self.send(value);
         }
     }
+
+    /// Pads that no message took: none after a whole proof.
+    pub(crate) fn pads_left(&self) -> usize {
+        self.pads.len()
+    }
 }
 
-/// The verifier's side: absorbs what it receives, in the order that the plan fixes.
+/// The verifier's side: absorbs what it receives, in the order that the plan fixes, and collects
+/// what has to vanish. The prover of a hiding proof runs the same code over its own messages to
+/// learn what it still has to show.
 pub(crate) struct VerifierChannel<'a> {
     pub(crate) transcript: Transcript,
     elements: std::slice::Iter<'a, E>,
+    hiding: bool,
+    /// Pads taken so far.
+    pub(crate) pads: u32,
+    /// Pads whose products the checks need, in order.
+    pub(crate) products: Vec<(u32, u32)>,
+    /// What has to vanish, with the name of the check: empty in mode `Public`, where a check is
+    /// made at once.
+    pub(crate) constraints: Vec<Lin>,
 }
 
 /// The plan asks for more elements than the proof holds.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Exhausted;
 
+/// A value that has to vanish does not.
+#[derive(Debug, PartialEq)]
+pub(crate) struct NotZero;
+
 impl<'a> VerifierChannel<'a> {
+    /// Over messages that hide nothing.
     pub(crate) fn new(statement: &[u8], elements: &'a [E]) -> Self {
+        Self::with_mode(statement, elements, false)
+    }
+
+    /// Over messages that were padded when `hiding`.
+    pub(crate) fn with_mode(statement: &[u8], elements: &'a [E], hiding: bool) -> Self {
         Self {
             transcript: Transcript::new(statement),
             elements: elements.iter(),
+            hiding,
+            pads: 0,
+            products: Vec::new(),
+            constraints: Vec::new(),
         }
     }
 
-    pub(crate) fn receive(&mut self) -> Result<E, Exhausted> {
+    /// A message that depends on the witness.
+    pub(crate) fn receive(&mut self) -> Result<Lin, Exhausted> {
+        let mut value = Lin::from(self.receive_public()?);
+        if self.hiding {
+            value.terms.push((self.pads, -E::ONE));
+            self.pads += 1;
+        }
+        Ok(value)
+    }
+
+    /// A message that follows from public data.
+    pub(crate) fn receive_public(&mut self) -> Result<E, Exhausted> {
         let value = *self.elements.next().ok_or(Exhausted)?;
         self.transcript.absorb(value);
         Ok(value)
     }
 
-    pub(crate) fn receive_array<const N: usize>(&mut self) -> Result<[E; N], Exhausted> {
-        let mut values = [<E as p3_field::PrimeCharacteristicRing>::ZERO; N];
+    pub(crate) fn receive_array<const N: usize>(&mut self) -> Result<[Lin; N], Exhausted> {
+        let mut values = [const {
+            Lin {
+                constant: E::ZERO,
+                terms: Vec::new(),
+            }
+        }; N];
         for value in &mut values {
             *value = self.receive()?;
         }
         Ok(values)
+    }
+
+    /// The product of two messages as they were received, or of such a one and a known value.
+    ///
+    /// `(c_i - p_i)(c_j - p_j) = c_i c_j - c_i p_j - c_j p_i + π`, with `π = p_i p_j` a secret of its
+    /// own that the opening argument ties to the pads.
+    pub(crate) fn product(&mut self, a: &Lin, b: &Lin) -> Lin {
+        let mut result = Lin::from(a.constant * b.constant);
+        for &(t, c) in &a.terms {
+            result.terms.push((t, c * b.constant));
+        }
+        for &(t, c) in &b.terms {
+            result.terms.push((t, c * a.constant));
+        }
+        for &(i, ci) in &a.terms {
+            for &(j, cj) in &b.terms {
+                let k = PRODUCTS + self.products.len() as u32;
+                self.products.push((i, j));
+                result.terms.push((k, ci * cj));
+            }
+        }
+        result
+    }
+
+    /// Demands that a value vanishes: checked at once when nothing is hidden, else collected.
+    pub(crate) fn zero(&mut self, value: Lin) -> Result<(), NotZero> {
+        if self.hiding {
+            self.constraints.push(value);
+            return Ok(());
+        }
+        match value.constant == E::ZERO {
+            true => Ok(()),
+            false => Err(NotZero),
+        }
     }
 
     /// Whether every element was received.

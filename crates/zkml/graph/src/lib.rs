@@ -30,10 +30,11 @@
 //! sampled, and stays below `2^29` in magnitude:
 //!
 //! - `MatMul` with a constant operand: from the constant, per column (or row) `Σ max(w·lo, w·hi)`;
-//!   otherwise inner length times the extreme products;
+//!   (the right one when both are); otherwise inner length times the extreme products;
 //! - `Combine`: interval arithmetic; the remainder `x - 2^s·Lookup(x, s, Clamp)` of a clamp that
-//!   does not bite lies in `[-2^(s-1), 2^(s-1) - 1]` (`[0, 0]` for `s = 0`), and likewise for
-//!   `Shift`;
+//!   does not bite lies in `[-2^(s-1), 2^(s-1) - 1]` (`[0, 0]` for `s = 0`) besides, and likewise
+//!   for `Shift` and for multiples `c·x - c·2^s·y` among other terms;
+//! - `Mul` of a value by itself is not negative;
 //! - a `View` that reads outside contains 0;
 //! - a `Lookup` over a table of `2^t` entries needs `|v| + 2^(s-1) < 2^(t-1+s)` and `t + s ≤ 30`, so
 //!   that the decomposition of `v` into quotient and remainder is unique modulo the KoalaBear
@@ -43,7 +44,8 @@
 //!
 //! [`Graph::validate`] accepts exactly one way to write a graph: operands name earlier values, the
 //! `k`-th `Constant` is constant `k`, the tables are numbered in the order of their first use,
-//! every value is used or is an output. [`Graph::decode`] and [`Model::decode`] accept only what
+//! every value is used or is an output. [`Model::check`] adds: elements of constants in their
+//! narrowest width, no multipliers where all are 1, no two tables alike. [`Graph::decode`] and [`Model::decode`] accept only what
 //! [`Graph::encode`] and [`Model::encode`] write.
 #![deny(clippy::float_arithmetic)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
@@ -52,14 +54,17 @@ pub mod bounds;
 mod builder;
 mod check;
 mod codec;
+mod infer;
 mod model_file;
 pub mod reference;
 mod tensor;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod types;
 
-pub use builder::Builder;
+pub use builder::{Builder, TableSpec};
 pub use check::{CheckError, Place};
 pub use codec::{DecodeError, MAX_GRAPH_BYTES};
 pub use model_file::MAX_MODEL_BYTES;

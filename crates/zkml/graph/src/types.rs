@@ -31,6 +31,8 @@ pub const MAX_SCALE_SHIFT: u8 = 62;
 pub const MAX_WEIGHTS: usize = 1 << 28;
 /// Largest number of explicit tables in one model.
 pub const MAX_TABLES: usize = 1 << 12;
+/// Largest number of terms of one `Combine`.
+pub const MAX_TERMS: usize = 64;
 /// Largest number of entries of all `AxisMap::List`s of one graph.
 pub const MAX_LIST: usize = 1 << 20;
 
@@ -142,8 +144,9 @@ pub enum Op {
     },
     /// `v[i] = a[i]·b[i]`, equal shapes.
     Mul { a: ValueId, b: ValueId },
-    /// `v[i] = offset + Σ_j multiplier_j·term_j[i]`, equal shapes, at least one term.
+    /// `v[i] = offset + Σ_j multiplier_j·term_j[i]`, equal shapes.
     Combine {
+        /// Different values with their multipliers, 1 to [`MAX_TERMS`] of them.
         terms: Vec<(ValueId, i32)>,
         offset: i32,
     },
@@ -243,6 +246,7 @@ pub struct Trace {
     /// Row-major.
     pub values: Vec<Vec<i32>>,
 }
+
 impl Shape {
     /// Number of elements; saturates, so that a hostile shape is merely too large.
     #[must_use]
@@ -404,6 +408,44 @@ impl Constant {
         let multiplier = self.multipliers.get(position).copied().unwrap_or(1);
         element.saturating_mul(i64::from(multiplier))
     }
+
+    /// All elements times their multipliers, `last` being the last dimension; `None` when one
+    /// reaches [`MAX_MAGNITUDE`].
+    #[must_use]
+    pub fn values(&self, last: usize) -> Option<Vec<i32>> {
+        let mut values: Vec<i32> = match &self.elements {
+            Elements::I8(v) => v.iter().map(|&e| i32::from(e)).collect(),
+            Elements::I16(v) => v.iter().map(|&e| i32::from(e)).collect(),
+            Elements::I32(v) => v.clone(),
+        };
+        if !self.multipliers.is_empty() {
+            for row in values.chunks_mut(last.max(1)) {
+                for (value, &multiplier) in row.iter_mut().zip(&self.multipliers) {
+                    *value = value.checked_mul(i32::from(multiplier))?;
+                }
+            }
+        }
+        let small = |v: &i32| v.unsigned_abs() < MAX_MAGNITUDE.unsigned_abs();
+        values.iter().all(small).then_some(values)
+    }
+}
+
+impl Model {
+    /// All elements of a constant of a checked model, multipliers included; empty where the model
+    /// has no such constant or one of its elements is too large.
+    #[must_use]
+    pub fn constant_values(&self, constant: ConstantId) -> Vec<i32> {
+        let index = constant as usize;
+        match (
+            self.weights.constants.get(index),
+            self.graph.constants().nth(index),
+        ) {
+            (Some(constant), Some(node)) => constant
+                .values(node.shape.last() as usize)
+                .unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Op {
@@ -510,9 +552,11 @@ impl Graph {
                 return sum;
             };
             let from = shape.rank().saturating_sub(usize::from(inner));
-            let depth = shape.0.iter().skip(from).fold(1u64, |product, &dim| {
-                product.saturating_mul(u64::from(dim))
-            });
+            let depth = shape
+                .0
+                .iter()
+                .skip(from)
+                .fold(1u64, |product, &dim| product.saturating_mul(u64::from(dim)));
             sum.saturating_add(depth.saturating_mul(node.shape.elements() as u64))
         })
     }

@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use hallmark_graph::{Builder, Input, LinearWeights, Model, Range, Scale, Shape, Table, reference};
+use hallmark_graph::{
+    AxisMap, Builder, Constant, Elements, Input, Model, Range, Scale, Shape, TableSpec, reference,
+};
 use hallmark_proof::{prove, security_report, setup, verify};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -14,33 +16,53 @@ const SCALE: Scale = Scale {
     shift: 0,
 };
 
-fn mlp(rows: u32, widths: &[usize], rng: &mut ChaCha8Rng) -> Model {
-    let mut builder = Builder::new(Input {
-        shape: Shape(vec![rows, widths[0] as u32]),
+fn mlp(rows: u32, widths: &[u32], rng: &mut ChaCha8Rng) -> Model {
+    let mut builder = Builder::new(vec![Input {
+        shape: Shape(vec![rows, widths[0]]),
         range: Range { lo: 0, hi: 127 },
         scale: SCALE,
-    });
+    }]);
     let mut x = 0;
     for pair in widths.windows(2) {
         let (inner, cols) = (pair[0], pair[1]);
-        let weights = LinearWeights {
-            w: (0..inner * cols)
-                .map(|_| (rng.next_u32() % 41) as i8 - 20)
-                .collect(),
-            b: (0..cols).map(|_| (rng.next_u32() % 999) as i32).collect(),
-            m: (0..cols)
+        let weights: Vec<i32> = (0..inner * cols)
+            .map(|_| (rng.next_u32() % 41) as i32 - 20)
+            .collect();
+        let weights = Constant {
+            elements: Elements::narrowest(&weights),
+            multipliers: (0..cols)
                 .map(|_| 20 + (rng.next_u32() % 20) as u16)
                 .collect(),
         };
-        let v = builder.linear(x, weights).expect("fits");
-        let table = Table::Clamp {
+        let bias: Vec<i32> = (0..cols).map(|_| (rng.next_u32() % 9999) as i32).collect();
+        let bias = Constant {
+            elements: Elements::narrowest(&bias),
+            multipliers: Vec::new(),
+        };
+        let weights = builder
+            .constant(Shape(vec![inner, cols]), weights)
+            .expect("fits");
+        let bias = builder.constant(Shape(vec![cols]), bias).expect("fits");
+        let axes = vec![AxisMap::Affine {
+            offset: 0,
+            terms: vec![(1, 1)],
+        }];
+        let bias = builder
+            .view(bias, axes, Shape(vec![rows, cols]))
+            .expect("fits");
+        let product = builder.matmul(x, weights, 0, 1).expect("fits");
+        let v = builder
+            .combine(&[(product, 1), (bias, 1)], 0)
+            .expect("fits");
+        let table = TableSpec::Clamp {
             bits: 12,
             lo: 0,
             hi: 127,
         };
-        x = builder.requant(v, 14, table).expect("fits");
+        x = builder.lookup(v, 14, table).expect("fits");
     }
-    builder.finish(SCALE).expect("valid")
+    builder.output(x, SCALE).expect("exists");
+    builder.finish().expect("valid")
 }
 
 /// The fastest and the median of some runs.

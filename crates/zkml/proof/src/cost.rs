@@ -1,7 +1,7 @@
 //! What a verification costs, in integers that follow from the key alone.
 
 use crate::key::VerifyingKey;
-use crate::plan::Step;
+use crate::plan::{GroupKind, Home, Origin, Step, Target};
 use crate::proof::max_opening;
 
 /// Deterministic units of verification work.
@@ -21,6 +21,28 @@ const GAS_PER_FIELD_OPERATION: u64 = 60;
 const GAS_PER_HASH: u64 = 300;
 const GAS_PER_BYTE: u64 = 4;
 
+/// Multiplications of one reduction: a few a round, and what a map weighs element by element.
+fn step_operations(step: &Step) -> u64 {
+    match step {
+        Step::Merge { claims, sum, .. } => (16 + 4 * claims.len() as u64) * sum.len() as u64 + 32,
+        Step::MatMul(m) => 20 * m.sum.len() as u64 + 32,
+        Step::Mul { sum, .. } => 20 * sum.len() as u64 + 32,
+        Step::Combine { terms, .. } => 32 + 4 * terms.len() as u64,
+        Step::Pass { .. } => 32,
+        Step::Quotient { limbs, .. } => 32 + 4 * limbs.len() as u64,
+        Step::Map { map, sum, .. } => map.groups.iter().fold(
+            16 * sum.len() as u64 + 64 * map.factors.len() as u64 + 32,
+            |operations, group| match &group.kind {
+                GroupKind::Bound(_) => operations,
+                GroupKind::Axis { from, .. } | GroupKind::Relayout { from, .. } => {
+                    // Weights of both sides, and a product for every element.
+                    operations + (3 << from.variables()) + (2 << group.dims.variables())
+                }
+            },
+        ),
+    }
+}
+
 impl VerifyCost {
     pub(crate) fn new(vk: &VerifyingKey) -> Self {
         let plan = vk.plan();
@@ -30,44 +52,37 @@ impl VerifyCost {
 
         // One multiplication an element for every direct evaluation, plus its weights.
         let mut operations = 2 * output;
+        let (mut witness_claims, mut weight_claims) = (0u64, 0u64);
         for evaluation in &plan.evaluations {
-            if evaluation.value == 0 {
-                operations += 2 * input;
+            operations += 64 + 8 * evaluation.point.len() as u64;
+            let home = match evaluation.target {
+                Target::Value(value) => {
+                    let value = value as usize;
+                    if plan.homes[value] == Home::Public {
+                        operations += 2 * plan.dims[value].elements() as u64;
+                    }
+                    plan.homes[value]
+                }
+                Target::Witness(block) => Home::Witness {
+                    block,
+                    origin: Origin::Integer(0),
+                },
+                Target::Weights(block) => Home::Weights { block },
+            };
+            match home {
+                Home::Witness { .. } => witness_claims += 1,
+                Home::Weights { .. } => weight_claims += 1,
+                Home::Public | Home::Virtual => {}
             }
         }
         // Planning and bookkeeping.
-        operations += 64 * plan.evaluations.len() as u64 + 64 * graph.nodes.len() as u64;
+        operations += 64 * graph.nodes.len() as u64;
         let depth = plan.lookup.variables as u64;
         operations += 8 * depth * (depth + 1) + 4 * depth * plan.lookup.blocks.len() as u64;
         for table in &plan.tables {
             operations += 8 * table.table.variables() as u64;
         }
-        let (mut witness_claims, mut weight_claims) = (
-            plan.committed_evaluations().len() as u64 + plan.tables.len() as u64,
-            0u64,
-        );
-        for requant in &plan.requants {
-            witness_claims += requant.limbs.len() as u64;
-            operations += 8 * requant.layout.variables() as u64;
-        }
-        for step in &plan.steps {
-            operations += match step {
-                Step::Linear { linear, .. } => {
-                    weight_claims += 2;
-                    let l = &plan.linears[*linear];
-                    16 * (l.inner_variables() + l.row_variables() + l.col_variables()) as u64 + 32
-                }
-                Step::Add { .. } => 8,
-                Step::Relayout { claim, native, .. } => {
-                    let from = plan.evaluations[*claim].layout;
-                    let to = plan.evaluations[native.id].layout;
-                    (1u64 << from.variables())
-                        + (1 << to.variables())
-                        + 2 * to.elements() as u64
-                        + 16 * to.variables() as u64
-                }
-            };
-        }
+        operations += plan.steps.iter().map(step_operations).sum::<u64>();
 
         let mut hashes = 0u64;
         for (scheme, claims) in [
@@ -117,16 +132,18 @@ pub struct Work {
 #[must_use]
 pub fn work(vk: &VerifyingKey) -> Work {
     let plan = vk.plan();
-    let elements = |stacking: &crate::plan::Stacking| {
-        stacking.blocks.iter().map(|b| 1usize << b.variables).sum()
-    };
+    let limbs = |value: u32, limbs: usize| plan.dims[value as usize].elements() * limbs;
+    let lookups = plan
+        .lookups
+        .iter()
+        .map(|l| limbs(l.value, 1 + l.limbs.len()));
+    let shifts = plan
+        .shifts
+        .iter()
+        .map(|s| limbs(s.input, s.remainder.len() + s.quotient.len()));
     Work {
-        lookups: plan
-            .requants
-            .iter()
-            .map(|r| r.layout.elements() * (1 + r.limbs.len()))
-            .sum(),
-        committed: elements(&plan.witness),
-        weights: elements(&plan.weights),
+        lookups: lookups.chain(shifts).sum(),
+        committed: plan.witness.elements(),
+        weights: plan.weights.elements(),
     }
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use hallmark_graph::{Graph, Model};
+use hallmark_graph::{Graph, Model, Trace};
+use p3_field::PrimeCharacteristicRing;
 
 use crate::commitment::{Commitment, Whir};
 use crate::cost::VerifyCost;
 use crate::field::{E_BYTES, F, signed};
-use crate::plan::{Layout, Plan, PlanError};
+use crate::plan::{Dims, LookupTable, Mode, Plan, PlanError};
 use crate::proof::{HEADER_BYTES, PROFILE, VERSION, max_opening};
-use crate::witness::Stack;
+use crate::witness::{TraceError, Witness};
 
 const MAGIC: [u8; 4] = *b"HMVK";
 /// Magic, version, profile, root.
@@ -117,7 +118,7 @@ impl VerifyingKey {
         let mut root = [0; 32];
         root.copy_from_slice(&header[6..]);
         let graph = Graph::decode(graph)?;
-        let plan = Plan::new(&graph)?;
+        let plan = Plan::new(&graph, Mode::Public)?;
         Self::new(graph, root, plan).map_err(DecodeError::Size)
     }
 
@@ -198,8 +199,10 @@ pub struct ProvingKey {
     pub(crate) witness: Whir,
     pub(crate) weights: Whir,
     pub(crate) data: <Whir as Commitment>::Data,
-    /// Per `Linear`: `w[k,n]·M_n` row-major, then `b_n·M_n`.
-    pub(crate) scaled: Vec<(Vec<F>, Vec<F>)>,
+    /// The constants with their multipliers.
+    constants: Vec<Vec<i32>>,
+    /// The entries of the explicit tables.
+    tables: Vec<Vec<i32>>,
 }
 
 impl ProvingKey {
@@ -207,6 +210,12 @@ impl ProvingKey {
     #[must_use]
     pub fn verifying_key(&self) -> &VerifyingKey {
         &self.vk
+    }
+
+    /// The witness of a trace.
+    pub(crate) fn witness<'a>(&'a self, trace: &'a Trace) -> Result<Witness<'a>, TraceError> {
+        let (graph, plan) = (self.vk.graph(), self.vk.plan());
+        Witness::new(graph, plan, &self.constants, &self.tables, trace)
     }
 }
 
@@ -225,43 +234,53 @@ impl std::fmt::Debug for ProvingKey {
 /// A model that breaks a rule of its format, or whose graph does not fit the profile.
 pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
     model.check()?;
-    let plan = Plan::new(&model.graph)?;
-    let mut stack = Stack::new(&plan.weights);
-    let mut scaled = Vec::with_capacity(plan.linears.len());
-    for linear in &plan.linears {
-        let parameters = &model.weights.linear[linear.weight];
-        let times = |value: i64, n: usize| signed(value * i64::from(parameters.m[n]));
-        let weights: Vec<F> = parameters
-            .w
-            .iter()
-            .enumerate()
-            .map(|(i, &w)| times(i64::from(w), i % linear.cols))
-            .collect();
-        let bias: Vec<F> = parameters
-            .b
-            .iter()
-            .enumerate()
-            .map(|(n, &b)| times(i64::from(b), n))
-            .collect();
-        // Per-axis padded, so that inner and column coordinates stay apart.
-        let layout = Layout {
-            rows: linear.inner,
-            cols: linear.cols,
-        };
-        stack.fill(linear.weights, layout, |i| weights[i]);
-        stack.fill(linear.bias, Layout::new(1, linear.cols), |i| bias[i]);
-        scaled.push((weights, bias));
+    let plan = Plan::new(&model.graph, Mode::Public)?;
+    let constants: Vec<Vec<i32>> = model
+        .graph
+        .constants()
+        .zip(&model.weights.constants)
+        .map(|(node, constant)| {
+            let last = node.shape.last() as usize;
+            (0..node.shape.elements())
+                .map(|i| constant.get(i, last) as i32)
+                .collect()
+        })
+        .collect();
+    let tables: Vec<Vec<i32>> = model
+        .weights
+        .tables
+        .iter()
+        .map(|t| t.values.clone())
+        .collect();
+
+    let mut stack = F::zero_vec(1 << plan.weights.variables);
+    // Constants first, then the tables in the order of the plan.
+    let of_tables = plan.tables.iter().filter_map(|t| match t.table {
+        LookupTable::Explicit { bits, table } => Some((Dims(vec![1 << bits]), &tables[table])),
+        _ => None,
+    });
+    let contents: Vec<(Dims, &Vec<i32>)> = model
+        .graph
+        .constants()
+        .map(|node| Dims::of(&node.shape))
+        .zip(&constants)
+        .chain(of_tables)
+        .collect();
+    for (block, part) in plan.weights.split(&mut stack) {
+        let (dims, values) = &contents[block];
+        dims.place(part, F::ZERO, |i| signed(i64::from(values[i])));
     }
     let scheme = |variables| Whir::new(variables, true).ok_or(SetupError::Size(variables));
     let witness = scheme(plan.witness.variables)?;
     let weights = scheme(plan.weights.variables)?;
-    let (root, data) = weights.commit(stack.values);
+    let (root, data) = weights.commit(stack);
     let vk = VerifyingKey::new(model.graph.clone(), root, plan).map_err(SetupError::Size)?;
     Ok(ProvingKey {
         vk,
         witness,
         weights,
         data,
-        scaled,
+        constants,
+        tables,
     })
 }

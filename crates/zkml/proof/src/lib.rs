@@ -81,16 +81,21 @@
 mod commitment;
 mod cost;
 mod field;
+mod folds;
 mod key;
+mod layout;
 mod logup;
+mod messages;
 mod plan;
 mod proof;
 mod prover;
+mod run;
 mod security;
 mod statement;
 mod sumcheck;
 mod transcript;
 mod verifier;
+mod weigh;
 mod witness;
 
 #[cfg(test)]
@@ -98,9 +103,9 @@ mod tests;
 
 pub use cost::{VerifyCost, Work, work};
 pub use key::{DecodeError, ProvingKey, SetupError, VerifyingKey, setup};
-pub use plan::PlanError;
+pub use plan::{Mode, PlanError};
 pub use proof::FormatError;
-pub use prover::{Phases, ProveError, prove, prove_measured, prove_statement};
+pub use prover::{Phases, ProveError, prove, prove_measured, prove_statement, prove_with};
 pub use security::{SecurityReport, SecurityTerm, security_report};
 pub use verifier::{VerifyError, verify};
 pub use witness::TraceError;

@@ -15,7 +15,7 @@ use p3_field::{Algebra, ExtensionField, Field, PackedFieldExtension, PackedValue
 use rayon::prelude::*;
 
 use crate::field::{E, F, eq_table};
-use crate::transcript::{Exhausted, ProverChannel, VerifierChannel};
+use crate::transcript::{Exhausted, Lin, ProverChannel, VerifierChannel};
 
 type Packed = <E as ExtensionField<F>>::ExtensionPacking;
 const WIDTH: usize = <<F as Field>::Packing as PackedValue>::WIDTH;
@@ -233,42 +233,61 @@ impl From<Exhausted> for LogUpError {
     }
 }
 
+/// Messages of a tree of `2^depth` leaves: four children a layer, three values a round.
+pub(crate) fn messages(depth: usize) -> usize {
+    4 * depth + 3 * (depth * depth.saturating_sub(1) / 2)
+}
+
 /// Reduces the sum over `2^depth` leaves to `(ρ, p̃(ρ), q̃(ρ))`.
 pub(crate) fn verify(
     depth: usize,
     channel: &mut VerifierChannel<'_>,
-) -> Result<(Vec<E>, E, E), LogUpError> {
+) -> Result<(Vec<E>, Lin, Lin), LogUpError> {
     let mut point: Vec<E> = Vec::new();
-    let (mut p, mut q) = (E::ZERO, E::ZERO);
+    let (mut p, mut q) = (Lin::default(), Lin::default());
     for layer in 0..depth {
         let lambda = if layer == 0 {
             E::ZERO
         } else {
             channel.transcript.sample()
         };
-        let mut claim = p + lambda * q;
+        let mut claim = p.clone();
+        claim.add_scaled(&q, lambda);
         let mut xs = Vec::with_capacity(depth);
         for &r in &point {
             let [t0, t1, leading] = channel.receive_array()?;
-            if t0 + r * (t1 - t0) != claim {
-                return Err(LogUpError::Layer(layer));
-            }
+            let mut difference = t0.scaled(E::ONE - r).minus(&claim);
+            difference.add_scaled(&t1, r);
+            channel
+                .zero(difference)
+                .map_err(|_| LogUpError::Layer(layer))?;
             let x = channel.transcript.sample();
             // t(x) = t0 + x (t1 - t0 - leading) + x² leading
-            claim = t0 + x * (t1 - t0 - leading + x * leading);
+            claim = t0.scaled(E::ONE - x);
+            claim.add_scaled(&t1, x);
+            claim.add_scaled(&leading, x * x - x);
             xs.push(x);
         }
         let [p0, p1, q0, q1] = channel.receive_array()?;
         if layer == 0 {
-            if p0 * q1 + p1 * q0 != E::ZERO || q0 * q1 == E::ZERO {
+            let root = channel.product(&p0, &q1).plus(&channel.product(&p1, &q0));
+            channel.zero(root).map_err(|_| LogUpError::Root)?;
+            if q0.constant * q1.constant == E::ZERO {
                 return Err(LogUpError::Root);
             }
-        } else if (p0 + lambda * q0) * q1 + p1 * q0 != claim {
-            return Err(LogUpError::Layer(layer));
+        } else {
+            let mut a = p0.clone();
+            a.add_scaled(&q0, lambda);
+            let end = channel.product(&a, &q1).plus(&channel.product(&p1, &q0));
+            channel
+                .zero(end.minus(&claim))
+                .map_err(|_| LogUpError::Layer(layer))?;
         }
         let mu = channel.transcript.sample();
-        p = p0 + mu * (p1 - p0);
-        q = q0 + mu * (q1 - q0);
+        p = p0.scaled(E::ONE - mu);
+        p.add_scaled(&p1, mu);
+        q = q0.scaled(E::ONE - mu);
+        q.add_scaled(&q1, mu);
         point = std::iter::once(mu).chain(xs).collect();
     }
     Ok((point, p, q))
@@ -307,8 +326,8 @@ mod tests {
             let (point_v, pv, qv) = verify(n, &mut verifier).unwrap();
             assert!(verifier.is_finished());
             assert_eq!(point, point_v);
-            assert_eq!(evaluate(&p, &point), pv);
-            assert_eq!(evaluate(&q, &point), qv);
+            assert_eq!(evaluate(&p, &point), pv.constant);
+            assert_eq!(evaluate(&q, &point), qv.constant);
         }
     }
 

@@ -23,7 +23,7 @@ use crate::commitment::{Config, Mmcs, WhirOpening};
 use crate::field::{DEGREE, E, E_BYTES, F, F_BYTES, read_f, write_e, write_f};
 
 pub(crate) const MAGIC: [u8; 4] = *b"HMKP";
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 /// KoalaBear^5, BLAKE3, WHIR in the Johnson regime without grinding, mode `Public`.
 pub(crate) const PROFILE: u8 = 1;
 pub(crate) const HEADER_BYTES: usize = 6 + 4 * 32 + 32;

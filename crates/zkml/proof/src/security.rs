@@ -6,7 +6,7 @@
 //! model: a cheat that hashes `2^k` times succeeds with at most `2^k` times this error.
 
 use crate::key::VerifyingKey;
-use crate::plan::Step;
+use crate::plan::{Home, Step, Target};
 
 /// A lower bound of `log2 |E|`.
 const FIELD_BITS: f64 = 154.0;
@@ -48,23 +48,29 @@ pub fn security_report(vk: &VerifyingKey) -> SecurityReport {
     let plan = vk.plan();
     let depth = plan.lookup.variables as f64;
     let mut rounds = 0usize;
-    let mut weight_claims = 0;
     for step in &plan.steps {
-        match step {
-            Step::Linear { linear, .. } => {
-                weight_claims += 2;
-                let l = &plan.linears[*linear];
-                rounds += l.degree() * l.inner_variables();
-            }
-            Step::Relayout { native, .. } => {
-                rounds += 2 * plan.evaluations[native.id].layout.variables();
-            }
-            Step::Add { .. } => {}
+        rounds += match step {
+            // The powers of a challenge that joins the claims, then the rounds.
+            Step::Merge { claims, sum, .. } => claims.len() + 2 * sum.len(),
+            Step::MatMul(m) => m.degree() * m.sum.len(),
+            Step::Mul { sum, .. } => 3 * sum.len(),
+            Step::Map { sum, .. } => 2 * sum.len(),
+            Step::Combine { .. } | Step::Pass { .. } | Step::Quotient { .. } => 0,
+        };
+    }
+    let (mut witness_claims, mut weight_claims) = (0, 0);
+    for evaluation in &plan.evaluations {
+        match evaluation.target {
+            Target::Value(value) => match plan.homes[value as usize] {
+                Home::Witness { .. } => witness_claims += 1,
+                Home::Weights { .. } => weight_claims += 1,
+                Home::Public | Home::Virtual => {}
+            },
+            Target::Witness(_) => witness_claims += 1,
+            Target::Weights(_) => weight_claims += 1,
         }
     }
-    let witness_claims = plan.committed_evaluations().len()
-        + plan.tables.len()
-        + plan.requants.iter().map(|r| r.limbs.len()).sum::<usize>();
+    let output_variables = plan.output_points.iter().map(|p| p.len()).max();
     let (witness, witness_list) = vk.witness_scheme().security(witness_claims);
     let (weights, weight_list) = vk.weight_scheme().security(weight_claims);
     let candidates = witness_list + weight_list;
@@ -76,12 +82,16 @@ pub fn security_report(vk: &VerifyingKey) -> SecurityReport {
     let plain = |name, bits| SecurityTerm { name, bits };
     SecurityReport {
         terms: vec![
-            algebraic("output evaluation", plan.output_layout.variables() as f64),
+            algebraic(
+                "output evaluations",
+                (output_variables.unwrap_or(0) * plan.outputs.len()) as f64,
+            ),
             // Degree of the cross-multiplied identity in (alpha, beta).
             algebraic("lookup fingerprints", 2.0 * depth.exp2()),
             // A round of degree 3, lambda and mu of every layer.
             algebraic("lookup tree", 1.5 * depth * (depth - 1.0) + 2.0 * depth),
             algebraic("sumchecks of nodes", rounds as f64),
+            algebraic("rounding shifts", plan.shifts.len() as f64 * depth),
             plain("WHIR, witness", witness),
             plain("WHIR, weights", weights),
             plain("BLAKE3 collision", HASH_BITS),

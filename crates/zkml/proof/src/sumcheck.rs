@@ -8,7 +8,7 @@ use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
 use crate::field::E;
-use crate::transcript::{Exhausted, ProverChannel, VerifierChannel};
+use crate::transcript::{Exhausted, Lin, ProverChannel, VerifierChannel};
 
 /// Tables shorter than this are not worth a second thread.
 pub(crate) const PARALLEL_FROM: usize = 1 << 12;
@@ -71,30 +71,41 @@ pub(crate) fn prove<const D: usize>(
 
 /// Reduces `claim` to the value of the product at the returned point.
 pub(crate) fn verify(
-    claim: E,
+    claim: Lin,
     rounds: usize,
     degree: usize,
     channel: &mut VerifierChannel<'_>,
-) -> Result<(Vec<E>, E), Exhausted> {
+) -> Result<(Vec<E>, Lin), Exhausted> {
+    let half = E::ONE.halve();
+    let sixth = half * E::from_u64(3).inverse_or_zero();
     let mut claim = claim;
     let mut point = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let t0 = channel.receive()?;
         let t2 = channel.receive()?;
-        let t1 = claim - t0;
-        // Newton's form on 0, 1, 2, 3.
-        let d1 = t1 - t0;
-        let d2 = t2 - t1 - d1;
-        let mut d3 = E::ZERO;
-        if degree == 3 {
-            let t3 = channel.receive()?;
-            d3 = t3 - t2 - (t2 - t1) - d2;
-        }
+        let t3 = match degree {
+            3 => Some(channel.receive()?),
+            _ => None,
+        };
         let r = channel.transcript.sample();
-        let two = E::TWO;
-        let half = E::ONE.halve();
-        let sixth = half * E::from_u64(3).inverse_or_zero();
-        claim = t0 + r * (d1 + (r - E::ONE) * (d2 * half + (r - two) * d3 * sixth));
+        // Lagrange's form on 0, 1, 2 or on 0, 1, 2, 3, with t(1) = claim - t(0).
+        let (a, b, c) = (r - E::ONE, r - E::TWO, r - E::from_u64(3));
+        let (w0, w1, w2, w3) = match t3 {
+            None => (a * b * half, -(r * b), r * a * half, E::ZERO),
+            Some(_) => (
+                -(a * b * c * sixth),
+                r * b * c * half,
+                -(r * a * c * half),
+                r * a * b * sixth,
+            ),
+        };
+        let mut next = claim.scaled(w1);
+        next.add_scaled(&t0, w0 - w1);
+        next.add_scaled(&t2, w2);
+        if let Some(t3) = t3 {
+            next.add_scaled(&t3, w3);
+        }
+        claim = next;
         point.push(r);
     }
     Ok((point, claim))
@@ -138,12 +149,12 @@ mod tests {
             assert_eq!(evaluate(t, &point), v);
         }
         let mut verifier = VerifierChannel::new(b"s", &prover.sent);
-        let (point_v, claim_v) = verify(claim, n, D, &mut verifier).unwrap();
+        let (point_v, claim_v) = verify(claim.into(), n, D, &mut verifier).unwrap();
         assert_eq!(point, point_v);
-        assert_eq!(claim_v, values.iter().copied().product::<E>());
+        assert_eq!(claim_v.constant, values.iter().copied().product::<E>());
         let mut verifier = VerifierChannel::new(b"s", &prover.sent);
-        let (_, claim_v) = verify(claim + E::ONE, n, D, &mut verifier).unwrap();
-        assert_ne!(claim_v, values.iter().copied().product::<E>());
+        let (_, claim_v) = verify((claim + E::ONE).into(), n, D, &mut verifier).unwrap();
+        assert_ne!(claim_v.constant, values.iter().copied().product::<E>());
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! every prover message is absorbed as it is sent; nothing is sampled before the statement.
 
 use p3_blake3::Blake3;
-use p3_field::PrimeCharacteristicRing;
 use p3_challenger::{CanObserve, CanSample, HashChallenger, SerializingChallenger32};
+use p3_field::PrimeCharacteristicRing;
 
 use crate::field::{E, F, coordinates};
 

@@ -1,20 +1,25 @@
-//! What the prover knows: every value of the run, remainders and multiplicities.
+//! What the prover knows: every value of the run, limbs and multiplicities.
 
-use hallmark_graph::{Graph, Trace};
+use hallmark_graph::{Graph, Op, Trace};
 use p3_field::PrimeCharacteristicRing;
+use rayon::prelude::*;
 
-use crate::field::{F, signed};
-use crate::plan::{Layout, LookupTable, Plan, RequantPlan, Stacking};
+use crate::field::{E, F, signed};
+use crate::plan::{Content, Dims, Home, Limb, LookupTable, Origin, Plan};
 
 /// A possibly false assignment; [`Witness::new`] derives the true one from a trace.
 #[derive(Clone, Debug)]
-pub(crate) struct Witness {
-    /// `values[0]` is the input, `values[i + 1]` the result of node `i`; row-major.
-    pub(crate) values: Vec<Vec<i32>>,
-    /// Per `Requant`, the remainder of every element.
-    pub(crate) remainders: Vec<Vec<u32>>,
+pub(crate) struct Witness<'a> {
+    /// Every value of the graph, constants taken from the model.
+    pub(crate) values: Vec<&'a [i32]>,
+    /// The entries of the explicit tables.
+    tables: &'a [Vec<i32>],
+    /// Per `Lookup`, its limbs.
+    pub(crate) remainders: Vec<Vec<Vec<i32>>>,
+    /// Per `Shift`, the limbs of the remainder, then those of the quotient.
+    pub(crate) shifts: Vec<Vec<Vec<i32>>>,
     /// Per table, how often each row is looked up.
-    pub(crate) multiplicities: Vec<Vec<u32>>,
+    pub(crate) counts: Vec<Vec<u32>>,
 }
 
 /// Why a trace is not one of the model.
@@ -42,12 +47,21 @@ pub enum TraceError {
         node: usize,
         /// Index of the element.
         element: usize,
-        /// The value that was to be rounded.
+        /// The value that was to be looked up.
+        value: i32,
+    },
+    #[error("input {input}, element {element}: {value} is out of range")]
+    Input {
+        /// Index of the input.
+        input: usize,
+        /// Index of the element.
+        element: usize,
+        /// The value.
         value: i32,
     },
 }
 
-/// Quotient and remainder of a requantisation: `v + 2^(s-1) = 2^s u + rem`.
+/// Quotient and remainder of a rounding shift: `v + 2^(s-1) = 2^s u + rem`.
 pub(crate) fn split(v: i32, shift: usize) -> (i64, u32) {
     let rounded = i64::from(v) + rounding(shift);
     (rounded >> shift, (rounded & ((1 << shift) - 1)) as u32)
@@ -58,20 +72,77 @@ pub(crate) fn rounding(shift: usize) -> i64 {
     if shift == 0 { 0 } else { 1 << (shift - 1) }
 }
 
-impl Witness {
+/// A column that is committed: elements, and what padding holds.
+pub(crate) struct Column<'a> {
+    pub(crate) dims: Dims,
+    pub(crate) values: ColumnValues<'a>,
+    pub(crate) pad: i32,
+}
+
+/// The elements of a column.
+#[derive(Clone, Copy)]
+pub(crate) enum ColumnValues<'a> {
+    Signed(&'a [i32]),
+    Counts(&'a [u32]),
+}
+
+impl Column<'_> {
+    /// Writes the padded column.
+    pub(crate) fn place(&self, target: &mut [F]) {
+        let pad = signed(i64::from(self.pad));
+        match self.values {
+            ColumnValues::Signed(values) => {
+                self.dims
+                    .place(target, pad, |i| signed(i64::from(values[i])));
+            }
+            ColumnValues::Counts(counts) => {
+                self.dims.place(target, pad, |i| F::from_u32(counts[i]));
+            }
+        }
+    }
+
+    /// The column's extension.
+    pub(crate) fn evaluate(&self, point: &[E]) -> E {
+        let pad = signed(i64::from(self.pad));
+        match self.values {
+            ColumnValues::Signed(values) => {
+                let sum = self.dims.evaluate(values, point);
+                sum + (E::ONE - self.dims.presence(point)) * pad
+            }
+            ColumnValues::Counts(counts) => self
+                .dims
+                .weights(point)
+                .into_iter()
+                .zip(counts)
+                .fold(E::ZERO, |sum, (w, &c)| sum + w * F::from_u32(c)),
+        }
+    }
+}
+
+impl<'a> Witness<'a> {
     /// The true witness of a trace.
-    pub(crate) fn new(graph: &Graph, plan: &Plan, trace: &Trace) -> Result<Self, TraceError> {
-        let expected = graph.nodes.len() + 1;
+    pub(crate) fn new(
+        graph: &Graph,
+        plan: &Plan,
+        constants: &'a [Vec<i32>],
+        tables: &'a [Vec<i32>],
+        trace: &'a Trace,
+    ) -> Result<Self, TraceError> {
+        let expected = graph.value_count();
         if trace.values.len() != expected {
             return Err(TraceError::ValueCount {
                 expected,
                 actual: trace.values.len(),
             });
         }
-        let shapes =
-            std::iter::once(&graph.input.shape).chain(graph.nodes.iter().map(|n| &n.shape));
-        for (value, (shape, values)) in shapes.zip(&trace.values).enumerate() {
-            let expected = shape.0.iter().map(|&d| d as usize).product();
+        let mut values: Vec<&'a [i32]> = trace.values.iter().map(Vec::as_slice).collect();
+        for (node, n) in graph.nodes.iter().enumerate() {
+            if let Op::Constant { constant } = n.op {
+                values[graph.value_of(node) as usize] = &constants[constant as usize];
+            }
+        }
+        for (value, (dims, values)) in plan.dims.iter().zip(&values).enumerate() {
+            let expected = dims.elements();
             if values.len() != expected {
                 return Err(TraceError::Length {
                     value,
@@ -80,119 +151,189 @@ impl Witness {
                 });
             }
         }
-        let mut multiplicities: Vec<Vec<u32>> = plan
+        let mut counts: Vec<Vec<u32>> = plan
             .tables
             .iter()
             .map(|t| vec![0; 1 << t.table.variables()])
             .collect();
-        let mut remainders = Vec::with_capacity(plan.requants.len());
-        for requant in &plan.requants {
-            let column = requant_column(requant, plan, &trace.values, &mut multiplicities)?;
-            remainders.push(column);
+
+        let mut remainders = Vec::with_capacity(plan.lookups.len());
+        for lookup in &plan.lookups {
+            let input = values[lookup.input as usize];
+            let half = 1i64 << (plan.tables[lookup.table].table.variables() - 1);
+            let absent = padding(&plan.dims[lookup.value as usize]);
+            let rows = &mut counts[lookup.table];
+            for (element, &value) in input.iter().enumerate() {
+                let row = split(value, lookup.shift).0 + half;
+                let row = usize::try_from(row).ok().filter(|&row| row < rows.len());
+                let Some(row) = row else {
+                    return Err(TraceError::Window {
+                        node: lookup.node,
+                        element,
+                        value,
+                    });
+                };
+                rows[row] += 1;
+            }
+            rows[half as usize] += absent;
+            let remainder = |v: i32| split(v, lookup.shift).1;
+            remainders.push(limbs(&lookup.limbs, input, absent, &mut counts, remainder));
+        }
+
+        let mut shifts = Vec::with_capacity(plan.shifts.len());
+        for shift in &plan.shifts {
+            let input = values[shift.input as usize];
+            let absent = padding(&plan.dims[shift.input as usize]);
+            let half = 1i64 << (shift.bits - 1);
+            let inside = |&v: &i32| (-half..half).contains(&split(v, shift.shift).0);
+            if let Some(element) = input.iter().position(|v| !inside(v)) {
+                return Err(TraceError::Window {
+                    node: shift.node,
+                    element,
+                    value: input[element],
+                });
+            }
+            let remainder = |v: i32| split(v, shift.shift).1;
+            let quotient = |v: i32| (split(v, shift.shift).0 + half) as u32;
+            let mut all = limbs(&shift.remainder, input, absent, &mut counts, remainder);
+            all.extend(limbs(&shift.quotient, input, absent, &mut counts, quotient));
+            shifts.push(all);
+        }
+
+        for input in &plan.inputs {
+            let LookupTable::Input { lo, hi } = plan.tables[input.table].table else {
+                continue;
+            };
+            let rows = &mut counts[input.table];
+            for (element, &value) in values[input.value as usize].iter().enumerate() {
+                if !(lo..=hi).contains(&value) {
+                    return Err(TraceError::Input {
+                        input: input.value as usize,
+                        element,
+                        value,
+                    });
+                }
+                rows[(i64::from(value) - i64::from(lo)) as usize] += 1;
+            }
+            let members = plan.tables[input.table].table.members();
+            rows[members] += padding(&plan.dims[input.value as usize]);
         }
         Ok(Self {
-            values: trace.values.clone(),
+            values,
+            tables,
             remainders,
-            multiplicities,
+            shifts,
+            counts,
         })
+    }
+
+    /// What a block of the witness commitment holds.
+    pub(crate) fn column(&self, plan: &Plan, block: usize) -> Column<'_> {
+        let content = plan.contents[block];
+        let (values, pad) = match content {
+            Content::Value(value) => {
+                let pad = match plan.homes[value as usize] {
+                    Home::Witness { origin, .. } => self.origin(plan, origin),
+                    _ => 0,
+                };
+                let values = self.values[value as usize];
+                (ColumnValues::Signed(values), pad)
+            }
+            Content::Remainder(lookup, limb) => {
+                let of = &plan.lookups[lookup];
+                let pad = of.limbs[limb].of(rounding(of.shift) as u32);
+                let values = &self.remainders[lookup][limb];
+                (ColumnValues::Signed(values), pad as i32)
+            }
+            Content::Shift(shift, limb) => {
+                let of = &plan.shifts[shift];
+                let pad = match of.remainder.get(limb) {
+                    Some(limb) => limb.of(rounding(of.shift) as u32),
+                    None => of.quotient[limb - of.remainder.len()].of(1 << (of.bits - 1)),
+                };
+                (ColumnValues::Signed(&self.shifts[shift][limb]), pad as i32)
+            }
+            Content::Counts(table) => (ColumnValues::Counts(&self.counts[table]), 0),
+        };
+        Column {
+            dims: plan.block_dims(content),
+            values,
+            pad,
+        }
+    }
+
+    /// What padding holds of a committed value.
+    pub(crate) fn origin(&self, plan: &Plan, origin: Origin) -> i32 {
+        match origin {
+            Origin::Integer(integer) => integer,
+            Origin::Entry(id) => plan
+                .tables
+                .iter()
+                .find(|t| t.entries.is_some_and(|(_, origin)| origin.id == id))
+                .and_then(|t| match t.table {
+                    LookupTable::Explicit { bits, table } => Some((bits, table)),
+                    _ => None,
+                })
+                .map_or(0, |(bits, table)| self.tables[table][1 << (bits - 1)]),
+        }
+    }
+
+    /// The entries of an explicit table.
+    pub(crate) fn entries(&self, table: usize) -> &'a [i32] {
+        &self.tables[table]
     }
 
     /// The values of the committed polynomial.
     pub(crate) fn stack(&self, plan: &Plan) -> Vec<F> {
-        let mut stack = Stack::new(&plan.witness);
-        for (requant, remainders) in plan.requants.iter().zip(&self.remainders) {
-            let y = &self.values[requant.node + 1];
-            stack.fill(requant.block, requant.layout, |i| signed(i64::from(y[i])));
-            for limb in &requant.limbs {
-                let mask = (1 << plan.tables[limb.table].table.variables()) - 1;
-                stack.fill(limb.block, requant.layout, |i| {
-                    F::from_u32((remainders[i] >> limb.shift) & mask)
-                });
+        let mut stack = F::zero_vec(1 << plan.witness.variables);
+        let parts = plan.witness.split(&mut stack);
+        parts
+            .into_par_iter()
+            .for_each(|(block, part)| self.column(plan, block).place(part));
+        stack
+    }
+
+    /// The quotient of an element of a `Lookup` as the verifier derives it:
+    /// `(v + 2^(s-1) - rem)/2^s`, `inverse` being `2^-s`.
+    pub(crate) fn quotient(&self, plan: &Plan, index: usize, i: usize, inverse: F) -> F {
+        let lookup = &plan.lookups[index];
+        let mut numerator =
+            i64::from(self.values[lookup.input as usize][i]) + rounding(lookup.shift);
+        for (limb, column) in lookup.limbs.iter().zip(&self.remainders[index]) {
+            numerator -= i64::from(column[i]) << limb.shift;
+        }
+        signed(numerator) * inverse
+    }
+}
+
+/// Elements of the padding of a tensor.
+fn padding(dims: &Dims) -> u32 {
+    ((1usize << dims.variables()) - dims.elements()) as u32
+}
+
+/// The limbs of one number an element, counted in their range tables; a number of 0 is what
+/// padding makes of 0.
+fn limbs(
+    limbs: &[Limb],
+    input: &[i32],
+    absent: u32,
+    counts: &mut [Vec<u32>],
+    number: impl Fn(i32) -> u32 + Sync,
+) -> Vec<Vec<i32>> {
+    limbs
+        .iter()
+        .map(|limb| {
+            let column: Vec<i32> = input
+                .par_iter()
+                .with_min_len(1 << 12)
+                .map(|&v| limb.of(number(v)) as i32)
+                .collect();
+            let rows = &mut counts[limb.table];
+            for &value in &column {
+                rows[value as usize] += 1;
             }
-        }
-        for (table, counts) in plan.tables.iter().zip(&self.multiplicities) {
-            stack.fill(table.block, Layout::new(1, counts.len()), |i| {
-                F::from_u32(counts[i])
-            });
-        }
-        stack.values
-    }
-
-    /// The quotient column of a `Requant` as the verifier derives it: `(v + 2^(s-1) - rem)/2^s`.
-    pub(crate) fn quotient(&self, index: usize, requant: &RequantPlan, i: usize) -> F {
-        let v = self.values[requant.input as usize][i];
-        let numerator =
-            i64::from(v) + rounding(requant.shift) - i64::from(self.remainders[index][i]);
-        let quotient = numerator >> requant.shift;
-        if quotient << requant.shift == numerator {
-            signed(quotient)
-        } else {
-            signed(numerator) * F::ONE.halve().exp_u64(requant.shift as u64)
-        }
-    }
-}
-
-fn requant_column(
-    requant: &RequantPlan,
-    plan: &Plan,
-    values: &[Vec<i32>],
-    multiplicities: &mut [Vec<u32>],
-) -> Result<Vec<u32>, TraceError> {
-    let input = &values[requant.input as usize];
-    let LookupTable::Clamp { bits, .. } = plan.tables[requant.table].table else {
-        unreachable!("a requantisation looks up its activation table");
-    };
-    let half = 1i64 << (bits - 1);
-    let mut remainders = Vec::with_capacity(input.len());
-    for (element, &value) in input.iter().enumerate() {
-        let (quotient, remainder) = split(value, requant.shift);
-        let row = usize::try_from(quotient + half)
-            .ok()
-            .filter(|&row| row < 1 << bits)
-            .ok_or(TraceError::Window {
-                node: requant.node,
-                element,
-                value,
-            })?;
-        multiplicities[requant.table][row] += 1;
-        for limb in &requant.limbs {
-            let mask = (1u32 << plan.tables[limb.table].table.variables()) - 1;
-            multiplicities[limb.table][((remainder >> limb.shift) & mask) as usize] += 1;
-        }
-        remainders.push(remainder);
-    }
-    Ok(remainders)
-}
-
-/// A polynomial under construction.
-pub(crate) struct Stack<'a> {
-    stacking: &'a Stacking,
-    pub(crate) values: Vec<F>,
-}
-
-impl<'a> Stack<'a> {
-    pub(crate) fn new(stacking: &'a Stacking) -> Self {
-        Self {
-            stacking,
-            values: F::zero_vec(1 << stacking.variables),
-        }
-    }
-
-    /// Writes the row-major elements of a layout into a block; padding stays zero.
-    pub(crate) fn fill(&mut self, block: usize, layout: Layout, value: impl Fn(usize) -> F) {
-        let block = self.stacking.blocks[block];
-        let target = &mut self.values[block.offset..block.offset + (1 << block.variables)];
-        for i in 0..layout.elements() {
-            target[layout.position(i)] = value(i);
-        }
-    }
-}
-
-/// A value's elements placed in a layout, zero-padded.
-pub(crate) fn place(values: &[i32], layout: Layout) -> Vec<F> {
-    let mut table = F::zero_vec(1 << layout.variables());
-    for (i, &v) in values.iter().enumerate() {
-        table[layout.position(i)] = signed(i64::from(v));
-    }
-    table
+            rows[limb.of(number(0)) as usize] += absent;
+            column
+        })
+        .collect()
 }

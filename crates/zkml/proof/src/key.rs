@@ -214,8 +214,16 @@ impl ProvingKey {
 
     /// The witness of a trace.
     pub(crate) fn witness<'a>(&'a self, trace: &'a Trace) -> Result<Witness<'a>, TraceError> {
-        let (graph, plan) = (self.vk.graph(), self.vk.plan());
-        Witness::new(graph, plan, &self.constants, &self.tables, trace)
+        self.witness_of(self.vk.plan(), trace)
+    }
+
+    /// The witness of a trace under a plan of the key's graph.
+    pub(crate) fn witness_of<'a>(
+        &'a self,
+        plan: &Plan,
+        trace: &'a Trace,
+    ) -> Result<Witness<'a>, TraceError> {
+        Witness::new(self.vk.graph(), plan, &self.constants, &self.tables, trace)
     }
 }
 

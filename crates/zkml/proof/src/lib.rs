@@ -1,61 +1,68 @@
-//! Prover and verifier of integer graphs: mode `Public`, integrity only. Nothing is hidden.
+//! Prover and verifier of integer graphs.
 //!
 //! # Statement
 //!
-//! For a [`VerifyingKey`] (canonical graph, root of the weight commitment), an input, an output
-//! and 32 bytes of context: *the output is the graph's result on the input under the committed
+//! For a [`VerifyingKey`] (canonical graph, root of the weight commitment), inputs, outputs and
+//! 32 bytes of context: *the outputs are the graph's results on the inputs under the committed
 //! weights*. The context is bound, not interpreted: a caller puts in it whatever a proof must not
-//! be moved between.
+//! be moved between. Inputs and outputs are flat: one tensor after the other.
 //!
 //! # Notation
 //!
 //! `F` is KoalaBear (`p = 2^31 - 2^24 + 1`), `E` its quintic extension. `ṽ` is the multilinear
 //! extension of a vector `v` of length `2^n`; `eq(r,x) = Π (r_i x_i + (1-r_i)(1-x_i))`. Signed
-//! integers map to `x mod p`. Points are most-significant-bit first.
+//! integers map to `x mod p`; every integer of a graph is below `2^29` in magnitude, so equality
+//! modulo `p` is equality. Points are most-significant-bit first.
 //!
-//! # Layouts
+//! # Layout
 //!
-//! A value lies on the hypercube as `rows × cols`, each axis padded to a power of two. With one
-//! row, or a power of two of columns, that is the flat row-major array padded at its end, so most
-//! changes of shape are free. What sits in padding is never trusted:
+//! A value is a tensor over the hypercube with every axis padded to a power of two, row-major.
+//! **The extension of a value is zero in padding.** So a point is one point for every axis, and
+//! contractions, sums and maps between axes need no masks. The presence `Π [x_a < d_a]~` of a shape
+//! is a closed form.
 //!
-//! - input and output are evaluated by the verifier with zeros there;
-//! - a lookup in padding has numerator 0;
-//! - a `Linear` whose inner length is no power of two masks its sumcheck with `[z < inner]`;
-//! - padded rows only ever reach padded rows; a change of layout reads real elements only.
-//!
-//! So real positions are a function of the input whatever a commitment holds in padding.
-//!
-//! # Commitments (WHIR, Johnson regime, no grinding)
+//! # Commitments
 //!
 //! | object | content | made |
 //! |---|---|---|
-//! | weights | per `Linear` `W'[k,n] = w[k,n]·M_n` and `B'[n] = b_n·M_n`, stacked in aligned blocks | once, in [`setup`] |
-//! | witness | per `Requant` `y` and the limbs of `rem`; per table its multiplicities | once a proof, before any challenge |
+//! | weights | every `Constant` (elements times multipliers) and every explicit table | once, in [`setup`] |
+//! | witness | of every `Lookup` `y` and the limbs of its remainder; of every `Shift` the limbs of remainder and of `quotient + 2^(bits-1)`; of every table its multiplicities; private inputs | once a proof, before any challenge |
 //!
-//! Accumulators and quotients are virtual.
+//! Blocks of powers of two are stacked, aligned, by decreasing size. All else is virtual.
+//!
+//! Padding of a committed lookup is looked up as well: there `v = 0`, so the tables force
+//! `y = T[0]`, `rem = 2^(s-1)`. The value's own extension is `ỹ(r) - T[0]·(1 - presence(r))`. `T[0]`
+//! is a constant of the graph for a saturation and, for an explicit table, one opening of the
+//! weights. Of a `Shift`, padding holds the quotient 0, and no correction is left.
 //!
 //! # Protocol
 //!
-//! 0. Absorb version, profile, digests of key, input, output, the context, both roots.
-//! 1. **Output.** Sample `r`; the prover sends `õut(r)`; the verifier compares it with the public
-//!    output's extension.
-//! 2. **Lookups.** Sample `α, β`. One LogUp tree (module `logup`) over all columns: an
-//!    element of `Requant` looks up `(u, y)` in `{(u, T[u])}` with
-//!    `u = (v + 2^(s-1) - rem)/2^s`, and each limb of `rem` its range. A tuple in table `t` is
-//!    `α - c_0 - β c_1 - β² (t+1)`; tables are subtracted `m` times. At the leaf point `ρ` every
-//!    column's extension is sent and the two leaf claims are recomputed from them; tables and
-//!    presence are closed forms. `rem < 2^s`, `u` in a window of `2^t` and `t + s ≤ 30` make the
-//!    decomposition unique modulo `p`; fewer than `2^26` lookups make counts exact.
-//! 3. **Walk.** From the last value to the first, each claim `(value, point)` is reduced:
-//!    - `Linear`: `ṽ(r1,r2) - [row < rows]~(r1)·B̃'(r2) = Σ_z X̃(r1,z)·W̃'(z,r2)` (Thaler);
-//!    - `Add`: `ṽ(r) = M_a ã(r) + M_b b̃(r)`;
-//!    - `Requant`: a claim on a committed column;
-//!    - `Reshape`: nothing, or, when rows and columns really change,
-//!      `x̃'(r) = Σ_j M_r(j) x(j)` with the verifier evaluating the sparse `M̃_r`;
-//!    - the input: compared with the public input's extension at once.
+//! 0. Absorb version, profile, digests of key, inputs, outputs, the context, both roots.
+//! 1. **Outputs.** Sample a point for each; its evaluation is a claim that the verifier can check.
+//! 2. **Lookups.** Sample `α, β`. One LogUp tree (module `logup`) over all columns: a `Lookup`
+//!    element looks up `(u, y)` in `{(u, T[u])}` with `u = (v + 2^(s-1) - rem)/2^s`, a limb its
+//!    range, a private input element `(x, presence)` in `{(x, 1) : lo ≤ x ≤ hi} ∪ {(0, 0)}`. A tuple
+//!    in table `t` is `α - c_0 - β c_1 - β² (t+1)`; tables are subtracted as often as they are
+//!    looked up. At the leaf point `ρ` every column's extension is sent, the two leaf claims are
+//!    recomputed from them, and the identity `v + 2^(s-1) = 2^s y + rem` of every `Shift` is checked.
+//!    `rem < 2^s`, a quotient in a window of `2^t` and `t + s ≤ 30` make a decomposition unique
+//!    modulo `p`; at most `2^26` lookups make counts exact.
+//! 3. **Walk.** From the last value to the first, each claim `ṽ(r) = c` is reduced:
+//!    - `MatMul`: `c = Σ_{B,k} eq(r_B,B) ã(B,r_m,k) b̃(B,k,r_n)`, degree 3, or 2 without a batch
+//!      (Thaler 2013);
+//!    - `Mul`: `c = Σ_x eq(r,x) a(x) b(x)`;
+//!    - `Combine`: `c = Σ_j M_j ṽ_j(r) + offset·presence(r)`;
+//!    - `Sum`: `c = 2^n x̃(r, ½, …)`: an extension at ½ is a mean;
+//!    - `View`, `Reshape`: `c = Π factors(r) Σ_x Π_g M_g(r_g, x_g) x̃(x)`, one small matrix for each
+//!      group of axes; where it only renames coordinates they are bound, and nothing is summed
+//!      (module `plan::map`);
+//!    - `Shift`: `c = Σ_i 2^(w_i) limb_i(r) - 2^(bits-1)`;
+//!    - `Lookup`, `Constant`, private input: a claim on a commitment;
+//!    - public input: compared with its extension at once.
 //!
-//!    Equal claims are made once. The number of claims is fixed by the graph and capped.
+//!    Several claims on a value become one before a sumcheck: with `γ`,
+//!    `Σ_i γ^i c_i = Σ_x (Σ_i γ^i eq(r_i,x)) v(x)`. Equal evaluations are sent once. So the number of
+//!    claims grows with the graph's edges and never with its depth.
 //! 4. **Openings.** One for all claims on the witness, one for all on the weights.
 //!
 //! Each phase absorbs its name and shape first; every message is absorbed when it is sent.
@@ -69,8 +76,8 @@
 //! # Limits
 //!
 //! Commitments have `2^10` to `2^26` elements (KoalaBear's two-adicity is 24: size times inverse
-//! rate over the first fold must not exceed `2^24`), the lookup tree at most `2^26` leaves, a
-//! value that changes its layout at most `2^18` padded elements.
+//! rate over the first fold must not exceed `2^24`), the lookup tree at most `2^26` leaves, axes
+//! whose elements move one by one at most `2^20` elements together.
 //!
 //! # Soundness
 //!

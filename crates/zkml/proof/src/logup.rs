@@ -272,7 +272,10 @@ pub(crate) fn verify(
         if layer == 0 {
             let root = channel.product(&p0, &q1).plus(&channel.product(&p1, &q0));
             channel.zero(root).map_err(|_| LogUpError::Root)?;
-            if q0.constant * q1.constant == E::ZERO {
+            // Hidden denominators do not vanish either, but for 2^26 values of α: the leaves were
+            // fixed before it was drawn.
+            let open = q0.terms.is_empty();
+            if open && q0.constant * q1.constant == E::ZERO {
                 return Err(LogUpError::Root);
             }
         } else {

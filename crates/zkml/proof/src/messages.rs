@@ -73,6 +73,20 @@ pub(crate) fn verify_messages(
     Ok(run.remaining())
 }
 
+/// The pairs of pads that the checks of a hiding proof multiply: found by a run over zeros, since
+/// they do not depend on the messages.
+pub(crate) fn products(plan: &Plan) -> Vec<(u32, u32)> {
+    let zeros = vec![E::ZERO; plan.elements];
+    let mut channel = VerifierChannel::with_mode(&[], &zeros, true);
+    let public = Public {
+        inputs: None,
+        outputs: vec![&[]; plan.outputs.len()],
+    };
+    let checked = verify_messages(plan, &public, &mut channel);
+    debug_assert!(checked.is_ok(), "nothing is checked at once");
+    channel.products
+}
+
 struct Run<'a, 'b, 'c> {
     plan: &'a Plan,
     public: &'a Public<'a>,

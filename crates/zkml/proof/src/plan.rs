@@ -382,12 +382,18 @@ pub(crate) struct Plan {
     pub(crate) elements: usize,
     /// Those among them that a hiding proof pads.
     pub(crate) masked: usize,
+    /// Pads whose products the checks of a hiding proof need, in their order.
+    pub(crate) products: Vec<(u32, u32)>,
 }
 
 impl Plan {
     /// Plans the proof of a valid graph.
     pub(crate) fn new(graph: &Graph, mode: Mode) -> Result<Self, PlanError> {
-        build::Planner::new(graph, mode).build()
+        let mut plan = build::Planner::new(graph, mode).build()?;
+        if mode == Mode::PrivateInput {
+            plan.products = crate::messages::products(&plan);
+        }
+        Ok(plan)
     }
 
     /// Whether an evaluation follows from the weights alone.

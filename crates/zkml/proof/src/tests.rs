@@ -1,6 +1,7 @@
 //! Honest proofs of many graphs, and a kit of cheats, each refused for its own reason.
 
 mod bytes;
+mod hiding;
 mod lies;
 mod operators;
 

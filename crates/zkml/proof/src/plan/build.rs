@@ -127,6 +127,7 @@ impl<'a> Planner<'a> {
             symbols: self.next as usize,
             elements: self.elements,
             masked: self.masked,
+            products: Vec::new(),
         })
     }
 

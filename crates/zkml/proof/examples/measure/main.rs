@@ -1,0 +1,85 @@
+//! Times setup, proving and verification of a few models with random weights, on one thread and
+//! on all; names of models as arguments choose among them.
+//!
+//! `cargo run --release -p hallmark-proof --example measure`
+
+mod models;
+
+use std::time::{Duration, Instant};
+
+use hallmark_graph::{Model, reference};
+use hallmark_proof::{prove_measured, security_report, setup, verify, work};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+/// The fastest and the median of some runs.
+fn time<T>(runs: usize, mut f: impl FnMut() -> T) -> (Duration, Duration, T) {
+    let mut times = Vec::new();
+    let mut last = None;
+    for _ in 0..runs {
+        let start = Instant::now();
+        last = Some(f());
+        times.push(start.elapsed());
+    }
+    times.sort();
+    (times[0], times[runs / 2], last.expect("at least one run"))
+}
+
+fn main() {
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    let models: [(&str, fn() -> Model, usize); 6] = [
+        ("digit", || models::mlp(1, &[64, 128, 128, 10]), 15),
+        ("mlp", || models::mlp(1, &[784, 128, 10]), 15),
+        ("digit64", || models::mlp(64, &[64, 128, 128, 10]), 15),
+        ("dense4m", || models::mlp(1, &[2048, 2048, 10]), 5),
+        ("cnn", models::cnn, 5),
+        ("transformer", || models::transformer(2, 64, 256, 4), 5),
+    ];
+    for (name, model, runs) in models {
+        if chosen.is_empty() || chosen.iter().any(|c| c == name) {
+            measure(name, &model(), runs);
+        }
+    }
+}
+
+fn measure(name: &str, model: &Model, runs: usize) {
+    let one = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .expect("a thread pool");
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let (setup_min, _, pk) = time(1, || setup(model).expect("fits"));
+    let vk = pk.verifying_key();
+    let range = model.graph.inputs[0].range;
+    let width = range.hi.abs_diff(range.lo) + 1;
+    let input: Vec<i32> = (0..model.graph.input_len())
+        .map(|_| range.lo + (rng.next_u32() % width) as i32)
+        .collect();
+    let (run, _, trace) = time(1, || reference::trace(model, &input).expect("in range"));
+    let output = &trace.values[model.graph.outputs[0].value as usize];
+    let context = [3; 32];
+    let prove_once = || prove_measured(&pk, &trace, &context).expect("proves");
+    let (all, all_p50, (proof, phases)) = time(runs, prove_once);
+    let (single, single_p50, _) = one.install(|| time(runs, prove_once));
+    let check = || verify(vk, &input, output, &context, &proof).expect("verifies");
+    let (verify_min, verify_p50, ()) = one.install(|| time(31, check));
+    let cost = vk.cost();
+    println!(
+        "{name}: {:?}, reference run {run:.2?}, setup {setup_min:.2?}",
+        work(vk)
+    );
+    println!(
+        "  prove   {all:.2?} / {all_p50:.2?} (all threads), {single:.2?} / {single_p50:.2?} (one thread)   min / median"
+    );
+    println!("  last    {phases:.1?}");
+    println!(
+        "  verify  {verify_min:.2?} / {verify_p50:.2?}, proof {} bytes (at most {})",
+        proof.len(),
+        vk.max_proof_len()
+    );
+    println!("  gas     {} {cost:?}", cost.gas());
+    println!("  {:.1} bits", security_report(vk).bits());
+    for term in security_report(vk).terms {
+        println!("    {:<22} {:.1}", term.name, term.bits);
+    }
+}

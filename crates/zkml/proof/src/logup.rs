@@ -5,212 +5,126 @@
 //!
 //! `p̃(r) + λ q̃(r) = Σ_x eq(r,x) [ (p_0 + λ q_0)(x) q_1(x) + p_1(x) q_0(x) ]`
 //!
-//! Round `j` sends `t(0), t(1), t(∞)` of the quadratic that remains when `eq(r_j, ·)` is factored
-//! out (Gruen, ePrint 2024/108): the verifier checks `c = (1-r_j) t(0) + r_j t(1)` and goes on with
-//! `t(x_j)`. After the rounds the prover sends `p_0, p_1, q_0, q_1`; `μ` joins them.
-//! The root must have `p = 0` and `q ≠ 0`.
+//! by the rounds of module `sumcheck` under a full equality factor: `t(0), t(∞)`, two messages. Then
+//! the prover sends `p_0, p_1, q_0, q_1` at the point, whose products `p_0 q_1`, `q_0 q_1`, `p_1 q_0`
+//! must give the reduced claim, and `μ` joins the children.
+//!
+//! At the root `p_0 q_1 + p_1 q_0 = 0`, and the prover sends the inverses of `q_0` and `q_1`: two
+//! products equal to 1 show that no denominator is zero, and reveal none in a hiding mode.
+//!
+//! # Leaves
+//!
+//! A [`Block`] is a run of leaves `n_i / (c - x_i - β y_i)` with `c` of its own; a leaf outside all
+//! blocks is `0/1`.
 
-use p3_field::PrimeCharacteristicRing;
-use p3_field::{Algebra, ExtensionField, Field, PackedFieldExtension, PackedValue};
-use rayon::prelude::*;
+use std::borrow::Cow;
+
+use p3_field::{Field, PrimeCharacteristicRing};
 
 use crate::field::{E, F, eq_table};
-use crate::transcript::{Exhausted, Lin, ProverChannel, VerifierChannel};
+use crate::sumcheck::{SumcheckError, verify_eq_product};
+use crate::transcript::{Exhausted, Lin, NotZero, ProverChannel, VerifierChannel};
 
-type Packed = <E as ExtensionField<F>>::ExtensionPacking;
-const WIDTH: usize = <<F as Field>::Packing as PackedValue>::WIDTH;
-/// Entries (packed or not) from which a second thread pays.
-const PARALLEL_FROM: usize = 1 << 9;
-
-/// A layer's numerators and denominators, packed when both halves fill a vector.
-enum Layer {
-    Packed(Vec<Packed>, Vec<Packed>),
-    Scalar(Vec<E>, Vec<E>),
+/// Numerators of a block.
+#[derive(Clone, Debug)]
+pub(crate) enum Numerator<'a> {
+    Zero,
+    One,
+    /// One per leaf.
+    Base(Cow<'a, [F]>),
 }
 
-fn parents<T: Algebra<E> + Copy + Send + Sync>(p: &[T], q: &[T]) -> (Vec<T>, Vec<T>) {
-    let half = p.len() / 2;
-    let at = |i: usize| (p[i] * q[i + half] + p[i + half] * q[i], q[i] * q[i + half]);
-    if half >= PARALLEL_FROM {
-        (0..half).into_par_iter().map(at).unzip()
-    } else {
-        (0..half).map(at).unzip()
-    }
+/// Leaves `offset .. offset + x.len()`: `numerator_i / (constant - x_i - β y_i)`.
+#[derive(Clone, Debug)]
+pub(crate) struct Block<'a> {
+    pub(crate) offset: usize,
+    pub(crate) numerator: Numerator<'a>,
+    pub(crate) constant: E,
+    pub(crate) x: Cow<'a, [F]>,
+    /// As long as `x`, or absent: zeros.
+    pub(crate) y: Option<Cow<'a, [F]>>,
 }
 
-fn pack(values: &[E]) -> Vec<Packed> {
-    values
-        .chunks_exact(WIDTH)
-        .map(Packed::from_ext_slice)
-        .collect()
+/// Elements that the prover sends for `2^depth` leaves.
+pub(crate) const fn messages(depth: usize) -> usize {
+    // Layer k: 2k in its rounds, 4 children; two inverses at the root.
+    depth * depth.saturating_sub(1) + 4 * depth + 2
 }
 
-fn unpack(values: &[Packed]) -> Vec<E> {
-    let mut out = vec![E::ZERO; values.len() * WIDTH];
-    for (v, chunk) in values.iter().zip(out.chunks_exact_mut(WIDTH)) {
-        v.to_ext_slice(chunk);
-    }
-    out
+/// Products of two messages that the verifier makes for `2^depth` leaves.
+pub(crate) const fn products(depth: usize) -> usize {
+    // Two fractions and two inverses at the root, three in every other layer.
+    3 * depth + 1
 }
 
-impl Layer {
-    fn leaves(p: Vec<E>, q: Vec<E>) -> Self {
-        if p.len() >= 2 * WIDTH {
-            Self::Packed(pack(&p), pack(&q))
-        } else {
-            Self::Scalar(p, q)
+/// Proves that the fractions sum to zero; returns the leaf point.
+///
+/// Blocks ascend, are disjoint and end by `2^depth`; `depth` is at least 1.
+pub(crate) fn prove(
+    depth: usize,
+    beta: E,
+    blocks: &[Block<'_>],
+    channel: &mut ProverChannel,
+) -> Vec<E> {
+    let mut p = vec![E::ZERO; 1 << depth];
+    let mut q = vec![E::ONE; 1 << depth];
+    for block in blocks {
+        for i in 0..block.x.len() {
+            p[block.offset + i] = match &block.numerator {
+                Numerator::Zero => E::ZERO,
+                Numerator::One => E::ONE,
+                Numerator::Base(values) => values[i].into(),
+            };
+            let y = block.y.as_ref().map_or(F::ZERO, |y| y[i]);
+            q[block.offset + i] = block.constant - block.x[i] - beta * y;
         }
     }
-
-    fn parents(&self) -> Self {
-        match self {
-            Self::Packed(p, q) => {
-                let (p, q) = parents(p, q);
-                if p.len() >= 2 {
-                    Self::Packed(p, q)
-                } else {
-                    Self::Scalar(unpack(&p), unpack(&q))
-                }
-            }
-            Self::Scalar(p, q) => {
-                let (p, q) = parents(p, q);
-                Self::Scalar(p, q)
-            }
-        }
-    }
-}
-
-/// The four tables of a layer's sumcheck, with the weights of the free variables.
-struct Tables<T> {
-    /// `p_0 + λ q_0`, `q_1`, `p_1`, `q_0`.
-    tables: [Vec<T>; 4],
-    eq: Vec<T>,
-}
-
-impl<T: Algebra<E> + Copy + Send + Sync> Tables<T> {
-    fn new(p: &[T], q: &[T], lambda: E, eq: Vec<T>) -> Self {
-        let half = p.len() / 2;
-        let a = p[..half]
-            .iter()
-            .zip(&q[..half])
-            .map(|(&p, &q)| p + q * lambda)
-            .collect();
-        Self {
-            tables: [
-                a,
-                q[half..].to_vec(),
-                p[half..].to_vec(),
-                q[..half].to_vec(),
-            ],
-            eq,
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.tables[0].len()
-    }
-
-    /// `t(0), t(1), t(∞)`; the weights already span half the tables.
-    fn round(&self) -> [T; 3] {
-        let half = self.len() / 2;
-        let [a, b, c, d] = &self.tables;
-        let at = |i: usize| {
-            let j = i + half;
-            let w = self.eq[i];
-            [
-                w * (a[i] * b[i] + c[i] * d[i]),
-                w * (a[j] * b[j] + c[j] * d[j]),
-                w * ((a[j] - a[i]) * (b[j] - b[i]) + (c[j] - c[i]) * (d[j] - d[i])),
-            ]
-        };
-        let zero = || [T::ZERO; 3];
-        let add = |x: [T; 3], y: [T; 3]| [x[0] + y[0], x[1] + y[1], x[2] + y[2]];
-        if half >= PARALLEL_FROM {
-            (0..half).into_par_iter().map(at).reduce(zero, add)
-        } else {
-            (0..half).map(at).fold(zero(), add)
-        }
-    }
-
-    fn fold(&mut self, x: E) {
-        let half = self.len() / 2;
-        for table in &mut self.tables {
-            let (lo, hi) = table.split_at_mut(half);
-            if half >= PARALLEL_FROM {
-                lo.par_iter_mut()
-                    .zip(hi)
-                    .for_each(|(l, h)| *l += (*h - *l) * x);
-            } else {
-                lo.iter_mut().zip(hi).for_each(|(l, h)| *l += (*h - *l) * x);
-            }
-            table.truncate(half);
-        }
-        let quarter = half / 2;
-        for i in 0..quarter {
-            let high = self.eq[i + quarter];
-            self.eq[i] += high;
-        }
-        self.eq.truncate(quarter.max(1));
-    }
-}
-
-/// Proves that the fractions sum to zero; returns the leaf point. Lengths are equal powers of
-/// two, at least 2.
-pub(crate) fn prove(p: Vec<E>, q: Vec<E>, channel: &mut ProverChannel) -> Vec<E> {
-    let depth = p.len().trailing_zeros() as usize;
-    let mut layers = vec![Layer::leaves(p, q)];
+    let mut layers = vec![(p, q)];
     for _ in 1..depth {
-        let next = layers[layers.len() - 1].parents();
+        let (p, q) = &layers[layers.len() - 1];
+        let half = p.len() / 2;
+        let next = (0..half)
+            .map(|i| (p[i] * q[i + half] + p[i + half] * q[i], q[i] * q[i + half]))
+            .unzip();
         layers.push(next);
     }
-
     let mut point: Vec<E> = Vec::new();
-    while let Some(layer) = layers.pop() {
-        let lambda = if point.is_empty() {
-            E::ZERO
-        } else {
-            channel.transcript.sample()
+    while let Some((mut p, mut q)) = layers.pop() {
+        let lambda = match point.is_empty() {
+            true => E::ZERO,
+            false => channel.transcript.sample(),
         };
-        let mut xs = Vec::with_capacity(point.len());
-        let eq = eq_table(point.get(1..).unwrap_or(&[]), E::ONE);
-        let mut step = |values: [E; 3], channel: &mut ProverChannel| {
-            channel.send_all(&values);
-            let x = channel.transcript.sample();
-            xs.push(x);
-            x
-        };
-        let mut scalar = match layer {
-            Layer::Packed(p, q) => {
-                // The weights span half of each table; below two vectors they are scalar.
-                let entries = p.len() / 2;
-                let weights = if entries >= 2 { pack(&eq) } else { Vec::new() };
-                let mut packed = Tables::new(&p, &q, lambda, weights);
-                let mut rounds = 0;
-                while packed.len() >= 2 {
-                    let sums = packed.round().map(|s| {
-                        let mut lanes = [E::ZERO; WIDTH];
-                        s.to_ext_slice(&mut lanes);
-                        lanes.into_iter().sum()
-                    });
-                    let x = step(sums, channel);
-                    packed.fold(x);
-                    rounds += 1;
-                }
-                let eq = eq_table(point.get(rounds + 1..).unwrap_or(&[]), E::ONE);
-                Tables {
-                    tables: packed.tables.map(|t| unpack(&t)),
-                    eq,
-                }
+        let half = p.len() / 2;
+        let (mut q1, mut p1) = (q.split_off(half), p.split_off(half));
+        let mut xs = Vec::new();
+        while p.len() > 1 {
+            let half = p.len() / 2;
+            let eq = eq_table(&point[xs.len() + 1..], E::ONE);
+            let (mut t0, mut leading) = (E::ZERO, E::ZERO);
+            for i in 0..half {
+                let j = i + half;
+                let a = |i: usize| p[i] + lambda * q[i];
+                t0 += eq[i] * (a(i) * q1[i] + p1[i] * q[i]);
+                leading +=
+                    eq[i] * ((a(j) - a(i)) * (q1[j] - q1[i]) + (p1[j] - p1[i]) * (q[j] - q[i]));
             }
-            Layer::Scalar(p, q) => Tables::new(&p, &q, lambda, eq),
-        };
-        while scalar.len() >= 2 {
-            let sums = scalar.round();
-            let x = step(sums, channel);
-            scalar.fold(x);
+            channel.send_all(&[t0, leading]);
+            let x = channel.transcript.sample();
+            for table in [&mut p, &mut q, &mut p1, &mut q1] {
+                for i in 0..half {
+                    let high = table[i + half];
+                    table[i] = table[i] + x * (high - table[i]);
+                }
+                table.truncate(half);
+            }
+            xs.push(x);
         }
-        let [a, q1, p1, q0] = scalar.tables.map(|t| t[0]);
-        channel.send_all(&[a - q0 * lambda, p1, q0, q1]);
+        channel.send_all(&[p[0], p1[0], q[0], q1[0]]);
+        if point.is_empty() {
+            // A zero denominator has no inverse; the verifier refuses whatever stands for it.
+            let inverse = |q: E| q.try_inverse().unwrap_or(E::ZERO);
+            channel.send_all(&[inverse(q[0]), inverse(q1[0])]);
+        }
         let mu = channel.transcript.sample();
         point = std::iter::once(mu).chain(xs).collect();
     }
@@ -223,7 +137,7 @@ pub(crate) enum LogUpError {
     Exhausted,
     /// The fractions do not sum to zero, or a denominator is zero.
     Root,
-    /// A round or the children of layer `k` do not fit the claim.
+    /// The children of layer `k` do not fit the claim, or its point has a zero coordinate.
     Layer(usize),
 }
 
@@ -233,114 +147,58 @@ impl From<Exhausted> for LogUpError {
     }
 }
 
-/// Messages of a tree of `2^depth` leaves: four children a layer, three values a round.
-pub(crate) fn messages(depth: usize) -> usize {
-    4 * depth + 3 * (depth * depth.saturating_sub(1) / 2)
-}
-
-/// Reduces the sum over `2^depth` leaves to `(ρ, p̃(ρ), q̃(ρ))`.
+/// Reduces the sum over `2^depth` leaves, `depth` at least 1, to `(ρ, p̃(ρ), q̃(ρ))`.
+///
+/// # Errors
+/// [`LogUpError`]; in a hiding mode only `Exhausted` and zero coordinates, since what must vanish
+/// is collected by the channel.
 pub(crate) fn verify(
     depth: usize,
     channel: &mut VerifierChannel<'_>,
 ) -> Result<(Vec<E>, Lin, Lin), LogUpError> {
-    let mut point: Vec<E> = Vec::new();
-    let (mut p, mut q) = (Lin::default(), Lin::default());
-    for layer in 0..depth {
-        let lambda = if layer == 0 {
-            E::ZERO
-        } else {
-            channel.transcript.sample()
-        };
-        let mut claim = p.clone();
-        claim.add_scaled(&q, lambda);
-        let mut xs = Vec::with_capacity(depth);
-        for &r in &point {
-            let [t0, t1, leading] = channel.receive_array()?;
-            let mut difference = t0.scaled(E::ONE - r).minus(&claim);
-            difference.add_scaled(&t1, r);
-            channel
-                .zero(difference)
-                .map_err(|_| LogUpError::Layer(layer))?;
-            let x = channel.transcript.sample();
-            // t(x) = t0 + x (t1 - t0 - leading) + x² leading
-            claim = t0.scaled(E::ONE - x);
-            claim.add_scaled(&t1, x);
-            claim.add_scaled(&leading, x * x - x);
-            xs.push(x);
-        }
+    let root = |_: NotZero| LogUpError::Root;
+    let [p0, p1, q0, q1] = channel.receive_array()?;
+    let inverses = channel.receive_array::<2>()?;
+    let mut p = channel.product(&p0, &q1);
+    p.add_scaled(&channel.product(&p1, &q0), E::ONE);
+    channel.zero(p).map_err(root)?;
+    for (q, inverse) in [&q0, &q1].into_iter().zip(&inverses) {
+        let mut one = channel.product(q, inverse);
+        one.constant -= E::ONE;
+        channel.zero(one).map_err(root)?;
+    }
+    let mut mu = channel.transcript.sample();
+    let mut point = vec![mu];
+    let (mut p, mut q) = (join(&p0, &p1, mu), join(&q0, &q1, mu));
+    for layer in 1..depth {
+        let refuse = |_: NotZero| LogUpError::Layer(layer);
+        let lambda = channel.transcript.sample();
+        p.add_scaled(&q, lambda);
+        let (xs, claim) =
+            verify_eq_product(p, &point, layer, channel).map_err(|error| match error {
+                SumcheckError::Exhausted => LogUpError::Exhausted,
+                SumcheckError::ZeroCoordinate => LogUpError::Layer(layer),
+            })?;
         let [p0, p1, q0, q1] = channel.receive_array()?;
-        if layer == 0 {
-            let root = channel.product(&p0, &q1).plus(&channel.product(&p1, &q0));
-            channel.zero(root).map_err(|_| LogUpError::Root)?;
-            // Hidden denominators do not vanish either, but for 2^26 values of α: the leaves were
-            // fixed before it was drawn.
-            let open = q0.terms.is_empty();
-            if open && q0.constant * q1.constant == E::ZERO {
-                return Err(LogUpError::Root);
-            }
-        } else {
-            let mut a = p0.clone();
-            a.add_scaled(&q0, lambda);
-            let end = channel.product(&a, &q1).plus(&channel.product(&p1, &q0));
-            channel
-                .zero(end.minus(&claim))
-                .map_err(|_| LogUpError::Layer(layer))?;
-        }
-        let mu = channel.transcript.sample();
-        p = p0.scaled(E::ONE - mu);
-        p.add_scaled(&p1, mu);
-        q = q0.scaled(E::ONE - mu);
-        q.add_scaled(&q1, mu);
+        let mut value = channel.product(&p0, &q1);
+        value.add_scaled(&channel.product(&q0, &q1), lambda);
+        value.add_scaled(&channel.product(&p1, &q0), E::ONE);
+        value.add_scaled(&claim, -E::ONE);
+        channel.zero(value).map_err(refuse)?;
+        mu = channel.transcript.sample();
+        (p, q) = (join(&p0, &p1, mu), join(&q0, &q1, mu));
         point = std::iter::once(mu).chain(xs).collect();
     }
     Ok((point, p, q))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fractions(n: usize) -> (Vec<E>, Vec<E>) {
-        let mut channel = ProverChannel::new(b"f");
-        let half = 1 << (n - 1);
-        let p: Vec<E> = (0..half).map(|_| channel.transcript.sample()).collect();
-        let q: Vec<E> = (0..half).map(|_| channel.transcript.sample()).collect();
-        let minus = p.iter().map(|&x| -x);
-        (
-            p.iter().copied().chain(minus).collect(),
-            q.iter().chain(&q).copied().collect(),
-        )
-    }
-
-    fn evaluate(table: &[E], point: &[E]) -> E {
-        eq_table(point, E::ONE)
-            .iter()
-            .zip(table)
-            .fold(E::ZERO, |a, (&e, &t)| a + e * t)
-    }
-
-    #[test]
-    fn fractions_that_cancel_are_accepted_and_leaf_claims_are_true() {
-        for n in [1, 2, 4, 5, 6, 7, 12] {
-            let (p, q) = fractions(n);
-            let mut prover = ProverChannel::new(b"l");
-            let point = prove(p.clone(), q.clone(), &mut prover);
-            let mut verifier = VerifierChannel::new(b"l", &prover.sent);
-            let (point_v, pv, qv) = verify(n, &mut verifier).unwrap();
-            assert!(verifier.is_finished());
-            assert_eq!(point, point_v);
-            assert_eq!(evaluate(&p, &point), pv.constant);
-            assert_eq!(evaluate(&q, &point), qv.constant);
-        }
-    }
-
-    #[test]
-    fn fractions_that_do_not_cancel_are_refused_at_the_root() {
-        let (mut p, q) = fractions(5);
-        p[3] += E::ONE;
-        let mut prover = ProverChannel::new(b"l");
-        prove(p, q, &mut prover);
-        let mut verifier = VerifierChannel::new(b"l", &prover.sent);
-        assert_eq!(verify(5, &mut verifier), Err(LogUpError::Root));
-    }
+/// `low + x (high - low)`.
+fn join(low: &Lin, high: &Lin, x: E) -> Lin {
+    let mut value = low.scaled(E::ONE - x);
+    value.add_scaled(high, x);
+    value
 }
+
+#[cfg(test)]
+#[path = "logup_tests.rs"]
+mod tests;

@@ -296,7 +296,7 @@ impl Run<'_, '_, '_> {
                     claim.add_scaled(&self.values[id], power);
                     power *= gamma;
                 }
-                let (point, rest) = self.sumcheck(claim, sum, 2)?;
+                let (point, rest) = self.sumcheck(claim, &[], sum)?;
                 let mut weight = E::ZERO;
                 for &id in claims.iter().rev() {
                     let other = self.at(&self.plan.evaluations[id].point);
@@ -316,8 +316,8 @@ impl Run<'_, '_, '_> {
                 self.channel.transcript.phase("mul", &[*node, sum.len()]);
                 let claim_point = self.at(&self.plan.evaluations[*claim].point);
                 let claim = self.values[*claim].clone();
-                let (point, rest) = self.sumcheck(claim, sum, 3)?;
-                let end = self.product(*a, *b)?.scaled(eq(&claim_point, &point));
+                let (_, rest) = self.sumcheck(claim, &claim_point, sum)?;
+                let end = self.product(*a, *b)?;
                 self.require(rest.minus(&end), VerifyError::Sumcheck { node: *node })
             }
             Step::Combine {
@@ -362,7 +362,7 @@ impl Run<'_, '_, '_> {
             } => {
                 self.channel.transcript.phase("map", &[*node, sum.len()]);
                 let claim = self.values[*claim].clone();
-                let (point, rest) = self.sumcheck(claim, sum, 2)?;
+                let (point, rest) = self.sumcheck(claim, &[], sum)?;
                 let weight = map.factor(&self.symbols) * map.evaluate(&self.symbols, &point);
                 let end = self.receive(*to)?.scaled(weight);
                 self.require(rest.minus(&end), VerifyError::Map { node: *node })
@@ -386,13 +386,14 @@ impl Run<'_, '_, '_> {
         }
     }
 
+    /// `claim = Σ_x eq(under, x') a(x) b(x)` becomes a claim on `a·b`.
     fn sumcheck(
         &mut self,
         claim: Lin,
+        under: &[E],
         sum: &Challenges,
-        degree: usize,
     ) -> Result<(Vec<E>, Lin), VerifyError> {
-        let (point, rest) = sumcheck::verify(claim, sum.len(), degree, self.channel)?;
+        let (point, rest) = sumcheck::verify_eq_product(claim, under, sum.len(), self.channel)?;
         self.set_challenges(sum, &point);
         Ok((point, rest))
     }
@@ -417,11 +418,9 @@ impl Run<'_, '_, '_> {
             .transcript
             .phase("matmul", &[&[m.node][..], &shape].concat());
         let claim = self.values[m.claim].clone();
-        let (point, rest) = self.sumcheck(claim, &m.sum, m.degree())?;
         let batch = self.at(&m.batch_point);
-        let end = self
-            .product(m.a, m.b)?
-            .scaled(eq(&batch, &point[..batch.len()]));
+        let (_, rest) = self.sumcheck(claim, &batch, &m.sum)?;
+        let end = self.product(m.a, m.b)?;
         self.require(rest.minus(&end), VerifyError::Sumcheck { node: m.node })
     }
 

@@ -207,13 +207,6 @@ pub(crate) struct MatMul {
     pub(crate) b: Use,
 }
 
-impl MatMul {
-    /// Degree of the round polynomials.
-    pub(crate) fn degree(&self) -> usize {
-        if self.batch_point.is_empty() { 2 } else { 3 }
-    }
-}
-
 /// One limb of a remainder or quotient.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limb {

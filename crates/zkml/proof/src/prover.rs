@@ -139,7 +139,8 @@ fn prove_phases(
     };
     let plan = pk.vk.plan();
     let mut channel = ProverChannel::new(&statement.transcript_seed());
-    let (root, data) = pk.witness.commit(witness.stack(plan));
+    let stack = witness.stack(plan);
+    let (root, data) = pk.witness.commit(stack.clone());
     pk.weights
         .observe(&pk.vk.commitment(), &mut channel.transcript.challenger);
     pk.witness
@@ -148,7 +149,8 @@ fn prove_phases(
 
     let mut run = Run::new(plan, witness, channel);
     run.outputs();
-    run.lookups();
+    run.lookups(&stack);
+    drop(stack);
     lap(&mut phases.lookups);
     run.walk();
     lap(&mut phases.walk);

@@ -1,13 +1,16 @@
 //! The messages of a proof: the prover's interpretation of the plan.
 
+use std::borrow::Cow;
+
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
 use crate::field::{E, F, eq_table, inverse_power_of_two, signed};
 use crate::folds::fold;
+use crate::logup::Numerator;
 use crate::messages::table_tag;
 use crate::plan::{
-    Challenges, Dims, EvalId, GroupKind, Home, Limb, LookupTable, Map, MatMul, Plan, Step, Symbol,
+    Challenges, Dims, EvalId, GroupKind, Home, LookupTable, Map, MatMul, Plan, Step, Symbol,
     Target, Use,
 };
 use crate::transcript::ProverChannel;
@@ -118,15 +121,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(crate) fn lookups(&mut self) {
+    /// `stack` is the committed polynomial, which holds most columns of the tree.
+    pub(crate) fn lookups(&mut self, stack: &[F]) {
         let plan = self.plan;
         let depth = plan.lookup.variables;
         let transcript = &mut self.channel.transcript;
         transcript.phase("lookups", &[depth, plan.lookup.blocks.len()]);
         let alpha = transcript.sample();
         let beta = transcript.sample();
-        let (p, q) = self.leaves(alpha, beta);
-        let point = logup::prove(p, q, &mut self.channel);
+        let leaves = leaves(plan, self.witness, stack, alpha, beta);
+        let point = logup::prove(depth, beta, &leaves, &mut self.channel);
+        drop(leaves);
         self.set_challenges(&plan.lookup_point, &point);
 
         let mut uses: Vec<Use> = Vec::new();
@@ -145,92 +150,6 @@ impl<'a> Run<'a> {
             uses.extend(table.entries.map(|(at, _)| at));
         }
         self.send_all(&uses);
-    }
-
-    /// Numerators and denominators of the tree: lookups 1, tables `-m`, nothing 0/1.
-    fn leaves(&self, alpha: E, beta: E) -> (Vec<E>, Vec<E>) {
-        let (plan, witness) = (self.plan, self.witness);
-        let size = 1 << plan.lookup.variables;
-        let mut p = vec![E::ZERO; size];
-        let mut q = vec![E::ONE; size];
-        let beta2 = beta * beta;
-        let base = |table: usize| alpha - beta2 * table_tag(table);
-
-        // What every column of the tree is.
-        let mut columns: Vec<Option<Leaf<'_>>> = vec![None; plan.lookup.blocks.len()];
-        for (index, lookup) in plan.lookups.iter().enumerate() {
-            columns[lookup.column] = Some(Leaf::Lookup(index));
-            for limb in &lookup.limbs {
-                columns[limb.column] = Some(Leaf::Limb(limb));
-            }
-        }
-        for limb in plan
-            .shifts
-            .iter()
-            .flat_map(|s| s.remainder.iter().chain(&s.quotient))
-        {
-            columns[limb.column] = Some(Leaf::Limb(limb));
-        }
-        for (index, input) in plan.inputs.iter().enumerate() {
-            columns[input.column] = Some(Leaf::Input(index));
-        }
-        for (index, table) in plan.tables.iter().enumerate() {
-            columns[table.column] = Some(Leaf::Table(index));
-        }
-
-        let numerators = plan.lookup.split(&mut p);
-        let denominators = plan.lookup.split(&mut q);
-        numerators.into_par_iter().zip(denominators).for_each(
-            |((column, p), (_, q))| match columns[column] {
-                None => {}
-                Some(Leaf::Lookup(index)) => {
-                    let lookup = &plan.lookups[index];
-                    let base = base(lookup.table);
-                    let y = witness.values[lookup.value as usize];
-                    let inverse = inverse_power_of_two(lookup.shift);
-                    let origin = match plan.homes[lookup.value as usize] {
-                        Home::Witness { origin, .. } => witness.origin(plan, origin),
-                        _ => 0,
-                    };
-                    p.fill(E::ONE);
-                    let pad = base - beta * signed(i64::from(origin));
-                    plan.dims[lookup.value as usize].place(q, pad, |i| {
-                        let u = witness.quotient(plan, index, i, inverse);
-                        base - u - beta * signed(i64::from(y[i]))
-                    });
-                }
-                Some(Leaf::Limb(limb)) => {
-                    let mut values = F::zero_vec(q.len());
-                    witness.column(plan, limb.block).place(&mut values);
-                    let base = base(limb.table);
-                    p.fill(E::ONE);
-                    for (q, v) in q.iter_mut().zip(values) {
-                        *q = base - v;
-                    }
-                }
-                Some(Leaf::Input(index)) => {
-                    let input = &plan.inputs[index];
-                    let base = base(input.table);
-                    let values = witness.values[input.value as usize];
-                    p.fill(E::ONE);
-                    plan.dims[input.value as usize]
-                        .place(q, base, |i| base - beta - signed(i64::from(values[i])));
-                }
-                Some(Leaf::Table(index)) => {
-                    let table = plan.tables[index].table;
-                    let base = base(index);
-                    for (row, (p, q)) in p.iter_mut().zip(q).enumerate() {
-                        let (c0, mut c1) = table.row(row);
-                        if let LookupTable::Explicit { table, .. } = table {
-                            c1 = i64::from(witness.entries(table)[row]);
-                        }
-                        *p = -E::from(F::from_u32(witness.counts[index][row]));
-                        *q = base - signed(c0) - beta * signed(c1);
-                    }
-                }
-            },
-        );
-        (p, q)
     }
 
     pub(crate) fn walk(&mut self) {
@@ -263,8 +182,8 @@ impl<'a> Run<'a> {
                 }
                 let value = *value as usize;
                 let table = plan.dims[value].padded(self.witness.values[value]);
-                let table = table.into_iter().map(E::from).collect();
-                let (point, [_, end]) = sumcheck::prove([weights, table], &mut self.channel);
+                let (point, [_, end]) =
+                    sumcheck::prove_product_base(weights, table, &mut self.channel);
                 self.set_challenges(sum, &point);
                 self.send_value(*result, end);
             }
@@ -280,10 +199,10 @@ impl<'a> Run<'a> {
                 let point = self.at(&plan.evaluations[*claim].point);
                 let [a_table, b_table] = [a, b].map(|used| {
                     let (dims, values) = self.operand(*used);
-                    dims.padded(values).into_iter().map(E::from).collect()
+                    dims.padded(values)
                 });
-                let tables = [eq_table(&point, E::ONE), a_table, b_table];
-                let (point, [_, a_end, b_end]) = sumcheck::prove(tables, &mut self.channel);
+                let (point, [a_end, b_end]) =
+                    sumcheck::prove_eq_product_base(&point, a_table, b_table, &mut self.channel);
                 self.set_challenges(sum, &point);
                 self.send_value(*a, a_end);
                 self.send_value(*b, b_end);
@@ -337,16 +256,8 @@ impl<'a> Run<'a> {
         let b_points = [free(&m.batch), free(&m.inner), bound(&m.cols, &col)].concat();
         let ((a_dims, a), (b_dims, b)) = (self.operand(m.a), self.operand(m.b));
         let (a, b) = rayon::join(|| fold(a_dims, a, &a_points), || fold(b_dims, b, &b_points));
-        let (point, a_end, b_end) = if m.degree() == 2 {
-            let (point, [a, b]) = sumcheck::prove([a, b], &mut self.channel);
-            (point, a, b)
-        } else {
-            let eq = eq_table(&self.at(&m.batch_point), E::ONE);
-            let inner = 1 << m.inner.variables();
-            let eq = eq.iter().flat_map(|&e| std::iter::repeat_n(e, inner));
-            let (point, [_, a, b]) = sumcheck::prove([eq.collect(), a, b], &mut self.channel);
-            (point, a, b)
-        };
+        let batch = self.at(&m.batch_point);
+        let (point, [a_end, b_end]) = sumcheck::prove_eq_product(&batch, a, b, &mut self.channel);
         self.set_challenges(&m.sum, &point);
         self.send_value(m.a, a_end);
         self.send_value(m.b, b_end);
@@ -374,8 +285,13 @@ impl<'a> Run<'a> {
                 Some(point) => group.dims.split(point).map(|(_, p)| Some(p)).collect(),
             })
             .collect();
-        let table = fold(&dims, values, &points);
-        let (point, [_, end]) = sumcheck::prove([weights, table], &mut self.channel);
+        let (point, [_, end]) = if points.iter().all(Option::is_none) {
+            let table = dims.padded(values);
+            sumcheck::prove_product_base(weights, table, &mut self.channel)
+        } else {
+            let table = fold(&dims, values, &points);
+            sumcheck::prove_product(weights, table, &mut self.channel)
+        };
         self.set_challenges(sum, &point);
         self.send_value(to, end);
     }
@@ -404,11 +320,81 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a column of the tree is.
-#[derive(Clone, Copy)]
-enum Leaf<'a> {
-    Lookup(usize),
-    Limb(&'a Limb),
-    Input(usize),
-    Table(usize),
+/// The columns of the tree in the order of their offsets.
+fn leaves<'s>(
+    plan: &Plan,
+    witness: &Witness<'_>,
+    stack: &'s [F],
+    alpha: E,
+    beta: E,
+) -> Vec<logup::Block<'s>> {
+    let beta2 = beta * beta;
+    let committed = |block: usize| {
+        let block = plan.witness.blocks[block];
+        Cow::Borrowed(&stack[block.offset..block.offset + (1 << block.variables)])
+    };
+    let block = |column: usize, table: usize, numerator, x, y| logup::Block {
+        offset: plan.lookup.blocks[column].offset,
+        numerator,
+        constant: alpha - beta2 * table_tag(table),
+        x,
+        y,
+    };
+    let lookups = plan.lookups.par_iter().enumerate().map(|(index, lookup)| {
+        let dims = &plan.dims[lookup.value as usize];
+        let inverse = inverse_power_of_two(lookup.shift);
+        let mut quotients = F::zero_vec(1 << dims.variables());
+        dims.place(&mut quotients, F::ZERO, |i| {
+            witness.quotient(plan, index, i, inverse)
+        });
+        let y = match plan.homes[lookup.value as usize] {
+            Home::Witness { block, .. } => Some(committed(block)),
+            _ => None,
+        };
+        let x = Cow::Owned(quotients);
+        block(lookup.column, lookup.table, Numerator::One, x, y)
+    });
+    let mut blocks: Vec<logup::Block<'s>> = lookups.collect();
+    let shifts = plan.shifts.iter();
+    let limbs = plan
+        .lookups
+        .iter()
+        .flat_map(|l| &l.limbs)
+        .chain(shifts.flat_map(|s| s.remainder.iter().chain(&s.quotient)));
+    for limb in limbs {
+        let x = committed(limb.block);
+        blocks.push(block(limb.column, limb.table, Numerator::One, x, None));
+    }
+    for input in &plan.inputs {
+        let Home::Witness { block: at, .. } = plan.homes[input.value as usize] else {
+            continue;
+        };
+        let dims = &plan.dims[input.value as usize];
+        let mut present = F::zero_vec(1 << dims.variables());
+        dims.place(&mut present, F::ZERO, |_| F::ONE);
+        let (x, y) = (committed(at), Some(Cow::Owned(present)));
+        blocks.push(block(input.column, input.table, Numerator::One, x, y));
+    }
+    let tables = plan.tables.par_iter().enumerate().map(|(index, table)| {
+        let counts = witness.counts[index].iter();
+        let counts = counts.map(|&count| -F::from_u32(count)).collect();
+        let (x, y) = (0..1 << table.table.variables())
+            .map(|row| {
+                let (c0, mut c1) = table.table.row(row);
+                if let LookupTable::Explicit { table, .. } = table.table {
+                    c1 = i64::from(witness.entries(table)[row]);
+                }
+                (signed(c0), signed(c1))
+            })
+            .unzip();
+        let numerator = Numerator::Base(Cow::Owned(counts));
+        let y = match table.table {
+            LookupTable::Range { .. } => None,
+            _ => Some(Cow::Owned(y)),
+        };
+        block(table.column, index, numerator, Cow::Owned(x), y)
+    });
+    blocks.par_extend(tables);
+    blocks.sort_by_key(|block| block.offset);
+    blocks
 }

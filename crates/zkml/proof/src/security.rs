@@ -52,7 +52,7 @@ pub fn security_report(vk: &VerifyingKey) -> SecurityReport {
         rounds += match step {
             // The powers of a challenge that joins the claims, then the rounds.
             Step::Merge { claims, sum, .. } => claims.len() + 2 * sum.len(),
-            Step::MatMul(m) => m.degree() * m.sum.len(),
+            Step::MatMul(m) => 3 * m.sum.len(),
             Step::Mul { sum, .. } => 3 * sum.len(),
             Step::Map { sum, .. } => 2 * sum.len(),
             Step::Combine { .. } | Step::Pass { .. } | Step::Quotient { .. } => 0,

@@ -1,167 +1,175 @@
-//! Sumcheck of a product of two or three multilinear tables.
+//! Sumcheck of a product of two multilinear tables, with or without an equality factor.
 //!
-//! Claim `c = Σ_x Π_j f_j(x)`. Round `i` binds the most significant free variable: the prover
-//! sends `t(0), t(2), …, t(d)` of the round polynomial, `t(1) = c - t(0)`, the next claim is
-//! `t(r)`. Soundness error `d/|E|` a round.
+//! Claim `c = Σ_x eq(r, x') a(x) b(x)`, with `x'` the leading `|r|` variables of `x` (none: a plain
+//! product; all: a pointwise product; some: a batch of inner products). Round `j` binds the most
+//! significant free variable. With what earlier rounds bound of the equality factored out (Gruen,
+//! ePrint 2024/108) the rest is a quadratic `t`, and the prover sends `t(0)` and `t(∞)`, its leading
+//! coefficient. The claim gives `t(1)`:
+//!
+//! - a variable under the equality: `c = (1 - r_j) t(0) + r_j t(1)`, which needs `r_j ≠ 0`;
+//! - any other: `c = t(0) + t(1)`.
+//!
+//! The next claim is `t(x_j)`, so that the last one is `a(x) b(x)` alone. Soundness error `2/|E|` a
+//! round. The verifier is linear in the messages: it works on [`Lin`].
 
-use p3_field::PrimeCharacteristicRing;
-use rayon::prelude::*;
+use p3_field::{Field, PrimeCharacteristicRing};
 
-use crate::field::E;
+use crate::field::{E, F};
 use crate::transcript::{Exhausted, Lin, ProverChannel, VerifierChannel};
 
-/// Tables shorter than this are not worth a second thread.
-pub(crate) const PARALLEL_FROM: usize = 1 << 12;
-
-/// `lo + r (hi - lo)` on the two halves, in place.
-pub(crate) fn fold(table: &mut Vec<E>, r: E) {
-    let half = table.len() / 2;
-    let (lo, hi) = table.split_at_mut(half);
-    if half >= PARALLEL_FROM {
-        lo.par_iter_mut()
-            .zip(hi)
-            .for_each(|(l, h)| *l += r * (*h - *l));
-    } else {
-        lo.iter_mut().zip(hi).for_each(|(l, h)| *l += r * (*h - *l));
-    }
-    table.truncate(half);
+/// Why a reduction was refused.
+#[derive(Debug, PartialEq)]
+pub(crate) enum SumcheckError {
+    /// The proof holds fewer elements than the rounds need.
+    Exhausted,
+    /// A coordinate of the equality's point is zero: `t(1)` is not determined. An honest point has
+    /// one with probability `n/|E|`.
+    ZeroCoordinate,
 }
 
-/// Proves `Σ_x Π_j tables[j](x)`; returns the point and every table's value there.
-pub(crate) fn prove<const D: usize>(
-    mut tables: [Vec<E>; D],
+impl From<Exhausted> for SumcheckError {
+    fn from(_: Exhausted) -> Self {
+        Self::Exhausted
+    }
+}
+
+/// Elements that the prover sends for `rounds` variables.
+pub(crate) const fn messages(rounds: usize) -> usize {
+    2 * rounds
+}
+
+/// Proves `Σ_x a(x) b(x)`; returns the point and both values there.
+///
+/// The tables have the same length, a power of two.
+pub(crate) fn prove_product(a: Vec<E>, b: Vec<E>, channel: &mut ProverChannel) -> (Vec<E>, [E; 2]) {
+    prove_eq_product(&[], a, b, channel)
+}
+
+/// [`prove_product`] with the second table in the base field: same messages.
+pub(crate) fn prove_product_base(
+    weights: Vec<E>,
+    values: Vec<F>,
     channel: &mut ProverChannel,
-) -> (Vec<E>, [E; D]) {
-    let mut point = Vec::new();
-    while tables[0].len() > 1 {
-        let half = tables[0].len() / 2;
-        // t(0), t(2), t(3) at one index.
-        let at = |i: usize| {
-            let mut values = [E::ONE; 3];
-            for table in &tables {
-                let (lo, hi) = (table[i], table[i + half]);
-                let difference = hi - lo;
-                let two = hi + difference;
-                values[0] *= lo;
-                values[1] *= two;
-                if D == 3 {
-                    values[2] *= two + difference;
-                }
-            }
-            values
-        };
-        let add = |a: [E; 3], b: [E; 3]| [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
-        let sums = if half >= PARALLEL_FROM {
-            (0..half)
-                .into_par_iter()
-                .map(at)
-                .reduce(|| [E::ZERO; 3], add)
-        } else {
-            (0..half).map(at).fold([E::ZERO; 3], add)
-        };
-        channel.send_all(&sums[..D]);
-        let r = channel.transcript.sample();
-        for table in &mut tables {
-            fold(table, r);
-        }
-        point.push(r);
-    }
-    (point, tables.map(|t| t[0]))
+) -> (Vec<E>, [E; 2]) {
+    prove_product(weights, values.into_iter().map(E::from).collect(), channel)
 }
 
-/// Reduces `claim` to the value of the product at the returned point.
-pub(crate) fn verify(
+/// Proves `Σ_x eq(point, x') a(x) b(x)`; returns the point and both values there.
+///
+/// The tables have the same length, a power of two that is at least `2^|point|`.
+pub(crate) fn prove_eq_product(
+    point: &[E],
+    mut a: Vec<E>,
+    mut b: Vec<E>,
+    channel: &mut ProverChannel,
+) -> (Vec<E>, [E; 2]) {
+    let mut bound = Vec::new();
+    while a.len() > 1 {
+        let half = a.len() / 2;
+        let rest = point.get(bound.len() + 1..).unwrap_or(&[]);
+        let eq = crate::field::eq_table(rest, E::ONE);
+        let inner = half / eq.len();
+        let (mut t0, mut leading) = (E::ZERO, E::ZERO);
+        for i in 0..half {
+            let w = eq[i / inner];
+            t0 += w * a[i] * b[i];
+            leading += w * (a[i + half] - a[i]) * (b[i + half] - b[i]);
+        }
+        channel.send_all(&[t0, leading]);
+        let x = channel.transcript.sample();
+        for table in [&mut a, &mut b] {
+            for i in 0..half {
+                let high = table[i + half];
+                table[i] = table[i] + x * (high - table[i]);
+            }
+            table.truncate(half);
+        }
+        bound.push(x);
+    }
+    (bound, [a[0], b[0]])
+}
+
+/// [`prove_eq_product`] with both tables in the base field: same messages.
+pub(crate) fn prove_eq_product_base(
+    point: &[E],
+    a: Vec<F>,
+    b: Vec<F>,
+    channel: &mut ProverChannel,
+) -> (Vec<E>, [E; 2]) {
+    let lift = |v: Vec<F>| v.into_iter().map(E::from).collect();
+    prove_eq_product(point, lift(a), lift(b), channel)
+}
+
+/// Reduces `claim = Σ_x a(x) b(x)` over `rounds` variables to a claim on `a·b` at the point.
+///
+/// # Errors
+/// [`SumcheckError::Exhausted`].
+pub(crate) fn verify_product(
     claim: Lin,
     rounds: usize,
-    degree: usize,
     channel: &mut VerifierChannel<'_>,
-) -> Result<(Vec<E>, Lin), Exhausted> {
-    let half = E::ONE.halve();
-    let sixth = half * E::from_u64(3).inverse_or_zero();
-    let mut claim = claim;
-    let mut point = Vec::with_capacity(rounds);
-    for _ in 0..rounds {
-        let t0 = channel.receive()?;
-        let t2 = channel.receive()?;
-        let t3 = match degree {
-            3 => Some(channel.receive()?),
-            _ => None,
+) -> Result<(Vec<E>, Lin), SumcheckError> {
+    verify_eq_product(claim, &[], rounds, channel)
+}
+
+/// Reduces `claim = Σ_x eq(point, x') a(x) b(x)` over `rounds` variables, at least `|point|`, to a
+/// claim on `a·b` at the returned point: the equality factor is *not* part of it.
+///
+/// # Errors
+/// [`SumcheckError`].
+pub(crate) fn verify_eq_product(
+    claim: Lin,
+    point: &[E],
+    rounds: usize,
+    channel: &mut VerifierChannel<'_>,
+) -> Result<(Vec<E>, Lin), SumcheckError> {
+    let inverses = inverses(point).ok_or(SumcheckError::ZeroCoordinate)?;
+    let mut bound = Vec::with_capacity(rounds);
+    // Each round is `c' = keep·c + at_zero·t(0) + at_infinity·t(∞)`. The factors `keep` are
+    // multiplied from the end, so that every message is scaled once.
+    let mut steps = Vec::with_capacity(rounds);
+    for j in 0..rounds {
+        let messages = channel.receive_array::<2>()?;
+        let x = channel.transcript.sample();
+        let (keep, from_zero) = match (point.get(j), inverses.get(j)) {
+            (Some(&r), Some(&inverse)) => (x * inverse, E::ONE - r),
+            _ => (x, E::ONE),
         };
-        let r = channel.transcript.sample();
-        // Lagrange's form on 0, 1, 2 or on 0, 1, 2, 3, with t(1) = claim - t(0).
-        let (a, b, c) = (r - E::ONE, r - E::TWO, r - E::from_u64(3));
-        let (w0, w1, w2, w3) = match t3 {
-            None => (a * b * half, -(r * b), r * a * half, E::ZERO),
-            Some(_) => (
-                -(a * b * c * sixth),
-                r * b * c * half,
-                -(r * a * c * half),
-                r * a * b * sixth,
-            ),
-        };
-        let mut next = claim.scaled(w1);
-        next.add_scaled(&t0, w0 - w1);
-        next.add_scaled(&t2, w2);
-        if let Some(t3) = t3 {
-            next.add_scaled(&t3, w3);
+        steps.push((
+            messages,
+            keep,
+            [E::ONE - x - keep * from_zero, x.square() - x],
+        ));
+        bound.push(x);
+    }
+    let mut reduced = Lin::default();
+    let mut scale = E::ONE;
+    for (messages, keep, factors) in steps.iter().rev() {
+        for (message, &factor) in messages.iter().zip(factors) {
+            reduced.add_scaled(message, factor * scale);
         }
-        claim = next;
-        point.push(r);
+        scale *= *keep;
     }
-    Ok((point, claim))
+    reduced.add_scaled(&claim, scale);
+    Ok((bound, reduced))
 }
 
-trait InverseOrZero {
-    fn inverse_or_zero(self) -> Self;
-}
-
-impl InverseOrZero for E {
-    fn inverse_or_zero(self) -> Self {
-        p3_field::Field::try_inverse(&self).unwrap_or(E::ZERO)
+/// The inverse of every coordinate by one inversion; `None` when a coordinate is zero.
+fn inverses(point: &[E]) -> Option<Vec<E>> {
+    let mut prefix = Vec::with_capacity(point.len());
+    let mut product = E::ONE;
+    for &r in point {
+        prefix.push(product);
+        product *= r;
     }
+    let mut suffix = product.try_inverse()?;
+    for (i, &r) in point.iter().enumerate().rev() {
+        prefix[i] *= suffix;
+        suffix *= r;
+    }
+    Some(prefix)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::field::eq_table;
-
-    fn table(seed: u64, n: usize) -> Vec<E> {
-        let mut channel = ProverChannel::new(&seed.to_le_bytes());
-        (0..1 << n).map(|_| channel.transcript.sample()).collect()
-    }
-
-    fn evaluate(table: &[E], point: &[E]) -> E {
-        eq_table(point, E::ONE)
-            .iter()
-            .zip(table)
-            .fold(E::ZERO, |a, (&e, &t)| a + e * t)
-    }
-
-    fn round_trip<const D: usize>(n: usize) {
-        let tables: [Vec<E>; D] = std::array::from_fn(|i| table(i as u64, n));
-        let claim = (0..1 << n)
-            .map(|i| tables.iter().map(|t| t[i]).product::<E>())
-            .sum::<E>();
-        let mut prover = ProverChannel::new(b"s");
-        let (point, values) = prove(tables.clone(), &mut prover);
-        for (t, v) in tables.iter().zip(values) {
-            assert_eq!(evaluate(t, &point), v);
-        }
-        let mut verifier = VerifierChannel::new(b"s", &prover.sent);
-        let (point_v, claim_v) = verify(claim.into(), n, D, &mut verifier).unwrap();
-        assert_eq!(point, point_v);
-        assert_eq!(claim_v.constant, values.iter().copied().product::<E>());
-        let mut verifier = VerifierChannel::new(b"s", &prover.sent);
-        let (_, claim_v) = verify((claim + E::ONE).into(), n, D, &mut verifier).unwrap();
-        assert_ne!(claim_v.constant, values.iter().copied().product::<E>());
-    }
-
-    #[test]
-    fn a_true_sum_reduces_to_the_tables_and_a_false_one_does_not() {
-        for n in [1, 4, 13] {
-            round_trip::<2>(n);
-            round_trip::<3>(n);
-        }
-    }
-}
+#[path = "sumcheck_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ use crate::key::VerifyingKey;
 use crate::messages::{Public, verify_messages};
 use crate::proof::{DecodeFailure, FormatError, Proof, decode};
 use crate::statement::{inputs, outputs, statement};
+use crate::sumcheck::SumcheckError;
 use crate::transcript::{Exhausted, VerifierChannel};
 
 /// Why a proof was refused: the first check that failed.
@@ -86,6 +87,9 @@ pub enum VerifyError {
         /// Index of the node.
         node: usize,
     },
+    /// A challenge is zero where it must not be, which happens to one proof in `2^140`.
+    #[error("a challenge is zero")]
+    ZeroChallenge,
     /// The witness commitment does not open to the claims.
     #[error("the witness commitment does not open to what was claimed")]
     WitnessOpening,
@@ -100,6 +104,15 @@ pub enum VerifyError {
 impl From<Exhausted> for VerifyError {
     fn from(_: Exhausted) -> Self {
         Self::Format(FormatError::Truncated)
+    }
+}
+
+impl From<SumcheckError> for VerifyError {
+    fn from(error: SumcheckError) -> Self {
+        match error {
+            SumcheckError::Exhausted => Exhausted.into(),
+            SumcheckError::ZeroCoordinate => Self::ZeroChallenge,
+        }
     }
 }
 

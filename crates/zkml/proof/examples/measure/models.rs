@@ -165,7 +165,7 @@ pub fn transformer(blocks: usize, tokens: u32, width: u32, heads: u32) -> Model 
     let mut x = 0;
     let head = width / heads;
     for _ in 0..blocks {
-        let mut split = |net: &mut Net| {
+        let split = |net: &mut Net| {
             let v = net.dense(x, 1, width);
             let y = net.lookup(v, 8, None);
             let y = net

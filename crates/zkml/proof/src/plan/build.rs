@@ -7,9 +7,10 @@ use hallmark_graph::{Graph, Op, ValueId};
 use super::{
     CHALLENGES, Challenges, Content, Dims, EvalId, Evaluation, HALF, Home, LookupTable,
     MAX_EVALUATIONS, Map, MatMul, Mode, Origin, Plan, PlanError, Point, Stacking, Step, Symbol,
-    Target, Use,
+    Target, Use, ZERO,
 };
 use crate::field::log2_ceil;
+use crate::sumcheck;
 
 /// Most claims that a virtual value passes on when a claim costs little; more are merged.
 const MAX_PASSED: usize = 4;
@@ -197,7 +198,7 @@ impl<'a> Planner<'a> {
                 return Err(PlanError::TooManyEvaluations);
             }
             let passed = self.capacity(value);
-            let claims = match self.by_value[value].len() <= passed {
+            let claims = match self.by_value[value].len() <= passed && self.is_divisible(value) {
                 true => self.by_value[value].clone(),
                 false => vec![self.merge(value)],
             };
@@ -230,11 +231,29 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Whether the claims' points have inverses where a sumcheck under an equality divides by them:
+    /// a coordinate that is the constant 0 has none, and is moved by a merge.
+    fn is_divisible(&self, value: usize) -> bool {
+        let Some(node) = self.graph.node_of(value as ValueId) else {
+            return true;
+        };
+        let under = match self.graph.nodes[node].op {
+            Op::Mul { .. } => self.dims[value].variables(),
+            Op::MatMul { batch, .. } => {
+                let batch = &self.dims[value].0[..usize::from(batch)];
+                batch.iter().map(|&dim| log2_ceil(dim)).sum()
+            }
+            _ => 0,
+        };
+        let mut claims = self.by_value[value].iter();
+        claims.all(|&id| !self.evaluations[id].point[..under].contains(&ZERO))
+    }
+
     fn merge(&mut self, value: usize) -> EvalId {
         let claims = self.by_value[value].clone();
         let variables = self.dims[value].variables();
         let sum = self.challenges(variables);
-        self.messages(2 * variables);
+        self.messages(sumcheck::messages(variables));
         let result = self.sent(Target::Value(value as ValueId), sum.clone().collect());
         self.steps.push(Step::Merge {
             value: value as ValueId,
@@ -261,7 +280,7 @@ impl<'a> Planner<'a> {
             Op::Mul { a, b } => {
                 let variables = self.dims[*a as usize].variables();
                 let sum = self.challenges(variables);
-                self.messages(3 * variables);
+                self.messages(sumcheck::messages(variables));
                 let a = self.sent(Target::Value(*a), sum.clone().collect());
                 let b = self.sent(Target::Value(*b), sum.clone().collect());
                 self.steps.push(Step::Mul {
@@ -311,7 +330,7 @@ impl<'a> Planner<'a> {
                 }
                 let variables = map.variables();
                 let sum = self.challenges(variables);
-                self.messages(2 * variables);
+                self.messages(sumcheck::messages(variables));
                 let to = self.sent(Target::Value(*input), map.point(sum.clone()));
                 self.steps.push(Step::Map {
                     node,
@@ -389,9 +408,8 @@ impl<'a> Planner<'a> {
         let (batch_point, rest) = point.split_at(batch.variables());
         let (row_point, col_point) = rest.split_at(rows.variables());
         let variables = batch.variables() + inner.variables();
-        let degree = if batch_point.is_empty() { 2 } else { 3 };
         let sum = self.challenges(variables);
-        self.messages(degree * variables);
+        self.messages(sumcheck::messages(variables));
         let summed: Point = sum.clone().collect();
         let (batch_sum, inner_sum) = summed.split_at(batch.variables());
         let a_point = [batch_sum, row_point, inner_sum].concat();

@@ -44,7 +44,7 @@ fn collect(world: &World, honest: bool) -> bool {
     let pads = Transcript::new(b"pads").sample_point(plan.masked);
     let mut run = Run::new(&plan, &witness, ProverChannel::hiding(SEED, pads.clone()));
     run.outputs();
-    run.lookups();
+    run.lookups(&witness.stack(&plan));
     run.walk();
     let (channel, _) = run.finish();
     assert_eq!(channel.sent.len(), plan.elements);

@@ -22,7 +22,7 @@
 //! use hallmark_fixed::{Q32, Q64};
 //!
 //! let third = Q64::ONE / Q64::from_int(3);
-//! assert_eq!(third.to_string(), "0.33333333333333333334");
+//! assert_eq!(third.to_string(), "0.33333333333333333332");
 //! assert_eq!("-2.5".parse::<Q64>().unwrap() * Q64::from_int(2), Q64::from_int(-5));
 //! assert_eq!(Q64::from_int(100).log10(), Some(Q64::from_int(2)));
 //! assert_eq!(Q64::ONE / Q64::ZERO, Q64::ZERO);

@@ -1,6 +1,6 @@
 //! Q64.64: 64 whole and 64 fractional bits.
 
-use crate::wide::{divide, multiply_round, square_root};
+use crate::wide::{divide, multiply, multiply_round, multiply_shift, square_root};
 use core::iter::Sum;
 use core::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
@@ -92,6 +92,23 @@ impl Q64 {
     #[inline]
     pub fn clamp_to(self, low: Q64, high: Q64) -> Q64 {
         self.min(high).max(low)
+    }
+
+    /// `floor(self · amount)`, saturating; zero for a negative number.
+    ///
+    /// For amounts of money, which may exceed the range of [`Q64`].
+    pub fn part_of(self, amount: u128) -> u128 {
+        match u128::try_from(self.0) {
+            Ok(bits) => multiply_shift(bits, amount, 64).unwrap_or(u128::MAX),
+            Err(_) => 0,
+        }
+    }
+
+    /// `floor(√(a · b))`; amounts of 2^126 and more count as 2^126 − 1.
+    pub fn geometric_mean(a: u128, b: u128) -> u128 {
+        const LIMIT: u128 = (1 << 126) - 1;
+        let (high, low) = multiply(a.min(LIMIT), b.min(LIMIT));
+        square_root(high, low)
     }
 
     /// The square root rounded down to a multiple of 2^-64; `None` for a negative number.

@@ -262,3 +262,19 @@ fn ratios_of_the_largest_stakes_are_exact() {
     assert_eq!(Q64::from_ratio(u128::MAX, u128::MAX), Q64::ONE);
     assert_eq!(Q64::from_ratio(u128::MAX, 1), Q64::MAX);
 }
+
+#[test]
+fn parts_and_means_of_amounts_are_floors() {
+    let half = Q64::from_ratio(1, 2);
+    assert_eq!(half.part_of(u128::MAX), u128::MAX / 2);
+    assert_eq!(half.part_of(7), 3);
+    assert_eq!((-half).part_of(7), 0);
+    assert_eq!(Q64::from_int(3).part_of(u128::MAX), u128::MAX);
+    assert_eq!(
+        Q64::geometric_mean(10u128.pow(27), 4 * 10u128.pow(27)),
+        2 * 10u128.pow(27)
+    );
+    assert_eq!(Q64::geometric_mean(2, 1), 1);
+    assert_eq!(Q64::geometric_mean(u128::MAX, 0), 0);
+    assert_eq!(Q64::geometric_mean(u128::MAX, u128::MAX), (1 << 126) - 1);
+}

@@ -4,8 +4,12 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod emission;
+pub mod score;
 mod settlement;
 pub mod simulate;
+pub mod sortition;
+pub mod synthesis;
 pub mod yuma;
 
 pub use settlement::{Column, Output, Settlement, WHOLE, apportion};

@@ -62,7 +62,9 @@ impl Settlement {
     /// that does not exist.
     pub fn explain(&self, slot: usize) -> Vec<(&'static str, Q64)> {
         let columns = self.explanation.iter();
-        columns.filter_map(|c| Some((c.name, *c.values.get(slot)?))).collect()
+        columns
+            .filter_map(|c| Some((c.name, *c.values.get(slot)?)))
+            .collect()
     }
 }
 
@@ -74,7 +76,9 @@ impl Settlement {
 /// right together first, which changes a part by less than 2^-60 of `total`.
 pub fn apportion(weights: &[u128], total: u64) -> Vec<u64> {
     let scaled = shift_to_sum(weights, 96);
-    let sum: u128 = scaled.iter().fold(0, |sum, &weight| sum.saturating_add(weight));
+    let sum: u128 = scaled
+        .iter()
+        .fold(0, |sum, &weight| sum.saturating_add(weight));
     if sum == 0 {
         return vec![0; weights.len()];
     }
@@ -88,7 +92,10 @@ pub fn apportion(weights: &[u128], total: u64) -> Vec<u64> {
         remainders.push((remainder, index));
     }
     remainders.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    for (_, index) in remainders.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+    for (_, index) in remainders
+        .into_iter()
+        .take(usize::try_from(left).unwrap_or(usize::MAX))
+    {
         if let Some(part) = parts.get_mut(index) {
             *part = part.saturating_add(1);
         }
@@ -100,7 +107,12 @@ pub fn apportion(weights: &[u128], total: u64) -> Vec<u64> {
 fn muldiv(weight: u128, total: u64, sum: u128) -> (u64, u128) {
     // Two 32-bit halves of `total` keep every product below 2^128 + carry-free.
     let (high, low) = (u128::from(total >> 32), u128::from(total & 0xffff_ffff));
-    let divide = |n: u128| (n.checked_div(sum).unwrap_or(0), n.checked_rem(sum).unwrap_or(0));
+    let divide = |n: u128| {
+        (
+            n.checked_div(sum).unwrap_or(0),
+            n.checked_rem(sum).unwrap_or(0),
+        )
+    };
     if weight.leading_zeros() >= 64 {
         let (part, remainder) = divide(weight.saturating_mul(u128::from(total)));
         return (part as u64, remainder);
@@ -110,7 +122,10 @@ fn muldiv(weight: u128, total: u64, sum: u128) -> (u64, u128) {
     let (second, rest) = divide(rest << 32);
     let (third, rest2) = divide(weight.saturating_mul(low));
     let (carry, remainder) = divide(rest.saturating_add(rest2));
-    let part = (first << 32).saturating_add(second).saturating_add(third).saturating_add(carry);
+    let part = (first << 32)
+        .saturating_add(second)
+        .saturating_add(third)
+        .saturating_add(carry);
     (part as u64, remainder)
 }
 
@@ -118,15 +133,19 @@ fn muldiv(weight: u128, total: u64, sum: u128) -> (u64, u128) {
 pub(crate) fn shift_to_sum(values: &[u128], bits: u32) -> Vec<u128> {
     let largest = values.iter().copied().max().unwrap_or(0);
     let count = u128::BITS.saturating_sub((values.len() as u128).leading_zeros());
-    let needed = u128::BITS.saturating_sub(largest.leading_zeros()).saturating_add(count);
+    let needed = u128::BITS
+        .saturating_sub(largest.leading_zeros())
+        .saturating_add(count);
     let shift = needed.saturating_sub(bits).min(127);
     values.iter().map(|value| value >> shift).collect()
 }
 
 /// Splits [`WHOLE`] among non-negative numbers; negative ones count as zero.
 pub(crate) fn shares_of(weights: &[Q64]) -> Vec<u64> {
-    let weights: Vec<u128> =
-        weights.iter().map(|w| u128::try_from(w.to_bits()).unwrap_or(0)).collect();
+    let weights: Vec<u128> = weights
+        .iter()
+        .map(|w| u128::try_from(w.to_bits()).unwrap_or(0))
+        .collect();
     apportion(&weights, WHOLE)
 }
 
@@ -180,8 +199,14 @@ mod tests {
     #[test]
     fn the_largest_stakes_are_split_exactly() {
         let stake = 10u128.pow(27);
-        assert_eq!(apportion(&[stake, stake, stake * 2], WHOLE), vec![250_000_000, 250_000_000, 500_000_000]);
-        assert_eq!(apportion(&[u128::MAX, u128::MAX], WHOLE), vec![500_000_000, 500_000_000]);
+        assert_eq!(
+            apportion(&[stake, stake, stake * 2], WHOLE),
+            vec![250_000_000, 250_000_000, 500_000_000]
+        );
+        assert_eq!(
+            apportion(&[u128::MAX, u128::MAX], WHOLE),
+            vec![500_000_000, 500_000_000]
+        );
         assert_eq!(apportion(&[u128::MAX, 1], WHOLE), vec![WHOLE, 0]);
         assert_eq!(apportion(&[u128::MAX, 0], u64::MAX), vec![u64::MAX, 0]);
     }

@@ -37,7 +37,9 @@ pub enum Error {
 }
 
 fn in_brackets(name: &Option<String>) -> String {
-    name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default()
+    name.as_ref()
+        .map(|name| format!(" ({name})"))
+        .unwrap_or_default()
 }
 
 /// A fault within a case: path of the field and what is wrong.
@@ -48,7 +50,10 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(field: impl Into<String>, message: impl ToString) -> Fault {
-        Fault { field: field.into(), message: message.to_string() }
+        Fault {
+            field: field.into(),
+            message: message.to_string(),
+        }
     }
 }
 
@@ -87,8 +92,11 @@ pub fn simulate(json: &str) -> Result<String, Error> {
     } else {
         vec![serde_json::from_str(json).map_err(not_json)?]
     };
-    let results: Result<Vec<CaseResult>, Error> =
-        cases.iter().enumerate().map(|(index, case)| run(index, case.get())).collect();
+    let results: Result<Vec<CaseResult>, Error> = cases
+        .iter()
+        .enumerate()
+        .map(|(index, case)| run(index, case.get()))
+        .collect();
     serde_json::to_string(&results?).map_err(not_json)
 }
 
@@ -122,7 +130,11 @@ fn run(index: usize, text: &str) -> Result<CaseResult, Error> {
         }
     };
     let epochs = epochs.map_err(|fault| fail(&head.name, fault))?;
-    Ok(CaseResult { name: head.name, mechanism, epochs })
+    Ok(CaseResult {
+        name: head.name,
+        mechanism,
+        epochs,
+    })
 }
 
 /// Reads a value, naming the path of what does not fit.

@@ -173,7 +173,10 @@ pub struct State {
 impl State {
     /// A state of `slots` slots without permits and bonds.
     pub fn empty(slots: usize) -> State {
-        State { permits: vec![false; slots], bonds: vec![Row::new(); slots] }
+        State {
+            permits: vec![false; slots],
+            bonds: vec![Row::new(); slots],
+        }
     }
 
     /// Removes every bond to `worker`: its slot has a new holder.

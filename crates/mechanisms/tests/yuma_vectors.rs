@@ -12,7 +12,11 @@ fn agrees(field: &str, ours: &Value, theirs: &Value, tolerance: i64) -> bool {
         }
         (Value::Number(a), Value::Number(b)) => {
             let (a, b) = (a.as_i64().unwrap(), b.as_i64().unwrap());
-            if field.ends_with("_u16") { (a - b).abs() <= tolerance } else { a == b }
+            if field.ends_with("_u16") {
+                (a - b).abs() <= tolerance
+            } else {
+                a == b
+            }
         }
         (a, b) => a == b,
     }
@@ -20,7 +24,9 @@ fn agrees(field: &str, ours: &Value, theirs: &Value, tolerance: i64) -> bool {
 
 #[test]
 fn every_field_of_every_epoch_equals_the_source_bit_for_bit() {
-    let Some(text) = common::vector("yuma.json") else { return };
+    let Some(text) = common::vector("yuma.json") else {
+        return;
+    };
     let output = hallmark_mechanisms::simulate(&text).unwrap();
     let results: Vec<Value> = serde_json::from_str(&output).unwrap();
     let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
@@ -30,9 +36,17 @@ fn every_field_of_every_epoch_equals_the_source_bit_for_bit() {
         let name = &case["case"]["name"];
         assert_eq!(name, &result["name"]);
         let expected = case["expect"].as_array().unwrap();
-        assert_eq!(result["epochs"].as_array().unwrap().len(), expected.len(), "{name}");
-        for (epoch, (ours, theirs)) in
-            result["epochs"].as_array().unwrap().iter().zip(expected).enumerate()
+        assert_eq!(
+            result["epochs"].as_array().unwrap().len(),
+            expected.len(),
+            "{name}"
+        );
+        for (epoch, (ours, theirs)) in result["epochs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .zip(expected)
+            .enumerate()
         {
             for (field, theirs) in theirs.as_object().unwrap() {
                 assert!(

@@ -111,7 +111,11 @@ impl Default for ParamsIn {
 impl ParamsIn {
     fn rules(&self) -> Params {
         Params {
-            version: if self.yuma3 { Version::Three } else { Version::Two },
+            version: if self.yuma3 {
+                Version::Three
+            } else {
+                Version::Two
+            },
             kappa: self.kappa,
             bonds_penalty: self.bonds_penalty,
             bonds_moving_average: self.bonds_moving_average,
@@ -255,11 +259,23 @@ pub(super) fn run(text: &str) -> Result<Box<RawValue>, Fault> {
 fn fault(epoch: usize, error: Error) -> Fault {
     let field = match &error {
         Error::TooManySlots(_) => "stake".to_string(),
-        Error::Length { name: name @ ("permits" | "bonds"), .. } => (*name).to_string(),
-        Error::Length { name: "registered", .. } => format!("epochs[{epoch}].reg_block"),
-        Error::Length { name: "commitments", .. } => format!("epochs[{epoch}].commits"),
+        Error::Length {
+            name: name @ ("permits" | "bonds"),
+            ..
+        } => (*name).to_string(),
+        Error::Length {
+            name: "registered", ..
+        } => format!("epochs[{epoch}].reg_block"),
+        Error::Length {
+            name: "commitments",
+            ..
+        } => format!("epochs[{epoch}].commits"),
         Error::Length { name, .. } => format!("epochs[{epoch}].{name}"),
-        Error::Duplicate { name: "bonds", slot, .. } => format!("bonds[{slot}]"),
+        Error::Duplicate {
+            name: "bonds",
+            slot,
+            ..
+        } => format!("bonds[{slot}]"),
         Error::Duplicate { name, slot, .. } => format!("epochs[{epoch}].{name}[{slot}]"),
         Error::AlphaBounds { .. } => "params.alpha_low".to_string(),
     };

@@ -127,7 +127,12 @@ pub(super) fn liquid_average(
             }
             let weight = weight.unwrap_or(Q32::ZERO);
             if let Some(cell) = cells.get_mut(filled) {
-                *cell = Cell { column, weight, bond, consensus: at(consensus, column) };
+                *cell = Cell {
+                    column,
+                    weight,
+                    bond,
+                    consensus: at(consensus, column),
+                };
             }
             filled = filled.saturating_add(1);
             if filled == LANES {
@@ -151,20 +156,22 @@ fn merge<'a>(
 ) -> impl Iterator<Item = (u16, Option<Q32>, Q32)> + 'a {
     let mut weights = new.entries(row).peekable();
     let mut bonds = old.entries(row).peekable();
-    core::iter::from_fn(move || match (weights.peek().copied(), bonds.peek().copied()) {
-        (Some((column, weight)), Some((other, bond))) if column == other => {
-            weights.next();
-            bonds.next();
-            Some((column, Some(weight), bond))
-        }
-        (Some((column, weight)), other) if other.is_none_or(|(other, _)| column < other) => {
-            weights.next();
-            Some((column, Some(weight), Q32::ZERO))
-        }
-        (_, Some((column, bond))) => {
-            bonds.next();
-            Some((column, None, bond))
-        }
-        _ => None,
-    })
+    core::iter::from_fn(
+        move || match (weights.peek().copied(), bonds.peek().copied()) {
+            (Some((column, weight)), Some((other, bond))) if column == other => {
+                weights.next();
+                bonds.next();
+                Some((column, Some(weight), bond))
+            }
+            (Some((column, weight)), other) if other.is_none_or(|(other, _)| column < other) => {
+                weights.next();
+                Some((column, Some(weight), Q32::ZERO))
+            }
+            (_, Some((column, bond))) => {
+                bonds.next();
+                Some((column, None, bond))
+            }
+            _ => None,
+        },
+    )
 }

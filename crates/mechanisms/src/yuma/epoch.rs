@@ -27,8 +27,12 @@ pub fn settle(params: &Params, epoch: &Epoch<'_>, state: &mut State) -> Result<O
         .map(|last| last.saturating_add(params.activity_cutoff) >= epoch.block)
         .collect();
     let stake = stake_shares(params, epoch.stake);
-    let permits: Vec<bool> =
-        state.permits.iter().enumerate().map(|(i, &permit)| permit || owner == Some(i)).collect();
+    let permits: Vec<bool> = state
+        .permits
+        .iter()
+        .enumerate()
+        .map(|(i, &permit)| permit || owner == Some(i))
+        .collect();
     let next_permits = next_permits(&stake, params.max_validators, owner);
     let mut active_stake = stake.clone();
     for ((share, &active), &permit) in active_stake.iter_mut().zip(&active).zip(&permits) {
@@ -44,11 +48,13 @@ pub fn settle(params: &Params, epoch: &Epoch<'_>, state: &mut State) -> Result<O
             permits.get(i) == Some(&true) || state.bonds.get(i).is_some_and(|row| !row.is_empty())
         })
         .collect();
-    let row_stake: Vec<Q32> = rows.iter().filter_map(|&i| active_stake.get(i).copied()).collect();
+    let row_stake: Vec<Q32> = rows
+        .iter()
+        .filter_map(|&i| active_stake.get(i).copied())
+        .collect();
     let mut weights = weights(params, epoch, &permits, &rows)?;
     weights.normalise_rows();
-    let consensus =
-        weighted_medians(&row_stake, &weights, Q32::from_u16_proportion(params.kappa));
+    let consensus = weighted_medians(&row_stake, &weights, Q32::from_u16_proportion(params.kappa));
     let clipped = clip(&weights, &consensus);
     let mut validator_trust = vec![Q32::ZERO; slots];
     for (&i, trust) in rows.iter().zip(clipped.row_sums()) {
@@ -68,9 +74,7 @@ pub fn settle(params: &Params, epoch: &Epoch<'_>, state: &mut State) -> Result<O
     let old = old_bonds(params, epoch, state, &rows)?;
     let (kept, row_dividends) = match params.version {
         Version::Two => version_two(params, &weights, old, &row_stake, &incentive),
-        Version::Three => {
-            version_three(params, &weights, &old, &row_stake, &incentive, &consensus)
-        }
+        Version::Three => version_three(params, &weights, &old, &row_stake, &incentive, &consensus),
     };
     let mut dividends = vec![Q32::ZERO; slots];
     for (&i, dividend) in rows.iter().zip(row_dividends) {
@@ -83,7 +87,16 @@ pub fn settle(params: &Params, epoch: &Epoch<'_>, state: &mut State) -> Result<O
     // Steps 14 and 15.
     keep_bonds(state, &rows, &permits, &next_permits, &kept);
     state.permits = next_permits;
-    Ok(pay(params, active, stake, &active_stake, consensus, validator_trust, incentive, dividends))
+    Ok(pay(
+        params,
+        active,
+        stake,
+        &active_stake,
+        consensus,
+        validator_trust,
+        incentive,
+        dividends,
+    ))
 }
 
 fn check(params: &Params, epoch: &Epoch<'_>, state: &State) -> Result<(), Error> {
@@ -91,7 +104,11 @@ fn check(params: &Params, epoch: &Epoch<'_>, state: &State) -> Result<(), Error>
     if slots > usize::from(u16::MAX) {
         return Err(Error::TooManySlots(slots));
     }
-    let commitments = if epoch.commitments.is_empty() { slots } else { epoch.commitments.len() };
+    let commitments = if epoch.commitments.is_empty() {
+        slots
+    } else {
+        epoch.commitments.len()
+    };
     for (name, found) in [
         ("last_update", epoch.last_update.len()),
         ("registered", epoch.registered.len()),
@@ -105,9 +122,10 @@ fn check(params: &Params, epoch: &Epoch<'_>, state: &State) -> Result<(), Error>
         }
     }
     match params.liquid_alpha {
-        Some(alpha) if alpha.low > alpha.high => {
-            Err(Error::AlphaBounds { low: alpha.low, high: alpha.high })
-        }
+        Some(alpha) if alpha.low > alpha.high => Err(Error::AlphaBounds {
+            low: alpha.low,
+            high: alpha.high,
+        }),
         _ => Ok(()),
     }
 }
@@ -119,13 +137,20 @@ fn stake_shares(params: &Params, stake: &[u128]) -> Vec<Q32> {
         .enumerate()
         .map(|(i, &s)| {
             let exempt = params.owner.map(usize::from) == Some(i);
-            if exempt || s >= params.stake_threshold { s } else { 0 }
+            if exempt || s >= params.stake_threshold {
+                s
+            } else {
+                0
+            }
         })
         .collect();
     let counted = shift_to_sum(&counted, 96);
     let sum = counted.iter().fold(0u128, |sum, &s| sum.saturating_add(s));
     let share = |&s: &u128| (s << 32).checked_div(sum).unwrap_or(0);
-    counted.iter().map(|s| Q32::from_bits(i64::try_from(share(s)).unwrap_or(i64::MAX))).collect()
+    counted
+        .iter()
+        .map(|s| Q32::from_bits(i64::try_from(share(s)).unwrap_or(i64::MAX)))
+        .collect()
 }
 
 /// Step 3.
@@ -133,7 +158,10 @@ fn next_permits(stake: &[Q32], max_validators: usize, owner: Option<usize>) -> V
     let mut permits: Vec<bool> = stake.iter().map(|&share| share != Q32::ZERO).collect();
     let mut order: Vec<usize> = (0..stake.len()).collect();
     order.sort_by_key(|&i| stake.get(i).copied());
-    for &i in order.iter().take(stake.len().saturating_sub(max_validators)) {
+    for &i in order
+        .iter()
+        .take(stake.len().saturating_sub(max_validators))
+    {
         if let Some(permit) = permits.get_mut(i) {
             *permit = false;
         }
@@ -156,8 +184,16 @@ fn weights(
     let mut sorted = Row::new();
     for &i in rows {
         let last_update = epoch.last_update.get(i).copied().unwrap_or(0);
-        let commitment = epoch.commitments.get(i).copied().flatten().unwrap_or(u64::MAX);
-        let row = epoch.weights.get(i).filter(|_| permits.get(i) == Some(&true));
+        let commitment = epoch
+            .commitments
+            .get(i)
+            .copied()
+            .flatten()
+            .unwrap_or(u64::MAX);
+        let row = epoch
+            .weights
+            .get(i)
+            .filter(|_| permits.get(i) == Some(&true));
         sort_row("weights", i, row.map_or(&[], Vec::as_slice), &mut sorted)?;
         for &(j, weight) in &sorted {
             let Some(&registered) = epoch.registered.get(usize::from(j)) else {
@@ -188,7 +224,12 @@ fn old_bonds(
     let mut matrix = Matrix::new(epoch.stake.len());
     let mut sorted = Row::new();
     for &i in rows {
-        sort_row("bonds", i, state.bonds.get(i).map_or(&[], Vec::as_slice), &mut sorted)?;
+        sort_row(
+            "bonds",
+            i,
+            state.bonds.get(i).map_or(&[], Vec::as_slice),
+            &mut sorted,
+        )?;
         for &(j, bond) in &sorted {
             let registered = epoch.registered.get(usize::from(j));
             if registered.is_some_and(|&registered| last_tempo > registered) {
@@ -204,12 +245,19 @@ fn old_bonds(
     Ok(matrix)
 }
 
-fn sort_row(name: &'static str, slot: usize, row: &[(u16, u16)], into: &mut Row) -> Result<(), Error> {
+fn sort_row(
+    name: &'static str,
+    slot: usize,
+    row: &[(u16, u16)],
+    into: &mut Row,
+) -> Result<(), Error> {
     into.clear();
     into.extend_from_slice(row);
     if !into.is_sorted_by(|a, b| a.0 < b.0) {
         into.sort_by_key(|entry| entry.0);
-        let twice = into.windows(2).find(|pair| pair.first().map(|a| a.0) == pair.last().map(|b| b.0));
+        let twice = into
+            .windows(2)
+            .find(|pair| pair.first().map(|a| a.0) == pair.last().map(|b| b.0));
         if let Some(&(worker, _)) = twice.and_then(|pair| pair.first()) {
             return Err(Error::Duplicate { name, slot, worker });
         }
@@ -257,7 +305,11 @@ fn version_three(
         None => moving_average(weights, old, fixed_rate(params)),
     };
     let held = bonds.divided_row_sums(&bonds.column_sums(), incentive);
-    let dividends = held.iter().zip(stake).map(|(&held, &stake)| held * stake).collect();
+    let dividends = held
+        .iter()
+        .zip(stake)
+        .map(|(&held, &stake)| held * stake)
+        .collect();
     (bonds, dividends)
 }
 
@@ -274,7 +326,10 @@ fn keep_bonds(
             continue;
         };
         if next_permits.get(i) == Some(&true) {
-            *place = bonds.entries(row).map(|(j, bond)| (j, bond.to_u16_proportion())).collect();
+            *place = bonds
+                .entries(row)
+                .map(|(j, bond)| (j, bond.to_u16_proportion()))
+                .collect();
         } else if permits.get(i) == Some(&true) {
             place.clear();
         }
@@ -293,7 +348,11 @@ fn pay(
     incentive: Vec<Q32>,
     dividends: Vec<Q32>,
 ) -> Outcome {
-    let combined: Vec<Q32> = incentive.iter().zip(&dividends).map(|(&i, &d)| i + d).collect();
+    let combined: Vec<Q32> = incentive
+        .iter()
+        .zip(&dividends)
+        .map(|(&i, &d)| i + d)
+        .collect();
     let sum: Q32 = combined.iter().sum();
     let over_sum = |part: &Q32| if sum == Q32::ZERO { *part } else { *part / sum };
     let server: Vec<Q32> = incentive.iter().map(over_sum).collect();
@@ -301,7 +360,11 @@ fn pay(
     let mut paid: Vec<Q32> = combined.iter().map(over_sum).collect();
     if sum == Q32::ZERO {
         let idle = active_stake.iter().sum::<Q32>() == Q32::ZERO;
-        validator = if idle { stake.clone() } else { active_stake.to_vec() };
+        validator = if idle {
+            stake.clone()
+        } else {
+            active_stake.to_vec()
+        };
         paid.clone_from(&validator);
     }
     let emission = |shares: &[Q32]| -> Vec<u64> {
@@ -312,8 +375,10 @@ fn pay(
         };
         shares.iter().map(part).collect()
     };
-    let weights: Vec<u128> =
-        paid.iter().map(|share| u128::try_from(share.to_bits()).unwrap_or(0)).collect();
+    let weights: Vec<u128> = paid
+        .iter()
+        .map(|share| u128::try_from(share.to_bits()).unwrap_or(0))
+        .collect();
     let settlement = Settlement {
         shares: apportion(&weights, WHOLE),
         scores: combined.iter().copied().map(Q64::from).collect(),
@@ -341,4 +406,3 @@ fn pay(
         settlement,
     }
 }
-

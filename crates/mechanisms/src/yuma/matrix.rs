@@ -15,7 +15,10 @@ pub(super) struct Matrix {
 
 impl Matrix {
     pub(super) fn new(columns: usize) -> Matrix {
-        Matrix { columns, ..Matrix::default() }
+        Matrix {
+            columns,
+            ..Matrix::default()
+        }
     }
 
     pub(super) fn with_room_of(other: &Matrix) -> Matrix {
@@ -50,7 +53,10 @@ impl Matrix {
     }
 
     fn bounds(&self, row: usize) -> (usize, usize) {
-        let start = row.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
+        let start = row
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .copied();
         (start.unwrap_or(0), self.ends.get(row).copied().unwrap_or(0))
     }
 
@@ -58,7 +64,10 @@ impl Matrix {
     #[inline]
     pub(super) fn row(&self, row: usize) -> (&[u16], &[Q32]) {
         let (start, end) = self.bounds(row);
-        (self.cols.get(start..end).unwrap_or(&[]), self.values.get(start..end).unwrap_or(&[]))
+        (
+            self.cols.get(start..end).unwrap_or(&[]),
+            self.values.get(start..end).unwrap_or(&[]),
+        )
     }
 
     #[inline]
@@ -79,7 +88,9 @@ impl Matrix {
 
     /// `Σ_j x_ij` per row.
     pub(super) fn row_sums(&self) -> Vec<Q32> {
-        (0..self.rows()).map(|row| self.row(row).1.iter().sum()).collect()
+        (0..self.rows())
+            .map(|row| self.row(row).1.iter().sum())
+            .collect()
     }
 
     /// Divides each row by its sum, where that is positive.
@@ -145,7 +156,11 @@ impl Matrix {
 
     /// `Σ_j x_ij·v_j` per row.
     pub(super) fn weighted_row_sums(&self, weights: &[Q32]) -> Vec<Q32> {
-        let row_sum = |row| self.entries(row).map(|(j, value)| at(weights, j) * value).sum();
+        let row_sum = |row| {
+            self.entries(row)
+                .map(|(j, value)| at(weights, j) * value)
+                .sum()
+        };
         (0..self.rows()).map(row_sum).collect()
     }
 
@@ -153,10 +168,16 @@ impl Matrix {
     pub(super) fn divided_row_sums(&self, divisors: &[Q32], weights: &[Q32]) -> Vec<Q32> {
         let term = |(j, value): (u16, Q32)| {
             let divisor = at(divisors, j);
-            let share = if divisor == Q32::ZERO { value } else { value / divisor };
+            let share = if divisor == Q32::ZERO {
+                value
+            } else {
+                value / divisor
+            };
             share * at(weights, j)
         };
-        (0..self.rows()).map(|row| self.entries(row).map(term).sum()).collect()
+        (0..self.rows())
+            .map(|row| self.entries(row).map(term).sum())
+            .collect()
     }
 
     /// `v_i·x_ij`.
@@ -173,7 +194,10 @@ impl Matrix {
 /// `values[column]`, zero outside.
 #[inline]
 pub(super) fn at(values: &[Q32], column: u16) -> Q32 {
-    values.get(usize::from(column)).copied().unwrap_or(Q32::ZERO)
+    values
+        .get(usize::from(column))
+        .copied()
+        .unwrap_or(Q32::ZERO)
 }
 
 /// Divides a vector by its sum, if that is not zero.

@@ -11,9 +11,13 @@ const BLOCK: usize = 64;
 ///
 /// Rows without stake take no part; a missing entry is a score of zero.
 pub(super) fn weighted_medians(stake: &[Q32], scores: &Matrix, majority: Q32) -> Vec<Q32> {
-    let voters: Vec<usize> =
-        (0..scores.rows()).filter(|&row| stake.get(row).is_some_and(|&s| s > Q32::ZERO)).collect();
-    let mut votes: Vec<Q32> = voters.iter().filter_map(|&row| stake.get(row).copied()).collect();
+    let voters: Vec<usize> = (0..scores.rows())
+        .filter(|&row| stake.get(row).is_some_and(|&s| s > Q32::ZERO))
+        .collect();
+    let mut votes: Vec<Q32> = voters
+        .iter()
+        .filter_map(|&row| stake.get(row).copied())
+        .collect();
     normalise(&mut votes);
     let minority = votes.iter().sum::<Q32>() - majority;
 
@@ -48,7 +52,10 @@ fn gather(
         row.fill(Q32::ZERO);
         let (cols, values) = scores.row(voter);
         while let (Some(&column), Some(&value)) = (cols.get(*cursor), values.get(*cursor)) {
-            let Some(cell) = usize::from(column).checked_sub(first).filter(|&c| c < width) else {
+            let Some(cell) = usize::from(column)
+                .checked_sub(first)
+                .filter(|&c| c < width)
+            else {
                 break;
             };
             if let Some(place) = row.get_mut(cell) {
@@ -76,7 +83,9 @@ fn weighted_median(mut pairs: &mut [(Q32, Q32)], minority: Q32) -> Q32 {
             pairs = pairs.get_mut(..smaller).unwrap_or_default();
         } else if smaller.saturating_add(equal) < pairs.len() && up_to + equal_stake <= minority {
             below = up_to + equal_stake;
-            pairs = pairs.get_mut(smaller.saturating_add(equal)..).unwrap_or_default();
+            pairs = pairs
+                .get_mut(smaller.saturating_add(equal)..)
+                .unwrap_or_default();
         } else {
             return pivot;
         }
@@ -108,7 +117,12 @@ fn partition(pairs: &mut [(Q32, Q32)], pivot: Q32) -> (usize, usize, Q32, Q32) {
             }
         }
     }
-    (smaller, equal_end.saturating_sub(smaller), smaller_stake, equal_stake)
+    (
+        smaller,
+        equal_end.saturating_sub(smaller),
+        smaller_stake,
+        equal_stake,
+    )
 }
 
 #[cfg(test)]
@@ -119,8 +133,14 @@ mod tests {
     /// The definition, read literally.
     fn by_definition(pairs: &[(Q32, Q32)], minority: Q32) -> Q32 {
         let below = |x: Q32| pairs.iter().filter(|p| p.0 < x).map(|p| p.1).sum::<Q32>();
-        let qualified = pairs.iter().map(|p| p.0).filter(|&x| below(x) <= minority).max();
-        qualified.or(pairs.iter().map(|p| p.0).min()).unwrap_or(Q32::ZERO)
+        let qualified = pairs
+            .iter()
+            .map(|p| p.0)
+            .filter(|&x| below(x) <= minority)
+            .max();
+        qualified
+            .or(pairs.iter().map(|p| p.0).min())
+            .unwrap_or(Q32::ZERO)
     }
 
     proptest! {

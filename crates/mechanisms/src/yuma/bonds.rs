@@ -60,42 +60,65 @@ pub(super) struct Liquid {
     high: Q32,
     /// `−steepness / 100`.
     slope: Q32,
+    /// The rate of an entry that does not move, which most do not once validators agree.
+    still: Q32,
 }
+
+/// Exponentials computed side by side: enough to hide the latency of their products.
+const LANES: usize = 8;
 
 impl Liquid {
     pub(super) fn new(bounds: LiquidAlpha) -> Liquid {
-        Liquid {
+        let mut liquid = Liquid {
             low: Q32::from_u16_proportion(bounds.low),
             high: Q32::from_u16_proportion(bounds.high),
             slope: Q32::from_int(i64::from(bounds.steepness)) / Q32::from_int(-100),
-        }
+            still: Q32::ZERO,
+        };
+        let [still] = liquid.rates([Q32::ZERO]);
+        liquid.still = still;
+        liquid
     }
 
-    /// Step 13 for several entries at once.
+    /// Step 13 of several distances in 0..=1.
     #[inline]
-    fn rates<const N: usize>(&self, cells: &[Cell; N]) -> [Q32; N] {
+    fn rates<const N: usize>(&self, distances: [Q32; N]) -> [Q32; N] {
         const HALF: Q32 = Q32::from_bits(1 << 31);
-        let exponents = cells.map(|cell| {
-            let moved = if cell.weight >= cell.bond {
-                cell.weight - cell.consensus
-            } else {
-                cell.bond - cell.weight
-            };
-            self.slope * (moved.clamp(Q32::ZERO, Q32::ONE) - HALF)
-        });
-        Q32::exp_lanes(exponents).map(|power| {
+        Q32::exp_lanes(distances.map(|distance| self.slope * (distance - HALF))).map(|power| {
             let sigmoid = Q32::ONE / (Q32::ONE + power);
             (self.low + sigmoid * (self.high - self.low)).clamp(self.low, self.high)
         })
     }
+
+    /// Turns the distance of each cell into its rate.
+    fn fill_rates(&self, cells: &mut [Cell]) {
+        let mut moving = cells.iter_mut().filter_map(|cell| {
+            let moves = cell.rate > Q32::ZERO;
+            if !moves {
+                cell.rate = self.still;
+            }
+            moves.then_some(&mut cell.rate)
+        });
+        loop {
+            let mut lanes: [Option<&mut Q32>; LANES] = core::array::from_fn(|_| moving.next());
+            let distance = |lane: &Option<&mut Q32>| lane.as_deref().copied().unwrap_or(Q32::ZERO);
+            let rates = self.rates(lanes.each_ref().map(distance));
+            for (lane, rate) in lanes.iter_mut().zip(rates) {
+                let Some(place) = lane else {
+                    return;
+                };
+                **place = rate;
+            }
+        }
+    }
 }
 
-#[derive(Clone, Copy, Default)]
+/// An entry of a row; `rate` holds the distance at first.
 struct Cell {
     column: u16,
     weight: Q32,
     bond: Q32,
-    consensus: Q32,
+    rate: Q32,
 }
 
 /// Step 13: `α_ij·new + (1 − α_ij)·old`, held to at most one, positive entries only.
@@ -106,42 +129,33 @@ pub(super) fn liquid_average(
     liquid: &Liquid,
     absent: AbsentBonds,
 ) -> Matrix {
-    const LANES: usize = 4;
     let mut result = Matrix::with_room_of(new);
-    let mut cells = [Cell::default(); LANES];
+    let mut cells: Vec<Cell> = Vec::with_capacity(new.columns());
     for row in 0..new.rows() {
-        let mut filled = 0usize;
-        let mut flush = |cells: &[Cell; LANES], filled: usize| {
-            let rates = liquid.rates(cells);
-            for (cell, rate) in cells.iter().zip(rates).take(filled) {
-                let kept = (Q32::ONE - rate) * cell.bond;
-                let value = (kept + (rate * cell.weight).max(Q32::ZERO)).min(Q32::ONE);
-                if value > Q32::ZERO {
-                    result.push(cell.column, value);
-                }
-            }
-        };
-        for (column, weight, bond) in merge(new, old, row) {
-            if weight.is_none() && absent == AbsentBonds::Drop {
-                continue;
-            }
+        cells.clear();
+        let entries = merge(new, old, row)
+            .filter(|(_, weight, _)| weight.is_some() || absent == AbsentBonds::Decay);
+        cells.extend(entries.map(|(column, weight, bond)| {
             let weight = weight.unwrap_or(Q32::ZERO);
-            if let Some(cell) = cells.get_mut(filled) {
-                *cell = Cell {
-                    column,
-                    weight,
-                    bond,
-                    consensus: at(consensus, column),
-                };
+            let distance = if weight >= bond {
+                weight - at(consensus, column)
+            } else {
+                bond - weight
+            };
+            Cell {
+                column,
+                weight,
+                bond,
+                rate: distance.clamp(Q32::ZERO, Q32::ONE),
             }
-            filled = filled.saturating_add(1);
-            if filled == LANES {
-                flush(&cells, filled);
-                filled = 0;
+        }));
+        liquid.fill_rates(&mut cells);
+        for cell in &cells {
+            let kept = (Q32::ONE - cell.rate) * cell.bond;
+            let value = (kept + (cell.rate * cell.weight).max(Q32::ZERO)).min(Q32::ONE);
+            if value > Q32::ZERO {
+                result.push(cell.column, value);
             }
-        }
-        if filled > 0 {
-            flush(&cells, filled);
         }
         result.end_row();
     }

@@ -10,7 +10,11 @@
 //! The three shapes are the documented types of [`yuma`], [`synthesis`] and [`score`].
 
 mod number;
+pub mod score;
+pub mod synthesis;
 pub mod yuma;
+
+pub use number::{Decimal, Units};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -124,6 +128,8 @@ fn run(index: usize, text: &str) -> Result<CaseResult, Error> {
     }
     let (mechanism, epochs) = match head.mechanism.as_deref() {
         None | Some("yuma") => ("yuma", yuma::run(text)),
+        Some("synthesis") => ("synthesis", synthesis::run(text)),
+        Some("score") => ("score", score::run(text)),
         Some(other) => {
             let message = format!("`{other}` is not one of yuma, synthesis, score");
             ("", Err(Fault::new("mechanism", message)))

@@ -64,7 +64,9 @@ mod statistics;
 
 pub use infer::{Inferences, infer};
 pub use reputers::{Listening, listen};
-pub use rewards::{Outcome, Report, entropy, forecaster_utility, reward_fractions, settle};
+pub use rewards::{
+    Outcome, Report, entropy, forecaster_utility, reward_fractions, settle, squared_loss,
+};
 pub(crate) use statistics::quantile;
 pub use statistics::{gradient, median, potential, regret_scale, weighted_percentile, weights};
 

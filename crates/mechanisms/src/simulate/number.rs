@@ -57,3 +57,14 @@ pub(crate) fn decimals(values: &[Q64]) -> Vec<Decimal> {
 pub(crate) fn plain(values: &[Decimal]) -> Vec<Q64> {
     values.iter().map(|value| value.0).collect()
 }
+
+pub(crate) fn decimal_options(values: &[Option<Q64>]) -> Vec<Option<Decimal>> {
+    values.iter().map(|value| value.map(Decimal)).collect()
+}
+
+pub(crate) fn plain_options(values: &[Option<Decimal>]) -> Vec<Option<Q64>> {
+    values
+        .iter()
+        .map(|value| value.map(|value| value.0))
+        .collect()
+}

@@ -194,6 +194,15 @@ pub fn settle(
     Ok(outcome)
 }
 
+/// The base-10 logarithm of the squared error, at least that of 2^-64.
+pub fn squared_loss(value: Q64, truth: Q64) -> Q64 {
+    let error = value - truth;
+    (error * error)
+        .max(Q64::EPSILON)
+        .log10()
+        .unwrap_or(Q64::ZERO)
+}
+
 fn loss(losses: &[Option<Q64>], place: usize) -> Option<Q64> {
     losses.get(place).copied().flatten()
 }

@@ -3,7 +3,7 @@
 //! The input is one case or a list of cases; each may also stand in an object under `case`, beside
 //! an `expect` that is not read. `mechanism` is `"yuma"` (also if it is missing), `"synthesis"` or
 //! `"score"`; `name` is a text that comes back. Numbers are read exactly, never through floating
-//! point; whole numbers beyond 64 bits may also be written as text.
+//! point, and may also be written as text; a whole number may have an exponent (`1e27`).
 //!
 //! The output is a list with `{"name", "mechanism", "epochs": […]}` per case.
 //!
@@ -87,7 +87,7 @@ struct CaseResult {
 ///     }]
 /// }"#;
 /// let output = hallmark_mechanisms::simulate(input).unwrap();
-/// assert!(output.contains(r#""incentive_u16":[0,0,49151,16383]"#), "{output}");
+/// assert!(output.contains(r#""incentive_u16":[0,0,47330,18204]"#), "{output}");
 /// ```
 pub fn simulate(json: &str) -> Result<String, Error> {
     let not_json = |error: serde_json::Error| Error::Json(error.to_string());

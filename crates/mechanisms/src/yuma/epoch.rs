@@ -121,6 +121,13 @@ fn check(params: &Params, epoch: &Epoch<'_>, state: &State) -> Result<(), Error>
             return Err(Error::Length { name, found, slots });
         }
     }
+    let mut sorted = Row::new();
+    for (slot, row) in epoch.weights.iter().enumerate() {
+        sort_row("weights", slot, row, &mut sorted)?;
+    }
+    for (slot, row) in state.bonds.iter().enumerate() {
+        sort_row("bonds", slot, row, &mut sorted)?;
+    }
     match params.liquid_alpha {
         Some(alpha) if alpha.low > alpha.high => Err(Error::AlphaBounds {
             low: alpha.low,

@@ -192,7 +192,7 @@ fn follow(stake: [u128; 3], liquid: bool, moves: &[&[usize]], dividends: &[[u32;
         }
         let outcome = topic.epoch();
         for (validator, &expected) in expected.iter().enumerate() {
-            let ours = outcome.dividends[validator].to_bits() * 10_000 >> 32;
+            let ours = (outcome.dividends[validator].to_bits() * 10_000) >> 32;
             // The source's own tolerance is one in a thousand.
             assert!(
                 (ours - i64::from(expected)).abs() <= 10,
@@ -305,7 +305,7 @@ fn a_switch_of_one_epoch_costs_who_switched() {
             let outcome = topic.epoch();
             for (ours, &expected) in outcome.dividends.iter().zip(expected) {
                 assert!(
-                    (ours.to_bits() * 10_000 >> 32).abs_diff(expected) <= 10,
+                    ((ours.to_bits() * 10_000) >> 32).abs_diff(expected) <= 10,
                     "epoch {epoch}"
                 );
             }
@@ -385,7 +385,8 @@ fn when_all_are_inactive_stake_is_paid_and_bonds_lose_only_truncation() {
     assert_eq!(outcome.active, [false; 3]);
     assert_eq!(outcome.consensus, [Q32::ZERO; 3]);
     assert_eq!(outcome.settlement.shares, [750_000_000, 250_000_000, 0]);
-    assert!(topic.column(2).iter().zip(bonds).all(|(&new, old)| new + 1 >= old));
+    let lost = topic.column(2).into_iter().zip(bonds).map(|(new, old)| old - new).max();
+    assert!(lost <= Some(1), "{lost:?}");
 }
 
 #[test]

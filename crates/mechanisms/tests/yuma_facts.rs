@@ -385,7 +385,12 @@ fn when_all_are_inactive_stake_is_paid_and_bonds_lose_only_truncation() {
     assert_eq!(outcome.active, [false; 3]);
     assert_eq!(outcome.consensus, [Q32::ZERO; 3]);
     assert_eq!(outcome.settlement.shares, [750_000_000, 250_000_000, 0]);
-    let lost = topic.column(2).into_iter().zip(bonds).map(|(new, old)| old - new).max();
+    let lost = topic
+        .column(2)
+        .into_iter()
+        .zip(bonds)
+        .map(|(new, old)| old - new)
+        .max();
     assert!(lost <= Some(1), "{lost:?}");
 }
 

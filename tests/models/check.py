@@ -8,11 +8,15 @@ it checks the file, runs NAME.json in floats and, with --hallmark, runs
 
     hallmark zk bench NAME.onnx --input NAME.json --calibrate NAME.cal.json --json
 
-and prints one row of the report's figures per model. Without --hallmark the rows hold what the
-float run gives. A model fails when the command fails or stops answering (--timeout seconds), when
-the report lacks a field, when the proof did not verify, or when the largest error exceeds
---tolerance times the largest magnitude of the float output. The exit status is the number of
-models that failed, at most 100. --out FILE also appends the reports, one JSON object a line.
+and prints one row of the report's figures per model. `max error` is the report's own, against
+Hallmark's reading of the file in floats; so that a wrong reading shows too, the model is also
+compiled and run on NAME.json (`zk compile`, `zk run`), and `off` is the largest difference from
+onnxruntime. Without --hallmark the rows hold what the float run gives.
+
+A model fails when a command fails or stops answering (--timeout seconds), when the report lacks a
+field, when the proof did not verify, or when either error exceeds --tolerance times the largest
+magnitude of the float output. The exit status is the number of models that failed, at most 100.
+--out FILE also appends the reports, one JSON object a line, `ort_abs_error` added.
 """
 
 import argparse
@@ -20,6 +24,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -44,9 +49,11 @@ COLUMNS = [
     ("model_bytes", "model B", "{:,}"),
     ("peak_rss_mb", "RSS MB", "{:,.0f}"),
     ("max_abs_error", "max error", "{:.2e}"),
+    ("ort_abs_error", "off", "{:.2e}"),
     ("verified", "verified", "{}"),
 ]
-FIELDS = ["model"] + [field for field, _, _ in COLUMNS]
+ADDED = "ort_abs_error"
+FIELDS = ["model"] + [field for field, _, _ in COLUMNS if field != ADDED]
 
 
 def float_run(path, sample):
@@ -62,25 +69,45 @@ def float_run(path, sample):
     return output, (time.perf_counter() - started) * 1e3
 
 
-def bench(arguments, path):
-    """The report of `hallmark zk bench`; raises ValueError with the reason when there is none."""
-    command = [arguments.hallmark, "zk", "bench", path, "--input", path.with_suffix(".json")]
-    command += ["--calibrate", path.with_suffix(".cal.json"), "--json", *arguments.option]
+def asked(arguments, *command):
+    """The JSON that a command of `hallmark zk` prints; ValueError with the reason if none."""
+    command = [arguments.hallmark, "zk", *command, "--json"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=arguments.timeout)
     except subprocess.TimeoutExpired as error:
-        raise ValueError(f"no answer in {arguments.timeout} s") from error
+        raise ValueError(f"{command[2]}: no answer in {arguments.timeout:g} s") from error
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        raise ValueError(f"exit status {done.returncode}: {lines[-1]}")
+        said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise ValueError(f"{command[2]}: exit status {done.returncode}: {said}")
     try:
-        report = json.loads(done.stdout)
+        return json.loads(done.stdout)
     except json.JSONDecodeError as error:
-        raise ValueError(f"the report is not JSON: {error}") from error
-    missing = [field for field in FIELDS if field not in report]
+        raise ValueError(f"{command[2]}: the answer is not JSON: {error}") from error
+
+
+def difference(arguments, path, expected):
+    """The largest distance of what the compiled model gives from what onnxruntime gave."""
+    calibrate, sample = path.with_suffix(".cal.json"), path.with_suffix(".json")
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = pathlib.Path(folder) / f"{path.stem}.hmk"
+        asked(arguments, "compile", path, "--calibrate", calibrate, "-o", compiled)
+        output = asked(arguments, "run", compiled, sample).get("output")
+    output = np.asarray(output, dtype=np.float64).ravel()
+    if output.size != expected.size:
+        raise ValueError(f"run: {output.size} numbers where onnxruntime gives {expected.size}")
+    return float(np.abs(output - expected.ravel()).max())
+
+
+def bench(arguments, path, expected):
+    """The report of `zk bench` with the difference from onnxruntime; ValueError if none."""
+    calibrate, sample = path.with_suffix(".cal.json"), path.with_suffix(".json")
+    report = asked(
+        arguments, "bench", path, "--input", sample, "--calibrate", calibrate, *arguments.option
+    )
+    missing = [field for field in FIELDS if report.get(field) is None]
     if missing:
         raise ValueError(f"the report lacks {', '.join(missing)}")
-    return report
+    return report | {ADDED: difference(arguments, path, expected)}
 
 
 def judged(report, output, tolerance):
@@ -88,8 +115,9 @@ def judged(report, output, tolerance):
     allowed = tolerance * float(np.abs(output).max())
     if report["verified"] is not True:
         return "the proof did not verify"
-    if not report["max_abs_error"] <= allowed:
-        return f"error {report['max_abs_error']:.3e} exceeds {allowed:.3e}"
+    for field in ["max_abs_error", ADDED]:
+        if not report[field] <= allowed:
+            return f"{field} {report[field]:.3e} exceeds {allowed:.3e}"
     return None
 
 
@@ -111,7 +139,7 @@ def check_one(arguments, path):
     if arguments.hallmark is None:
         return [path.stem, *measured, "x".join(map(str, output.shape))], None
     try:
-        report = bench(arguments, path)
+        report = bench(arguments, path, output)
     except ValueError as error:
         return [path.stem, *measured] + ["–"] * len(COLUMNS), str(error)
     if arguments.out:

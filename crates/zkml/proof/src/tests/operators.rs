@@ -311,3 +311,21 @@ fn many_claims_on_one_value_are_merged() {
     let world = accepted("claims", b, &[sum]);
     assert!(steps(&world, |s| matches!(s, Step::Merge { .. })) > 0);
 }
+
+#[test]
+fn aligned_slices_of_products_are_claimed_at_points_that_can_be_divided_by() {
+    // The slice binds coordinates of the product's point to the constant 0.
+    let mut b = Builder::new(vec![input(&[4, 8], -20, 20)]);
+    let square = b.mul(0, 0).unwrap();
+    let axes = vec![affine(0, &[(0, 1)]), affine(0, &[(1, 1)])];
+    let corner = b.view(square, axes.clone(), shape(&[2, 4])).unwrap();
+    let transposed = vec![affine(0, &[(1, 1)]), affine(0, &[(0, 1)])];
+    let t = b.view(0, transposed, shape(&[8, 4])).unwrap();
+    let rows = b.reshape(0, shape(&[4, 1, 8])).unwrap();
+    let cols = b.reshape(t, shape(&[4, 8, 1])).unwrap();
+    let products = b.matmul(rows, cols, 1, 1).unwrap();
+    let products = b.reshape(products, shape(&[4, 1])).unwrap();
+    let half = b.view(products, axes, shape(&[2, 1])).unwrap();
+    let world = accepted("slices", b, &[corner, half]);
+    assert_eq!(steps(&world, |s| matches!(s, Step::Merge { .. })), 2);
+}

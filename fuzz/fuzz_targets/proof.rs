@@ -35,7 +35,7 @@ fn world() -> World {
     // A square in another order, so that the walk has every kind of step.
     let square = builder.mul(y, y).expect("a square");
     let flat = builder.reshape(square, Shape(vec![4])).expect("a reshape");
-    let table = TableSpec::Explicit((0..64).map(|i| 40 - i).collect());
+    let table = TableSpec::Explicit((0..128).map(|i| 40 - i).collect());
     let z = builder.lookup(flat, 9, table).expect("a table");
     builder.output(z, scale).expect("an output");
     let model = builder.finish().expect("a model");

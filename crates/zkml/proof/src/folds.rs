@@ -1,6 +1,6 @@
 //! Binding some axes of a tensor of integers to a point.
 
-use p3_field::{BasedVectorSpace, Field, PackedValue, PrimeCharacteristicRing};
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField32};
 use rayon::prelude::*;
 
 use crate::field::{E, F, coordinates, signed};
@@ -77,14 +77,11 @@ struct Run {
 
 /// `out[o, i] = Σ_b weights[b]·values[o, b, i]`.
 fn weigh_base(values: &[i32], outer: usize, inner: usize, weights: &[E]) -> Vec<E> {
-    let axes: [Vec<F>; 5] =
-        std::array::from_fn(|d| weights.iter().map(|e| coordinates(e)[d]).collect());
     let block = weights.len() * inner;
+    let weights = Coordinates::new(weights);
+    let wide = is_wide(values);
     if inner == 1 {
-        let row = |row: &[i32]| {
-            let row: Vec<F> = row.iter().map(|&v| signed(v.into())).collect();
-            E::from_basis_coefficients_fn(|d| dot(&row, &axes[d]))
-        };
+        let row = |row: &[i32]| weights.dot(row, wide);
         return if values.len() >= PARALLEL_FROM {
             let least = (PARALLEL_FROM / block).max(1);
             values
@@ -97,26 +94,15 @@ fn weigh_base(values: &[i32], outer: usize, inner: usize, weights: &[E]) -> Vec<
         };
     }
     let mut out = vec![E::ZERO; outer * inner];
-    // Pieces of a row of the result; a piece of the sum stays in the nearest cache.
-    let piece = inner.min(512);
+    // Pieces of a row of the result; the sums of a piece stay in the nearest cache.
+    let piece = inner.min(PIECE);
     let pieces = inner.div_ceil(piece);
     let fill = |(index, target): (usize, &mut [E])| {
         let values = &values[index / pieces * block..][..block];
         let from = index % pieces * piece;
-        let len = target.len();
-        let mut sums: [Vec<F>; 5] = std::array::from_fn(|_| F::zero_vec(len));
-        let mut row = F::zero_vec(len);
-        for (b, values) in values.chunks(inner).enumerate() {
-            for (target, &v) in row.iter_mut().zip(&values[from..from + len]) {
-                *target = signed(v.into());
-            }
-            for (sum, axis) in sums.iter_mut().zip(&axes) {
-                add_scaled(sum, &row, axis[b]);
-            }
-        }
-        for (i, target) in target.iter_mut().enumerate() {
-            *target = E::from_basis_coefficients_fn(|d| sums[d][i]);
-        }
+        let to = from + target.len();
+        let rows = values.chunks(inner).map(|row| &row[from..to]);
+        weights.combine(rows, target, wide);
     };
     // Rows of the result are cut into the same pieces.
     let targets: Vec<(usize, &mut [E])> = out
@@ -131,6 +117,126 @@ fn weigh_base(values: &[i32], outer: usize, inner: usize, weights: &[E]) -> Vec<
     }
     out
 }
+
+/// Elements of a row that are summed at a time.
+const PIECE: usize = 512;
+/// Products of a coordinate below `2^31` and an integer within `±2^16` whose sum fits `i64` a
+/// lane; fewer by far than would overflow.
+const TERMS: usize = 1 << 12;
+/// Lanes of a dot product.
+const LANES: usize = 8;
+/// Bits of the lower part of a wide integer.
+const LOW_BITS: u32 = 15;
+
+/// Whether integers have to be weighed in two parts.
+pub(crate) fn is_wide(values: &[i32]) -> bool {
+    let magnitudes = |values: &[i32]| values.iter().fold(0, |all, v| all | v.unsigned_abs());
+    let all = if values.len() >= PARALLEL_FROM {
+        values
+            .par_chunks(PARALLEL_FROM)
+            .map(magnitudes)
+            .reduce(|| 0, |a, b| a | b)
+    } else {
+        magnitudes(values)
+    };
+    all >= 1 << 16
+}
+
+/// Extension elements as five rows of integers in `[0, p)`: integer products of 32 bits fill a
+/// vector register, and are reduced once a sum.
+pub(crate) struct Coordinates {
+    axes: [Vec<i32>; 5],
+}
+
+impl Coordinates {
+    pub(crate) fn new(weights: &[E]) -> Self {
+        let axis = |d: usize| {
+            let canonical = |e: &E| coordinates(e)[d].as_canonical_u32() as i32;
+            weights.iter().map(canonical).collect()
+        };
+        Self {
+            axes: std::array::from_fn(axis),
+        }
+    }
+
+    /// `Σ_i weights[i]·values[i]` over the values that there are.
+    pub(crate) fn dot(&self, values: &[i32], wide: bool) -> E {
+        if wide {
+            let low = self.dot_part(values, |v| v & ((1 << LOW_BITS) - 1));
+            let high = self.dot_part(values, |v| v >> LOW_BITS);
+            return low + high * F::from_u32(1 << LOW_BITS);
+        }
+        self.dot_part(values, |v| v)
+    }
+
+    fn dot_part(&self, values: &[i32], part: impl Fn(i32) -> i32 + Copy) -> E {
+        let mut total = [0i64; 5];
+        let mut from = 0;
+        for values in values.chunks(LANES * TERMS) {
+            for (total, axis) in total.iter_mut().zip(&self.axes) {
+                let axis = &axis[from..from + values.len()];
+                let mut lanes = [0i64; LANES];
+                let chunks = values.chunks_exact(LANES).zip(axis.chunks_exact(LANES));
+                for (values, axis) in chunks {
+                    for lane in 0..LANES {
+                        lanes[lane] += i64::from(part(values[lane])) * i64::from(axis[lane]);
+                    }
+                }
+                let rest = values.len() / LANES * LANES;
+                let rest = values[rest..].iter().zip(&axis[rest..]);
+                let mut sum: i64 = rest.map(|(&v, &a)| i64::from(part(v)) * i64::from(a)).sum();
+                sum += lanes.iter().sum::<i64>();
+                *total = (*total + sum) % MODULUS;
+            }
+            from += values.len();
+        }
+        E::from_basis_coefficients_fn(|d| signed(total[d]))
+    }
+
+    /// `target[i] = Σ_b weights[b]·rows[b][i]`, rows as long as the target.
+    fn combine<'v>(
+        &self,
+        rows: impl Iterator<Item = &'v [i32]> + Clone,
+        target: &mut [E],
+        wide: bool,
+    ) {
+        if wide {
+            self.combine_part(rows.clone(), target, |v| v & ((1 << LOW_BITS) - 1));
+            let mut high = vec![E::ZERO; target.len()];
+            self.combine_part(rows, &mut high, |v| v >> LOW_BITS);
+            for (target, high) in target.iter_mut().zip(high) {
+                *target += high * F::from_u32(1 << LOW_BITS);
+            }
+        } else {
+            self.combine_part(rows, target, |v| v);
+        }
+    }
+
+    fn combine_part<'v>(
+        &self,
+        rows: impl Iterator<Item = &'v [i32]>,
+        target: &mut [E],
+        part: impl Fn(i32) -> i32 + Copy,
+    ) {
+        let mut sums: [Vec<i64>; 5] = std::array::from_fn(|_| vec![0; target.len()]);
+        for (b, row) in rows.enumerate() {
+            for (sums, axis) in sums.iter_mut().zip(&self.axes) {
+                let weight = i64::from(axis[b]);
+                for (sum, &v) in sums.iter_mut().zip(row) {
+                    *sum += weight * i64::from(part(v));
+                }
+            }
+            if b % TERMS == TERMS - 1 {
+                sums.iter_mut().flatten().for_each(|sum| *sum %= MODULUS);
+            }
+        }
+        for (i, target) in target.iter_mut().enumerate() {
+            *target = E::from_basis_coefficients_fn(|d| signed(sums[d][i]));
+        }
+    }
+}
+
+const MODULUS: i64 = F::ORDER_U32 as i64;
 
 /// [`weigh_base`] of extension elements.
 fn weigh(values: &[E], outer: usize, inner: usize, weights: &[E]) -> Vec<E> {
@@ -150,35 +256,6 @@ fn weigh(values: &[E], outer: usize, inner: usize, weights: &[E]) -> Vec<E> {
     }
 }
 
-/// `target += row·factor` over the base field, a vector register at a time.
-fn add_scaled(target: &mut [F], row: &[F], factor: F) {
-    let factor_packed = <F as Field>::Packing::from(factor);
-    let (target, target_rest) = <F as Field>::Packing::pack_slice_with_suffix_mut(target);
-    let (row, row_rest) = <F as Field>::Packing::pack_slice_with_suffix(row);
-    for (t, &r) in target.iter_mut().zip(row) {
-        *t += r * factor_packed;
-    }
-    for (t, &r) in target_rest.iter_mut().zip(row_rest) {
-        *t += r * factor;
-    }
-}
-
-/// `Σ_i a[i]·b[i]` over the base field, a vector register at a time.
-fn dot(a: &[F], b: &[F]) -> F {
-    let (a_packed, a_rest) = <F as Field>::Packing::pack_slice_with_suffix(a);
-    let (b_packed, b_rest) = <F as Field>::Packing::pack_slice_with_suffix(b);
-    let zero = <F as Field>::Packing::ZERO;
-    let sum = a_packed
-        .iter()
-        .zip(b_packed)
-        .fold(zero, |acc, (&x, &y)| acc + x * y);
-    let lanes: F = sum.as_slice().iter().copied().sum();
-    a_rest
-        .iter()
-        .zip(b_rest)
-        .fold(lanes, |acc, (&x, &y)| acc + x * y)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,8 +272,11 @@ mod tests {
         ]
         .map(Dims)
         {
-            let values: Vec<i32> = (0..dims.elements() as i32).map(|i| i * 7 - 40).collect();
-            for choice in 0..8usize {
+            for choice in 0..16usize {
+                // Narrow, then wide.
+                let factor = if choice < 8 { 7 } else { 100_003 };
+                let value = |i| (i * factor - 40) % (1 << 29);
+                let values: Vec<i32> = (0..dims.elements() as i32).map(value).collect();
                 let mut transcript = Transcript::new(b"t");
                 let point = transcript.sample_point(dims.variables());
                 let other = transcript.sample_point(dims.variables());

@@ -7,10 +7,16 @@ use hallmark_graph::Shape;
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
-use crate::field::{E, F, dot_base, eq_table, less_than, log2_ceil, signed};
+use crate::field::{E, F, eq_table, less_than, log2_ceil, signed};
+use crate::folds::{Coordinates, is_wide};
 
 /// Tables shorter than this are not worth a second thread.
 const PARALLEL_FROM: usize = 1 << 13;
+
+/// Elements whose weights are made together when a tensor is evaluated: at least, if there are.
+const LEAST_RUN: usize = 1 << 9;
+/// A run that is longer is cut.
+const MOST_RUN: usize = 1 << 12;
 
 /// Dimensions of a tensor; none is a scalar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,35 +143,54 @@ impl Dims {
         table
     }
 
-    /// The extension of a tensor that is zero in padding. The weights of a row are products of
-    /// two tables of about the square root of its length, so memory stays small.
+    /// The extension of a tensor that is zero in padding. The weights of the last axes and of the
+    /// first ones are made apart, so that memory stays small.
     pub(crate) fn evaluate(&self, values: &[i32], point: &[E]) -> E {
-        let rows = self.rows();
-        let (outer_point, row_point) = point.split_at(point.len() - log2_ceil(rows.len));
-        let outer = Self(rows.outer.to_vec()).weights(outer_point);
-        let (high_point, low_point) = row_point.split_at(row_point.len() / 2);
-        let (high, low) = (eq_table(high_point, E::ONE), eq_table(low_point, E::ONE));
-        let row_value = |row: &[i32]| {
-            row.chunks(low.len())
-                .zip(&high)
-                .fold(E::ZERO, |sum, (chunk, &weight)| {
-                    let chunk: Vec<F> = chunk.iter().map(|&v| signed(i64::from(v))).collect();
-                    sum + dot_base(&low, &chunk) * weight
-                })
-        };
-        let weighted = |(row, &weight): (&[i32], &E)| row_value(row) * weight;
-        if values.len() >= PARALLEL_FROM && outer.len() > 1 {
-            values
-                .par_chunks(rows.len)
-                .zip(&outer)
-                .map(weighted)
-                .reduce(|| E::ZERO, |a, b| a + b)
+        let (mut first, mut len) = (self.0.len(), 1);
+        while first > 0 && len < LEAST_RUN {
+            first -= 1;
+            len *= self.0[first];
+        }
+        let (outer, inner) = self.0.split_at(first);
+        let outer = Self(outer.to_vec());
+        let (outer_point, inner_point) = point.split_at(outer.variables());
+        let outer = outer.weights(outer_point);
+
+        // A long axis is cut into pieces of a power of two.
+        let mut inner = Self(inner.to_vec());
+        let mut pieces = vec![E::ONE];
+        let mut piece = len;
+        let mut piece_point = inner_point;
+        if len > MOST_RUN {
+            let rest: usize = inner.0[1..].iter().product();
+            let low = log2_ceil((LEAST_RUN / rest).max(1));
+            let (high, point) = inner_point.split_at(log2_ceil(inner.0[0]) - low);
+            pieces = eq_table(high, E::ONE);
+            inner.0[0] = 1 << low;
+            piece = inner.elements();
+            piece_point = point;
+        }
+        let weights = Coordinates::new(&inner.weights(piece_point));
+        let wide = is_wide(values);
+        let weigh = |run: &[i32], high: &E| weights.dot(run, wide) * *high;
+        let add = |a: E, b: E| a + b;
+        if values.len() >= PARALLEL_FROM {
+            let row = |row: &[i32]| {
+                let runs = row.par_chunks(piece).zip(&pieces);
+                runs.map(|(run, high)| weigh(run, high))
+                    .reduce(|| E::ZERO, add)
+            };
+            let rows = values.par_chunks(len).zip(&outer);
+            rows.map(|(values, &outer)| row(values) * outer)
+                .reduce(|| E::ZERO, add)
         } else {
-            values
-                .chunks(rows.len)
-                .zip(&outer)
-                .map(weighted)
-                .fold(E::ZERO, |a, b| a + b)
+            let row = |row: &[i32]| {
+                let runs = row.chunks(piece).zip(&pieces);
+                runs.map(|(run, high)| weigh(run, high)).fold(E::ZERO, add)
+            };
+            let rows = values.chunks(len).zip(&outer);
+            rows.map(|(values, &outer)| row(values) * outer)
+                .fold(E::ZERO, add)
         }
     }
 }
@@ -269,6 +294,7 @@ impl Stacking {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::dot_base;
     use crate::transcript::Transcript;
 
     fn shapes() -> Vec<Dims> {
@@ -281,6 +307,11 @@ mod tests {
             vec![4, 3],
             vec![1, 3, 1, 2, 4],
             vec![3, 1, 5, 3],
+            vec![5000],
+            vec![3, 5000],
+            vec![5000, 3],
+            vec![2, 700, 5],
+            vec![3, 8192],
         ]
         .map(Dims)
         .to_vec()

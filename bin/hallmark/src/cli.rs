@@ -68,6 +68,11 @@ pub enum Command {
         #[command(subcommand)]
         command: SpecCommand,
     },
+    /// Compute epochs of the mechanisms that pay for intelligence.
+    Topic {
+        #[command(subcommand)]
+        command: TopicCommand,
+    },
     /// Run one validator of a network.
     #[command(
         after_help = "Example:\n  hallmark node --spec spec.json --validator-key v0.key --home v0 --listen 127.0.0.1:9000 \\\n      --rpc 127.0.0.1:8545 --peer 1b2c…@127.0.0.1:9001"
@@ -278,6 +283,18 @@ pub struct ProvideArgs {
     pub chain: ChainArgs,
     #[command(flatten)]
     pub key: KeyArgs,
+}
+
+#[derive(Subcommand)]
+pub enum TopicCommand {
+    /// Run any number of epochs of any mechanism offline, from a file of cases.
+    #[command(
+        after_help = "Example:\n  hallmark topic simulate cases.json --json\n\nFILE holds one case or a list of cases of yuma, synthesis or score; docs/topics.md shows the\nshapes. The JSON result is a list with {\"name\", \"mechanism\", \"epochs\"} per case."
+    )]
+    Simulate {
+        /// JSON file of cases.
+        file: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]

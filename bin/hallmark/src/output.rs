@@ -33,6 +33,12 @@ impl Reporter {
         let _ = std::io::stdout().flush();
     }
 
+    /// The result: `text` for people, `json`, already written, for programs.
+    pub fn written(&self, text: impl AsRef<str>, json: &str) {
+        println!("{}", if self.json { json } else { text.as_ref() });
+        let _ = std::io::stdout().flush();
+    }
+
     /// Something that happened while a daemon runs: a line of JSON, or a readable line.
     pub fn event(&self, value: &serde_json::Value) {
         if self.json {

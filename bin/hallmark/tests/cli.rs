@@ -62,6 +62,7 @@ fn the_help_of_every_command_has_an_example() {
         &["verify"],
         &["spec", "pin"],
         &["spec", "show"],
+        &["topic", "simulate"],
         &["node"],
         &["completions"],
         &["man"],

@@ -146,8 +146,14 @@ fn run(index: usize, text: &str) -> Result<CaseResult, Error> {
 /// Reads a value, naming the path of what does not fit.
 fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Fault> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| Fault::new(error.path().to_string(), error.inner()))
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        // Line and column would be those within the case, which nobody sees.
+        let message = error.inner().to_string();
+        let message = message
+            .rsplit_once(" at line ")
+            .map_or(message.as_str(), |(text, _)| text);
+        Fault::new(error.path().to_string(), message)
+    })
 }
 
 /// Writes the epochs of a case.

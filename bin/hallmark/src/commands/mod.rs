@@ -9,6 +9,7 @@ pub mod node;
 pub mod order;
 pub mod provide;
 pub mod spec;
+pub mod topic;
 pub mod verify;
 pub mod zk;
 

@@ -1,0 +1,47 @@
+//! `hallmark topic`: epochs of the mechanisms that pay for intelligence.
+
+use super::{Error, read};
+use crate::cli::TopicCommand;
+use crate::output::Reporter;
+use serde_json::Value;
+use std::fmt::Write;
+use std::path::Path;
+
+pub fn run(command: TopicCommand, report: &Reporter) -> Result<(), Error> {
+    match command {
+        TopicCommand::Simulate { file } => simulate(&file, report),
+    }
+}
+
+fn simulate(file: &Path, report: &Reporter) -> Result<(), Error> {
+    let text = String::from_utf8(read(file)?).map_err(|e| Error::at(file.display(), e))?;
+    let result = hallmark_mechanisms::simulate(&text).map_err(|e| Error::at(file.display(), e))?;
+    let summary = summary(&serde_json::from_str(&result)?)?;
+    report.written(summary.trim_end(), &result);
+    Ok(())
+}
+
+/// Who is paid which part, a line per epoch.
+fn summary(cases: &Value) -> Result<String, Error> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut text = String::new();
+    for (index, case) in list(cases).iter().enumerate() {
+        let name = case["name"].as_str().unwrap_or("without a name");
+        let mechanism = case["mechanism"].as_str().unwrap_or_default();
+        writeln!(text, "case {index}: {name} ({mechanism})")?;
+        for (epoch, result) in list(&case["epochs"]).iter().enumerate() {
+            write!(text, "  epoch {epoch}")?;
+            if let Some(value) = result["network_inference"].as_f64() {
+                write!(text, "  network {value}")?;
+            }
+            let shares = list(&result["shares"]).into_iter().enumerate();
+            let paid: Vec<String> = shares
+                .filter_map(|(slot, share)| Some((slot, share.as_u64().filter(|&s| s > 0)?)))
+                .map(|(slot, share)| format!("{slot}: {:.4} %", share as f64 / 1e7))
+                .collect();
+            let line = if paid.is_empty() { "nobody".to_owned() } else { paid.join(", ") };
+            writeln!(text, "  paid to slots  {line}")?;
+        }
+    }
+    Ok(text)
+}

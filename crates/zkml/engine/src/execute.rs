@@ -1,11 +1,10 @@
-//! Walks the graph over whole tensors, one or many inputs at a time.
-//!
-//! A batch stacks its inputs along the rows: every operator works row by row or element by
-//! element, so a batch of `n` is the same graph with `n` times the rows.
+//! Walks the graph over whole tensors.
 
-use hallmark_graph::{CheckError, Graph, Model, Op, Table, TensorError, Trace, bounds};
+use hallmark_graph::{CheckError, Graph, Model, Node, Op, TensorError, Trace, ValueId};
+use rayon::prelude::*;
 
-use crate::linear::Packed;
+use crate::product::{Dims, Packed, multiply};
+use crate::{elementwise, view};
 
 /// Why the engine refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,13 +18,51 @@ pub enum EngineError {
     Malformed { node: usize },
 }
 
+/// What is known of a node before any input.
+#[derive(Debug)]
+enum Step {
+    /// A constant that only packed products read.
+    Unread,
+    /// A constant's values.
+    Constant(Vec<i32>),
+    /// A product by a packed constant on the right.
+    Packed(Packed),
+    Product(Dims),
+    View(view::Plan),
+    /// Nothing.
+    Plain,
+}
+
 /// A checked model with its weights packed for the machine.
 #[derive(Debug)]
 pub struct Prepared {
     model: Model,
-    packed: Vec<Packed>,
-    /// Index of the last node that reads each value; the output is kept.
+    steps: Vec<Step>,
+    /// Index of the last node that reads each value; `usize::MAX` for outputs.
     last_use: Vec<usize>,
+}
+
+/// A value during a run.
+enum Value<'a> {
+    Own(Vec<i32>),
+    Constant(&'a [i32]),
+}
+
+impl Value<'_> {
+    fn as_slice(&self) -> &[i32] {
+        match self {
+            Self::Own(values) => values,
+            Self::Constant(values) => values,
+        }
+    }
+
+    /// The values of a trace, which leaves constants empty.
+    fn into_traced(self) -> Vec<i32> {
+        match self {
+            Self::Own(values) => values,
+            Self::Constant(_) => Vec::new(),
+        }
+    }
 }
 
 impl Prepared {
@@ -36,29 +73,30 @@ impl Prepared {
     /// Whatever [`Model::check`] refuses.
     pub fn new(model: Model) -> Result<Self, EngineError> {
         model.check()?;
-        let mut packed = Vec::with_capacity(model.weights.linear.len());
-        let mut last_use = vec![usize::MAX; model.graph.value_count()];
-        for (node, step) in model.graph.nodes.iter().enumerate() {
+        let graph = &model.graph;
+        let read = read_as_they_are(graph);
+        let steps: Result<Vec<Step>, EngineError> = (0..graph.nodes.len())
+            .into_par_iter()
+            .map(|node| step(&model, node, &read).ok_or(EngineError::Malformed { node }))
+            .collect();
+        let steps = steps?;
+        let mut last_use = vec![0; graph.value_count()];
+        for (node, step) in graph.nodes.iter().enumerate() {
             for operand in step.op.operands() {
                 if let Some(last) = last_use.get_mut(operand as usize) {
                     *last = node;
                 }
             }
-            let Op::Linear { input, inner, .. } = step.op else {
-                continue;
-            };
-            let (Some(range), Some(weights)) = (
-                model.graph.range(input),
-                model.weights.linear.get(packed.len()),
-            ) else {
-                return Err(EngineError::Malformed { node });
-            };
-            packed.push(Packed::new(range, weights, inner as usize));
+        }
+        for output in &graph.outputs {
+            if let Some(last) = last_use.get_mut(output.value as usize) {
+                *last = usize::MAX;
+            }
         }
         Ok(Self {
-            model,
-            packed,
+            steps,
             last_use,
+            model,
         })
     }
 
@@ -74,70 +112,152 @@ impl Prepared {
         &self.model.graph
     }
 
-    /// All values of a stacked batch; those that no later node reads are dropped unless `keep`.
-    fn execute(&self, input: Vec<i32>, keep: bool) -> Result<Vec<Vec<i32>>, EngineError> {
-        let mut values = Vec::with_capacity(self.model.graph.value_count());
-        values.push(input);
-        for (node, step) in self.model.graph.nodes.iter().enumerate() {
-            let result = self
-                .apply(&step.op, &values)
-                .ok_or(EngineError::Malformed { node })?;
+    /// All values of one flat input; those that no later node reads are dropped unless `keep`.
+    fn execute(&self, input: &[i32], keep: bool) -> Result<Vec<Value<'_>>, EngineError> {
+        let graph = self.graph();
+        let inputs = graph.split_input(input).into_iter();
+        let mut values: Vec<Value<'_>> = inputs.map(Value::Own).collect();
+        values.reserve(graph.nodes.len());
+        for (index, (node, step)) in graph.nodes.iter().zip(&self.steps).enumerate() {
+            let moved = match node.op {
+                Op::Reshape { input, .. } if !keep && self.dies(input, index) => {
+                    take(&mut values, input)
+                }
+                _ => None,
+            };
+            let result = match moved {
+                Some(values) => Value::Own(values),
+                None => self
+                    .apply(node, step, &values)
+                    .ok_or(EngineError::Malformed { node: index })?,
+            };
             values.push(result);
             if keep {
                 continue;
             }
-            for operand in step.op.operands() {
-                if self.last_use.get(operand as usize) == Some(&node)
-                    && let Some(value) = values.get_mut(operand as usize)
-                {
-                    *value = Vec::new();
+            for operand in node.op.operands() {
+                if self.dies(operand, index) {
+                    take(&mut values, operand);
                 }
             }
         }
         Ok(values)
     }
 
-    fn apply(&self, op: &Op, values: &[Vec<i32>]) -> Option<Vec<i32>> {
-        let value = |id: &u32| values.get(*id as usize).map(Vec::as_slice);
-        Some(match op {
-            Op::Linear { input, weight, .. } => {
-                self.packed.get(*weight as usize)?.apply(value(input)?)
+    /// Whether `node` is the last to read `value`.
+    fn dies(&self, value: ValueId, node: usize) -> bool {
+        self.last_use.get(value as usize) == Some(&node)
+    }
+
+    fn apply<'a>(&self, node: &Node, step: &'a Step, values: &[Value<'a>]) -> Option<Value<'a>> {
+        let value = |id: &ValueId| values.get(*id as usize).map(Value::as_slice);
+        let graph = self.graph();
+        Some(Value::Own(match (&node.op, step) {
+            (Op::Constant { .. }, Step::Constant(values)) => return Some(Value::Constant(values)),
+            (Op::Constant { .. }, _) => return Some(Value::Constant(&[])),
+            (Op::MatMul { a, .. }, Step::Packed(packed)) => packed.apply(value(a)?),
+            (Op::MatMul { a, b, .. }, Step::Product(dims)) => {
+                let (range_a, range_b) = (graph.range(*a)?, graph.range(*b)?);
+                multiply(*dims, value(a)?, range_a, value(b)?, range_b)
             }
-            Op::Add {
-                a,
-                b,
-                multiplier_a,
-                multiplier_b,
-            } => value(a)?
-                .iter()
-                .zip(value(b)?)
-                .map(|(a, b)| {
-                    let a = a.wrapping_mul(*multiplier_a);
-                    a.wrapping_add(b.wrapping_mul(*multiplier_b))
-                })
-                .collect(),
-            Op::Requant {
-                input,
-                shift,
-                table,
-            } => requant(value(input)?, *shift, *table),
-            Op::Reshape { input, .. } => value(input)?.to_vec(),
-        })
+            (Op::View { input, .. }, Step::View(plan)) => plan.apply(value(input)?),
+            (Op::MatMul { .. } | Op::View { .. }, _) => return None,
+            (Op::Mul { a, b }, _) => elementwise::mul(value(a)?, value(b)?),
+            (Op::Combine { terms, offset }, _) => {
+                let term = |(id, multiplier): &(ValueId, i32)| Some((value(id)?, *multiplier));
+                let terms: Option<Vec<_>> = terms.iter().map(term).collect();
+                elementwise::combine(&terms?, *offset)
+            }
+            (Op::Sum { input, axes }, _) => {
+                elementwise::sum(value(input)?, graph.shape(*input)?, axes)
+            }
+            (Op::Reshape { input, .. }, _) => value(input)?.to_vec(),
+            (
+                Op::Lookup {
+                    input,
+                    shift,
+                    table,
+                },
+                _,
+            ) => elementwise::lookup(value(input)?, *shift, table, &self.model.weights.tables),
+            (Op::Shift { input, shift, .. }, _) => elementwise::shift(value(input)?, *shift),
+        }))
     }
 }
 
-/// The result of the model on one input.
+/// Whether each value is read by something other than a product that packs it, or is an output.
+fn read_as_they_are(graph: &Graph) -> Vec<bool> {
+    let mut read = vec![false; graph.value_count()];
+    let mut mark = |value: ValueId| {
+        if let Some(read) = read.get_mut(value as usize) {
+            *read = true;
+        }
+    };
+    for node in &graph.nodes {
+        match node.op {
+            Op::MatMul { a, b, .. } if constant_of(graph, b).is_some() => mark(a),
+            _ => node.op.operands().into_iter().for_each(&mut mark),
+        }
+    }
+    for output in &graph.outputs {
+        mark(output.value);
+    }
+    read
+}
+
+fn constant_of(graph: &Graph, value: ValueId) -> Option<u32> {
+    match graph.nodes.get(graph.node_of(value)?)?.op {
+        Op::Constant { constant } => Some(constant),
+        _ => None,
+    }
+}
+
+fn step(model: &Model, node: usize, read: &[bool]) -> Option<Step> {
+    let graph = &model.graph;
+    Some(match &graph.nodes.get(node)?.op {
+        Op::Constant { constant } => match read.get(graph.value_of(node) as usize) {
+            Some(true) => Step::Constant(model.constant_values(*constant)),
+            _ => Step::Unread,
+        },
+        Op::MatMul { a, b, batch, inner } => {
+            let shape = graph.shape(*b)?;
+            let dims = Dims::of(graph.shape(*a)?, shape, *batch, *inner);
+            match constant_of(graph, *b) {
+                None => Step::Product(dims),
+                Some(constant) => Step::Packed(Packed::constant(
+                    dims,
+                    graph.range(*a)?,
+                    model.weights.constants.get(constant as usize)?,
+                    shape.last() as usize,
+                )),
+            }
+        }
+        Op::View { input, axes, shape } => {
+            Step::View(view::Plan::new(graph.shape(*input)?, axes, shape))
+        }
+        _ => Step::Plain,
+    })
+}
+
+/// Takes an owned value out; a constant stays.
+fn take(values: &mut [Value<'_>], id: ValueId) -> Option<Vec<i32>> {
+    match values.get_mut(id as usize) {
+        Some(Value::Own(values)) => Some(std::mem::take(values)),
+        _ => None,
+    }
+}
+
+/// The flat output of the model on one flat input.
 ///
 /// # Errors
 ///
 /// When the input has a wrong length or is out of range.
 pub fn run(prepared: &Prepared, input: &[i32]) -> Result<Vec<i32>, EngineError> {
     check_input(prepared, 0, input)?;
-    let mut values = prepared.execute(input.to_vec(), false)?;
-    Ok(values.pop().unwrap_or_default())
+    output_of(prepared, input)
 }
 
-/// The results of the model on many inputs, in their order.
+/// The flat outputs of the model on many flat inputs, in their order.
 ///
 /// # Errors
 ///
@@ -146,24 +266,35 @@ pub fn run_batch(prepared: &Prepared, inputs: &[Vec<i32>]) -> Result<Vec<Vec<i32
     for (index, input) in inputs.iter().enumerate() {
         check_input(prepared, index, input)?;
     }
-    let mut values = prepared.execute(inputs.concat(), false)?;
-    let output = values.pop().unwrap_or_default();
-    Ok(output
-        .chunks(prepared.graph().output_len().max(1))
-        .map(<[i32]>::to_vec)
-        .collect())
+    inputs
+        .par_iter()
+        .map(|input| output_of(prepared, input))
+        .collect()
 }
 
-/// Every value of the model on one input: the witness of a proof.
+/// Every value of the model on one flat input, the witness of a proof; values of constants are
+/// left empty.
 ///
 /// # Errors
 ///
 /// When the input has a wrong length or is out of range.
 pub fn trace(prepared: &Prepared, input: &[i32]) -> Result<Trace, EngineError> {
     check_input(prepared, 0, input)?;
+    let values = prepared.execute(input, true)?.into_iter();
     Ok(Trace {
-        values: prepared.execute(input.to_vec(), true)?,
+        values: values.map(Value::into_traced).collect(),
     })
+}
+
+fn output_of(prepared: &Prepared, input: &[i32]) -> Result<Vec<i32>, EngineError> {
+    let values = prepared.execute(input, false)?;
+    let mut output = Vec::with_capacity(prepared.graph().output_len());
+    for port in &prepared.graph().outputs {
+        if let Some(value) = values.get(port.value as usize) {
+            output.extend_from_slice(value.as_slice());
+        }
+    }
+    Ok(output)
 }
 
 fn check_input(prepared: &Prepared, index: usize, input: &[i32]) -> Result<(), EngineError> {
@@ -171,16 +302,4 @@ fn check_input(prepared: &Prepared, index: usize, input: &[i32]) -> Result<(), E
         .graph()
         .check_input(input)
         .map_err(|source| EngineError::Input { index, source })
-}
-
-/// `T[(v + 2^(s-1)) >> s]`; `|v| + 2^(s-1)` is below `2^29` in a checked model.
-fn requant(input: &[i32], shift: u8, table: Table) -> Vec<i32> {
-    let rounding = i32::try_from(bounds::rounding(shift)).unwrap_or(0);
-    let shift = u32::from(shift);
-    match table {
-        Table::Clamp { lo, hi, .. } => input
-            .iter()
-            .map(|v| v.wrapping_add(rounding).wrapping_shr(shift).min(hi).max(lo))
-            .collect(),
-    }
 }

@@ -1,5 +1,7 @@
+use hallmark_graph::testing::{random_input, random_model};
 use hallmark_graph::{
-    Builder, Input, LinearWeights, Model, Op, Range, Scale, Shape, Table, ValueId, reference,
+    AxisMap, Builder, Constant, Elements, Input, Model, Op, Range, Scale, Shape, TableSpec, Trace,
+    ValueId, reference,
 };
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -12,184 +14,145 @@ const ONE: Scale = Scale {
     shift: 0,
 };
 
-fn weights(rng: &mut ChaCha8Rng, inner: usize, cols: usize, m: u16) -> LinearWeights {
-    LinearWeights {
-        w: (0..inner * cols).map(|_| rng.random()).collect(),
-        b: (0..cols).map(|_| rng.random_range(-5000..5000)).collect(),
-        m: (0..cols).map(|_| rng.random_range(1..=m)).collect(),
+fn input(shape: &[u32], lo: i32, hi: i32) -> Input {
+    Input {
+        shape: Shape(shape.to_vec()),
+        range: Range { lo, hi },
+        scale: ONE,
     }
 }
 
-/// A requantisation that fits the range of `value`, with a random clamp.
-fn requant(rng: &mut ChaCha8Rng, builder: &mut Builder, value: ValueId) -> ValueId {
-    let range = builder.graph().range(value).unwrap();
-    let bits = rng.random_range(8..=16u8);
-    let shift = (0..=30 - bits)
-        .find(|&s| hallmark_graph::bounds::requant_fits(range, s, bits))
-        .unwrap();
-    let half = 1 << (bits - 1);
-    let (a, b) = (rng.random_range(-half..half), rng.random_range(-half..half));
-    let table = Table::Clamp {
-        bits,
-        lo: a.min(b),
-        hi: a.max(b),
-    };
-    builder.requant(value, shift, table).unwrap()
-}
-
-/// A chain with residual branches over all operators, narrow and wide operands alike.
-fn random_model(seed: u64) -> Model {
-    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-    let (rows, inner) = (rng.random_range(1..12), rng.random_range(1..40));
-    let lo = rng.random_range(-300..1);
-    let mut builder = Builder::new(Input {
-        shape: Shape(vec![rows, inner]),
-        range: Range {
-            lo,
-            hi: lo + rng.random_range(0..400),
-        },
-        scale: ONE,
-    });
-    let mut value: ValueId = 0;
-    for _ in 0..rng.random_range(1..6) {
-        let shape = builder.graph().shape(value).unwrap().clone();
-        let inner = shape.last() as usize;
-        match rng.random_range(0..4) {
-            0 => value = requant(rng, &mut builder, value),
-            1 => {
-                let cols = rng.random_range(1..70);
-                let parameters = weights(rng, inner, cols, 8);
-                if let Ok(v) = builder.linear(value, parameters) {
-                    value = requant(rng, &mut builder, v);
-                }
-            }
-            2 => {
-                let parameters = weights(rng, inner, inner, 3);
-                if let Ok(v) = builder.linear(value, parameters) {
-                    let branch = requant(rng, &mut builder, v);
-                    let pair = (rng.random_range(1..40), -rng.random_range(1..40));
-                    let sum = builder.add((value, pair.0), (branch, pair.1)).unwrap();
-                    value = requant(rng, &mut builder, sum);
-                }
-            }
-            _ => {
-                let elements = u32::try_from(shape.elements()).unwrap();
-                let last = (1..=elements)
-                    .filter(|d| elements.is_multiple_of(*d) && *d <= 60)
-                    .max()
-                    .unwrap();
-                let shape = Shape(vec![1, elements / last, last]);
-                value = builder.reshape(value, shape).unwrap();
-            }
+/// The reference's trace with constants left empty.
+fn expected(model: &Model, input: &[i32]) -> Trace {
+    let mut trace = reference::trace(model, input).unwrap();
+    let first = model.graph.inputs.len();
+    for (value, node) in trace.values[first..].iter_mut().zip(&model.graph.nodes) {
+        if matches!(node.op, Op::Constant { .. }) {
+            value.clear();
         }
     }
-    if builder.graph().nodes.is_empty() {
-        requant(rng, &mut builder, value);
-    }
-    builder.finish(ONE).unwrap()
+    trace
 }
 
-fn random_input(model: &Model, seed: u64) -> Vec<i32> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let Range { lo, hi } = model.graph.input.range;
-    // The ends of the range are where sums are largest.
-    let ends = rng.random_bool(0.3);
-    (0..model.graph.input_len())
-        .map(|_| match ends {
-            true if rng.random() => lo,
-            true => hi,
-            false => rng.random_range(lo..=hi),
-        })
-        .collect()
+fn assert_equal(model: &Model, seed: u64) {
+    let prepared = Prepared::new(model.clone()).unwrap();
+    let inputs: Vec<_> = (0..3).map(|i| random_input(model, seed ^ i)).collect();
+    let batch = run_batch(&prepared, &inputs).unwrap();
+    for (input, result) in inputs.iter().zip(batch) {
+        assert_eq!(trace(&prepared, input).unwrap(), expected(model, input));
+        assert_eq!(result, reference::run(model, input).unwrap());
+        assert_eq!(result, run(&prepared, input).unwrap());
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
     fn the_engine_equals_the_reference_on_random_graphs(seed: u64, input: u64) {
-        let model = random_model(seed);
-        let inputs: Vec<_> = (0..3).map(|i| random_input(&model, input ^ i)).collect();
-        let prepared = Prepared::new(model.clone()).unwrap();
-        for input in &inputs {
-            let expected = reference::trace(&model, input).unwrap();
-            prop_assert_eq!(&trace(&prepared, input).unwrap(), &expected);
-            prop_assert_eq!(&run(&prepared, input).unwrap(), expected.values.last().unwrap());
-            for (value, range) in expected.values.iter().zip(0..).map(|(v, id)| (v, model.graph.range(id).unwrap())) {
-                prop_assert!(value.iter().all(|v| range.contains(*v)), "range {} is wrong", range);
-            }
-        }
-        let batch = run_batch(&prepared, &inputs).unwrap();
-        for (input, result) in inputs.iter().zip(batch) {
-            prop_assert_eq!(run(&prepared, input).unwrap(), result);
-        }
-    }
-
-    #[test]
-    fn random_models_survive_their_file(seed: u64) {
-        let model = random_model(seed);
-        prop_assert_eq!(Model::decode(&model.encode()).unwrap(), model);
+        assert_equal(&random_model(seed), input);
     }
 }
 
-fn wide_model(rows: u32, size: usize) -> Model {
+fn finish(mut builder: Builder, outputs: &[ValueId]) -> Model {
+    for &value in outputs {
+        builder.output(value, ONE).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+/// A square layer on rows of the range, elements of the constant in ±`weight`.
+fn layer(rows: u32, size: u32, range: (i32, i32), weight: i32) -> Model {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let mut builder = Builder::new(Input {
-        shape: Shape(vec![rows, u32::try_from(size).unwrap()]),
-        range: Range { lo: -128, hi: 127 },
-        scale: ONE,
-    });
-    let parameters = LinearWeights {
-        w: (0..size * size).map(|_| rng.random()).collect(),
-        b: vec![-9; size],
-        m: vec![2; size],
+    let mut builder = Builder::new(vec![input(&[rows, size], range.0, range.1)]);
+    let values: Vec<i32> = (0..size * size)
+        .map(|_| rng.random_range(-weight..=weight))
+        .collect();
+    let constant = Constant {
+        elements: Elements::narrowest(&values),
+        multipliers: (0..size).map(|i| if i == 0 { 2 } else { 1 }).collect(),
     };
-    let v = builder.linear(0, parameters).unwrap();
-    let table = Table::Clamp {
+    let constant = builder.constant(Shape(vec![size, size]), constant).unwrap();
+    let v = builder.matmul(0, constant, 0, 1).unwrap();
+    let table = TableSpec::Clamp {
         bits: 16,
         lo: -128,
         hi: 127,
     };
-    builder.requant(v, 14, table).unwrap();
-    builder.finish(ONE).unwrap()
+    let y = builder.lookup(v, 14, table).unwrap();
+    finish(builder, &[y])
 }
 
 #[test]
 fn threads_split_rows_and_columns_without_changing_a_bit() {
     for (rows, size) in [(1, 1500), (4, 1030), (40, 300)] {
-        let model = wide_model(rows, size);
-        let input = random_input(&model, 5);
-        let prepared = Prepared::new(model.clone()).unwrap();
-        assert!(prepared.graph().macs() >= 1 << 21, "too small to be split");
-        assert_eq!(
-            trace(&prepared, &input).unwrap(),
-            reference::trace(&model, &input).unwrap()
-        );
+        for (range, weight) in [((-128, 127), 127), ((-1500, 1500), 200), ((0, 70_000), 5)] {
+            let model = layer(rows, size, range, weight);
+            assert!(model.graph.macs() >= 1 << 21, "too small to be split");
+            assert_equal(&model, 5);
+        }
     }
 }
 
 #[test]
-fn random_graphs_cover_every_operator_and_both_kernels() {
-    let models: Vec<_> = (0..200).map(random_model).collect();
-    let nodes = || {
-        models
-            .iter()
-            .flat_map(|m| m.graph.nodes.iter().map(move |n| (m, n)))
+fn large_tensors_split_over_threads_without_changing_a_bit() {
+    let along = |axis: u8, offset: i32, stride: i32| AxisMap::Affine {
+        offset,
+        terms: vec![(axis, stride)],
     };
-    for name in ["Linear", "Add", "Requant", "Reshape"] {
-        assert!(nodes().any(|(_, node)| node.op.name() == name), "{name}");
+    let mut b = Builder::new(vec![input(&[3, 250, 401], -100, 100)]);
+    let turned = b
+        .view(
+            0,
+            vec![along(2, 0, 1), along(1, -2, 1), along(0, 400, -1)],
+            Shape(vec![401, 253, 3]),
+        )
+        .unwrap();
+    let square = b.mul(turned, turned).unwrap();
+    let mixed = b.combine(&[(square, 3), (turned, -70)], 5).unwrap();
+    let entries = (0..1i32 << 12).map(|i| (i * i) % 8191 - 3000).collect();
+    let y = b.lookup(mixed, 6, TableSpec::Explicit(entries)).unwrap();
+    let z = b.shift(y, 3, 12).unwrap();
+    let sums = b.sum(z, &[0, 2]).unwrap();
+    assert_equal(&finish(b, &[sums, z]), 9);
+}
+
+#[test]
+fn random_graphs_reach_every_kernel() {
+    let (mut bytes, mut halves, mut words, mut few, mut runtime) = (0, 0, 0, 0, 0);
+    for model in (0..1000).map(random_model) {
+        let prepared = Prepared::new(model).unwrap();
+        let text = format!("{prepared:?}");
+        bytes += text.matches("Bytes {").count();
+        halves += text.matches("Halves(").count();
+        words += text.matches("Words(").count();
+        few += text.matches("Columns(").count();
+        runtime += text.matches("Product(").count();
     }
-    let levels = |(model, node): (&Model, &hallmark_graph::Node)| match node.op {
-        Op::Linear { input, .. } => model.graph.range(input).map(|r| r.hi - r.lo),
-        _ => None,
+    let counts = [bytes, halves, words, few, runtime];
+    assert!(counts.iter().all(|&count| count > 10), "{counts:?}");
+}
+
+#[test]
+fn far_padding_is_read_element_by_element() {
+    let mut b = Builder::new(vec![input(&[4, 5], -100, 100)]);
+    let far = AxisMap::Affine {
+        offset: -1_000_000_000,
+        terms: vec![(0, 1_000_000_001)],
     };
-    assert!(nodes().filter_map(levels).any(|levels| levels <= 255));
-    assert!(nodes().filter_map(levels).any(|levels| levels > 255));
+    let near = AxisMap::Affine {
+        offset: 1,
+        terms: vec![(1, 1)],
+    };
+    let y = b.view(0, vec![far, near], Shape(vec![2, 5])).unwrap();
+    let model = finish(b, &[y]);
+    assert!(format!("{:?}", Prepared::new(model.clone()).unwrap()).contains("Sparse"));
+    assert_equal(&model, 4);
 }
 
 #[test]
 fn an_input_of_the_wrong_length_or_range_is_refused_with_its_index() {
-    let model = wide_model(2, 8);
+    let model = layer(2, 8, (-128, 127), 100);
     let prepared = Prepared::new(model.clone()).unwrap();
     let good = random_input(&model, 1);
     let mut bad = good.clone();
@@ -207,7 +170,10 @@ fn an_input_of_the_wrong_length_or_range_is_refused_with_its_index() {
 
 #[test]
 fn a_model_whose_ranges_are_wrong_is_refused() {
-    let mut model = wide_model(1, 4);
-    model.weights.linear[0].w[0] ^= 64;
+    let mut model = layer(1, 4, (-128, 127), 100);
+    let Elements::I8(elements) = &mut model.weights.constants[0].elements else {
+        panic!("bytes expected");
+    };
+    elements[0] ^= 64;
     assert!(matches!(Prepared::new(model), Err(EngineError::Model(_))));
 }

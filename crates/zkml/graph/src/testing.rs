@@ -117,14 +117,14 @@ impl Draw {
         self.pool[a.max(b)]
     }
 
-    /// A value small enough for products.
+    /// A value small enough for most products.
     fn pick_calm(&mut self) -> ValueId {
         let value = self.pick();
         self.calm(value)
     }
 
     fn calm(&mut self, value: ValueId) -> ValueId {
-        if self.range(value).magnitude() < CALM {
+        if self.range(value).magnitude() < CALM || self.rng.random_range(0..6) == 0 {
             return value;
         }
         self.requantise(value)
@@ -550,13 +550,19 @@ impl Draw {
     /// A table or a shift that fits the value's range and keeps it varied.
     fn requantise(&mut self, value: ValueId) -> ValueId {
         let range = self.range(value);
-        let bits = self.rng.random_range(4..=14u8);
-        let least = bounds::least_shift(range, bits).unwrap();
-        let most = (least + self.rng.random_range(0..2)).min(30 - bits);
-        let (shift, half) = (most, 1i32 << (bits - 1));
-        if self.rng.random_range(0..4) == 0 {
+        // Close to the largest magnitude only wide windows are left.
+        let fitting = (self.rng.random_range(4..=14u8)..=30)
+            .find_map(|bits| Some((bits, bounds::least_shift(range, bits)?)));
+        let (bits, least) = fitting.unwrap();
+        let more = self.rng.random_range(0..2);
+        let shift = match bounds::lookup_fits(range, least + more, bits) {
+            true => least + more,
+            false => least,
+        };
+        if bits > 14 || self.rng.random_range(0..4) == 0 {
             return self.builder.shift(value, shift, bits).unwrap();
         }
+        let half = 1i32 << (bits - 1);
         let ends = [range.lo, range.hi].map(|v| bounds::quotient(v, shift).unwrap());
         let table = match self.rng.random_range(0..4) {
             0 => TableSpec::Clamp {

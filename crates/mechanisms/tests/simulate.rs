@@ -304,3 +304,40 @@ fn errors_of_the_other_shapes_name_the_field_too() {
         );
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in ".{0,80}") {
+        let _ = simulate(&text);
+    }
+
+    /// Any number, null or nesting in any place of a good file.
+    #[test]
+    fn no_value_in_any_place_makes_it_panic(place in 0usize..60, value in 0usize..12) {
+        let values = [
+            "-1", "0", "1", "65535", "65536", "1e27", "1e400", "340282366920938463463374607431768211455",
+            "null", "[]", "\"x\"", "9223372036854775807",
+        ];
+        let synthesis = json!({
+            "mechanism": "synthesis", "inferers": 2, "forecasters": 1, "reputers": 1,
+            "epochs": [{ "inferences": [1, 2], "forecasts": [[3, 4]], "reports": [{ "stake": 3, "truth": 1 }] }],
+        });
+        let score = json!({
+            "mechanism": "score", "params": { "temperature": 1 },
+            "epochs": [{ "submissions": [{ "metric": 5, "level": "proven" }, { "metric": 6, "level": "proven" }] }],
+        });
+        for case in [yuma_case(), synthesis, score] {
+            let text = case.to_string();
+            // Replaces the number at that place in the text.
+            let starts: Vec<usize> = text
+                .char_indices()
+                .zip(text.chars().skip(1))
+                .filter(|((_, before), at)| at.is_ascii_digit() && !before.is_ascii_alphanumeric())
+                .map(|((index, _), _)| index + 1)
+                .collect();
+            let start = starts[place % starts.len()];
+            let end = start + text[start..].find(|c: char| !c.is_ascii_digit()).unwrap();
+            let _ = simulate(&format!("{}{}{}", &text[..start], values[value], &text[end..]));
+        }
+    }
+}

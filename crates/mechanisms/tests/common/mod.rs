@@ -76,11 +76,11 @@ impl Table {
     }
 }
 
-/// Asserts that two numbers differ by at most 10^-9, absolutely or relative to the second.
+/// Asserts that two numbers differ by at most 10^-10, ten times finer than is asked.
 #[allow(dead_code)]
 pub fn assert_close(ours: hallmark_fixed::Q64, theirs: hallmark_fixed::Q64, what: &str) {
     use hallmark_fixed::Q64;
-    let tolerance = Q64::from_ratio(1, 1_000_000_000) * theirs.abs().max(Q64::ONE);
+    let tolerance = Q64::from_ratio(1, 10_000_000_000);
     assert!(
         (ours - theirs).abs() <= tolerance,
         "{what}: ours {ours}, table {theirs}"

@@ -245,3 +245,29 @@ fn without_a_spec_there_is_nothing_to_trust() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("hallmark spec pin"));
 }
+
+#[test]
+fn a_topic_is_simulated_from_a_file_and_its_errors_name_the_field() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("cases.json");
+    let path = file.to_str().expect("UTF-8");
+    let case = |weight: u32| {
+        json!([{
+            "name": "one validator, one worker",
+            "stake": [1, 0],
+            "permits": [true, false],
+            "epochs": [{
+                "block": 10, "last_step_block": 0, "last_update": [9, 9], "reg_block": [0, 0],
+                "weights": [[[1, weight]], []],
+            }],
+        }])
+    };
+    std::fs::write(&file, case(7).to_string()).expect("written");
+    let result = ok(&["topic", "simulate", path]);
+    assert_eq!(result[0]["name"], "one validator, one worker");
+    assert_eq!(result[0]["epochs"][0]["incentive_u16"], json!([0, 65_535]));
+    std::fs::write(&file, case(65_536).to_string()).expect("written");
+    let error = refused(&["topic", "simulate", path]);
+    assert!(error.contains("cases.json: case 0"), "{error}");
+    assert!(error.contains("epochs[0].weights[0][0][1]"), "{error}");
+}

@@ -64,7 +64,7 @@ pub(crate) const INVERSES_9: [u16; 64] = [
     320, 317, 314, 311, 308, 305, 302, 299, 297, 294, 291, 289, 286, 284, 281, 279, 277, 274, 272,
     270, 267, 265, 263, 261, 259, 257,
 ];
-/// round(-ln(INVERSES_9[i] / 2^9) * 2^127).
+/// round(-ln(inverse / 2^9) * 2^127) for each of the inverses.
 pub(crate) const LN_OF_INVERSES_127: [u128; 64] = [
     0x01010157588de7128ccc5a82f9da00f5,
     0x030924a5191957d173697cf302cc9477,
@@ -156,3 +156,49 @@ pub(crate) const RECIPROCALS_127: [u128; 22] = [
     0x06186186186186186186186186186186,
     0x05d1745d1745d1745d1745d1745d1746,
 ];
+
+#[cfg(test)]
+#[path = "../tests/big/mod.rs"]
+mod big;
+
+#[cfg(test)]
+mod tests {
+    use super::big::{BITS, exp, ln, one};
+    use super::*;
+    use num_bigint::BigInt;
+
+    /// `x / 2^256` as `round(x · 2^(bits − 256))`.
+    fn rounded(x: &BigInt, bits: u64) -> BigInt {
+        (x + (BigInt::from(1) << (BITS - bits - 1))) >> (BITS - bits)
+    }
+
+    #[test]
+    fn every_constant_is_the_rounded_value() {
+        let check = |ours: u128, exact: &BigInt, bits: u64| {
+            assert_eq!(BigInt::from(ours), rounded(exact, bits));
+        };
+        let ln2 = ln(&(one() << 1u32));
+        assert_eq!(BigInt::from(LN2_120), &ln2 >> (BITS - 120));
+        let rest = &ln2 - (BigInt::from(LN2_120) << (BITS - 120));
+        check(LN2_REST_184, &rest, 184);
+        check(LOG2_E_126, &((one() << BITS) / &ln2), 126);
+        check(LOG10_E_127, &((one() << BITS) / ln(&(one() * 10))), 127);
+        for (i, &value) in (0u32..).zip(&EXP_32NDS_126) {
+            check(value, &exp(&(one() * i / 32)), 126);
+        }
+        let mut factorial = BigInt::from(1);
+        for (k, (&inverse, &reciprocal)) in
+            (1u32..).zip(INVERSE_FACTORIALS_127.iter().zip(&RECIPROCALS_127))
+        {
+            factorial *= k;
+            check(inverse, &(one() / &factorial), 127);
+            check(reciprocal, &(one() / k), 127);
+        }
+        for (i, (&inverse, &log)) in (64u32..).zip(INVERSES_9.iter().zip(&LN_OF_INVERSES_127)) {
+            // 2^9 / ((i + 1/2) / 64), rounded to even on a tie as it was generated; none ties.
+            let middle = f64::from(2u32 << 15) / (f64::from(i) + 0.5) / 2.0;
+            assert_eq!(f64::from(inverse), middle.round());
+            check(log, &-ln(&(one() * inverse / 512)), 127);
+        }
+    }
+}

@@ -72,7 +72,7 @@ struct CaseResult {
 ///
 /// # Errors
 ///
-/// [`Error`] names the case and the field; nothing is returned for the other cases then.
+/// [`enum@Error`] names the case and the field; nothing is returned for the other cases then.
 ///
 /// ```
 /// let input = r#"{

@@ -3,7 +3,7 @@
 //! *Inferers* say a value. *Forecasters* say how large each inferer's loss will be. *Reputers*, who
 //! have stake, later say what the losses were. All losses are base-10 logarithms.
 //!
-//! # At the close of submissions: [`infer`]
+//! # At the close of submissions: [`infer()`]
 //!
 //! Notation: `p = 3`, `c = 0.75`, `ε = 0.01` are parameters; L is the network loss of the epoch
 //! before; R are regrets, kept between epochs per set of participants; "mean by w" is
@@ -22,7 +22,7 @@
 //! | percentiles | weighted 2.28, 15.87, 50, 84.13, 97.72 at positions `(Σ_(≤l) w − w_l/2) / Σw` of the sorted values, linear between, held at the ends |
 //! | outlier-resistant | network over inferers with `|I_j − median| ≤ 11·MAD` (median and MAD smoothed with 0.2), and forecasters |
 //!
-//! # After the losses are known: [`settle`]
+//! # After the losses are known: [`settle()`]
 //!
 //! | quantity | formula |
 //! |---|---|
@@ -54,7 +54,7 @@
 //! | all values equal | that value, all percentiles equal |
 //! | no reputer, or none with stake | no losses, nothing paid, regrets unchanged |
 //! | a report with another pattern of values than the epoch's | the reputer counts as absent |
-//! | a vector of the wrong length | [`Error`] |
+//! | a vector of the wrong length | [`enum@Error`] |
 //! | numbers at the ends of the range | saturate; no panic |
 
 mod infer;

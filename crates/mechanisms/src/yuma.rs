@@ -47,7 +47,7 @@
 //! | all equal | equal shares, remainders to the lower slots |
 //! | weights for a slot that does not exist | ignored |
 //! | stakes of 10^27 units and more | exact: all arithmetic is on normalised shares |
-//! | vectors of different lengths, a worker named twice in a row | [`Error`] |
+//! | vectors of different lengths, a worker named twice in a row | [`enum@Error`] |
 
 mod bonds;
 mod epoch;

@@ -39,7 +39,11 @@ fn summary(cases: &Value) -> Result<String, Error> {
                 .filter_map(|(slot, share)| Some((slot, share.as_u64().filter(|&s| s > 0)?)))
                 .map(|(slot, share)| format!("{slot}: {:.4} %", share as f64 / 1e7))
                 .collect();
-            let line = if paid.is_empty() { "nobody".to_owned() } else { paid.join(", ") };
+            let line = if paid.is_empty() {
+                "nobody".to_owned()
+            } else {
+                paid.join(", ")
+            };
             writeln!(text, "  paid to slots  {line}")?;
         }
     }

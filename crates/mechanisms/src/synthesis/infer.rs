@@ -119,7 +119,7 @@ fn implied(
 ///
 /// # Errors
 ///
-/// [`Error`] if a vector's length is not that of its slots.
+/// [`enum@Error`] if a vector's length is not that of its slots.
 pub fn infer(
     params: &Params,
     state: &mut State,

@@ -46,7 +46,7 @@ pub struct Outcome {
 ///
 /// # Errors
 ///
-/// [`Error`] if there is not one report per reputer slot.
+/// [`enum@Error`] if there is not one report per reputer slot.
 pub fn settle(
     params: &Params,
     state: &mut State,

@@ -13,7 +13,7 @@ use hallmark_fixed::{Q32, Q64};
 ///
 /// # Errors
 ///
-/// [`Error`] if lengths differ, a row names a worker twice, there are more than 65,535 slots, or
+/// [`enum@Error`] if lengths differ, a row names a worker twice, there are more than 65,535 slots, or
 /// the bounds of liquid alpha cross. The state is then unchanged.
 pub fn settle(params: &Params, epoch: &Epoch<'_>, state: &mut State) -> Result<Outcome, Error> {
     check(params, epoch, state)?;

@@ -52,7 +52,8 @@ impl VerifyCost {
 
         // One multiplication an element for every direct evaluation, plus its weights.
         let mut operations = 2 * output;
-        let (mut witness_claims, mut weight_claims) = (0u64, 0u64);
+        let mut witness_claims = 0u64;
+        let mut weight_claims = vec![0u64; plan.weights.stackings.len()];
         for evaluation in &plan.evaluations {
             operations += 64 + 8 * evaluation.point.len() as u64;
             let home = match evaluation.target {
@@ -71,7 +72,7 @@ impl VerifyCost {
             };
             match home {
                 Home::Witness { .. } => witness_claims += 1,
-                Home::Weights { .. } => weight_claims += 1,
+                Home::Weights { block } => weight_claims[plan.weights.places[block].0] += 1,
                 Home::Public | Home::Virtual => {}
             }
         }
@@ -85,10 +86,9 @@ impl VerifyCost {
         operations += plan.steps.iter().map(step_operations).sum::<u64>();
 
         let mut hashes = 0u64;
-        for (scheme, claims) in [
-            (vk.witness_scheme(), witness_claims),
-            (vk.weight_scheme(), weight_claims),
-        ] {
+        let witness = std::iter::once((vk.witness_scheme(), witness_claims));
+        let weights = vk.weight_schemes().iter().zip(weight_claims);
+        for (scheme, claims) in witness.chain(weights) {
             let config = scheme.config();
             let variables = config.num_variables() as u64;
             // A claim costs a point's extension and, measured, as much again in the library.

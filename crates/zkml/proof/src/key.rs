@@ -13,8 +13,8 @@ use crate::proof::{HEADER_BYTES, PROFILE, VERSION, max_opening};
 use crate::witness::{TraceError, Witness};
 
 const MAGIC: [u8; 4] = *b"HMVK";
-/// Magic, version, profile, root.
-const HEADER: usize = 6 + 32;
+/// Magic, version, profile, number of roots.
+const HEADER: usize = 7;
 
 /// Why bytes are not a verifying key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,9 @@ pub enum DecodeError {
     /// The graph in it cannot be proved.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Not as many roots as the graph's weights have.
+    #[error("the number of roots is not that of the graph's weight commitments")]
+    Roots,
     /// The profile has no parameters for a commitment of this size.
     #[error("the profile has no parameters for a commitment of 2^{0} elements")]
     Size(usize),
@@ -63,38 +66,40 @@ pub struct VerifyingKey {
 
 struct Inner {
     graph: Graph,
-    root: [u8; 32],
+    /// One of every shard of the weights.
+    roots: Vec<[u8; 32]>,
     digest: [u8; 32],
     plan: Plan,
     witness: Whir,
-    weights: Whir,
+    weights: Vec<Whir>,
 }
 
 impl VerifyingKey {
-    fn new(graph: Graph, root: [u8; 32], plan: Plan) -> Result<Self, usize> {
+    fn new(graph: Graph, roots: Vec<[u8; 32]>, plan: Plan) -> Result<Self, usize> {
         let scheme = |variables| Whir::new(variables, false).ok_or(variables);
-        let (witness, weights) = (
-            scheme(plan.witness.variables)?,
-            scheme(plan.weights.variables)?,
-        );
+        let witness = scheme(plan.witness.variables)?;
+        let shards = plan.weights.stackings.iter();
+        let weights = shards
+            .map(|shard| scheme(shard.variables))
+            .collect::<Result<_, _>>()?;
         let mut inner = Inner {
             graph,
-            root,
+            roots,
             digest: [0; 32],
             plan,
             witness,
             weights,
         };
-        inner.digest = *blake3::hash(&encode(&inner.graph, &inner.root)).as_bytes();
+        inner.digest = *blake3::hash(&encode(&inner.graph, &inner.roots)).as_bytes();
         Ok(Self {
             inner: Arc::new(inner),
         })
     }
 
-    /// Canonical bytes: magic `HMVK`, version, profile, root, encoded graph.
+    /// Canonical bytes: magic `HMVK`, version, profile, number of roots, roots, encoded graph.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        encode(&self.inner.graph, &self.inner.root)
+        encode(&self.inner.graph, &self.inner.roots)
     }
 
     /// Reads what [`Self::encode`] writes, and nothing else.
@@ -115,11 +120,16 @@ impl VerifyingKey {
         if header[5] != PROFILE {
             return Err(DecodeError::Profile(header[5]));
         }
-        let mut root = [0; 32];
-        root.copy_from_slice(&header[6..]);
+        let (roots, graph) = graph
+            .split_at_checked(32 * usize::from(header[6]))
+            .ok_or(DecodeError::Magic)?;
         let graph = Graph::decode(graph)?;
         let plan = Plan::new(&graph, Mode::Public)?;
-        Self::new(graph, root, plan).map_err(DecodeError::Size)
+        let (roots, _) = roots.as_chunks::<32>();
+        if roots.len() != plan.weights.stackings.len() {
+            return Err(DecodeError::Roots);
+        }
+        Self::new(graph, roots.to_vec(), plan).map_err(DecodeError::Size)
     }
 
     /// BLAKE3 of [`Self::encode`].
@@ -134,10 +144,25 @@ impl VerifyingKey {
         &self.inner.graph
     }
 
-    /// Root of the weight commitment.
+    /// The weight commitment: its root, or a hash of the roots where the weights fill several
+    /// polynomials.
     #[must_use]
     pub fn commitment(&self) -> [u8; 32] {
-        self.inner.root
+        match self.inner.roots[..] {
+            [root] => root,
+            ref roots => {
+                let mut hasher = blake3::Hasher::new_derive_key("hallmark proof v2 weight roots");
+                roots.iter().for_each(|root| {
+                    hasher.update(root);
+                });
+                *hasher.finalize().as_bytes()
+            }
+        }
+    }
+
+    /// The root of every shard of the weights.
+    pub(crate) fn roots(&self) -> &[[u8; 32]] {
+        &self.inner.roots
     }
 
     /// No proof for this key is longer, in bytes.
@@ -146,7 +171,12 @@ impl VerifyingKey {
         HEADER_BYTES
             + E_BYTES * self.inner.plan.elements
             + max_opening(self.inner.witness.config()).0
-            + max_opening(self.inner.weights.config()).0
+            + self
+                .inner
+                .weights
+                .iter()
+                .map(|shard| max_opening(shard.config()).0)
+                .sum::<usize>()
     }
 
     /// What one verification costs, whatever the proof: a function of the key alone.
@@ -163,7 +193,7 @@ impl VerifyingKey {
         &self.inner.witness
     }
 
-    pub(crate) fn weight_scheme(&self) -> &Whir {
+    pub(crate) fn weight_schemes(&self) -> &[Whir] {
         &self.inner.weights
     }
 }
@@ -172,23 +202,25 @@ impl std::fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VerifyingKey")
             .field("graph", &self.inner.graph)
-            .field("commitment", &self.inner.root)
+            .field("commitment", &self.commitment())
             .finish_non_exhaustive()
     }
 }
 
 impl PartialEq for VerifyingKey {
     fn eq(&self, other: &Self) -> bool {
-        self.inner.graph == other.inner.graph && self.inner.root == other.inner.root
+        self.inner.graph == other.inner.graph && self.inner.roots == other.inner.roots
     }
 }
 
 impl Eq for VerifyingKey {}
 
-fn encode(graph: &Graph, root: &[u8; 32]) -> Vec<u8> {
+fn encode(graph: &Graph, roots: &[[u8; 32]]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&[VERSION, PROFILE]);
-    bytes.extend_from_slice(root);
+    // A plan has at most 16 shards.
+    bytes.push(roots.len() as u8);
+    bytes.extend_from_slice(roots.as_flattened());
     bytes.extend_from_slice(&graph.encode());
     bytes
 }
@@ -197,8 +229,9 @@ fn encode(graph: &Graph, root: &[u8; 32]) -> Vec<u8> {
 pub struct ProvingKey {
     pub(crate) vk: VerifyingKey,
     pub(crate) witness: Whir,
-    pub(crate) weights: Whir,
-    pub(crate) data: <Whir as Commitment>::Data,
+    /// The scheme and the data of every shard of the weights.
+    pub(crate) weights: Vec<Whir>,
+    pub(crate) data: Vec<<Whir as Commitment>::Data>,
     /// The constants with their multipliers.
     constants: Vec<Vec<i32>>,
     /// The entries of the explicit tables.
@@ -261,7 +294,6 @@ pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
         .map(|t| t.values.clone())
         .collect();
 
-    let mut stack = F::zero_vec(1 << plan.weights.variables);
     // Constants first, then the tables in the order of the plan.
     let of_tables = plan.tables.iter().filter_map(|t| match t.table {
         LookupTable::Explicit { bits, table } => Some((Dims(vec![1 << bits]), &tables[table])),
@@ -274,15 +306,29 @@ pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
         .zip(&constants)
         .chain(of_tables)
         .collect();
-    for (block, part) in plan.weights.split(&mut stack) {
-        let (dims, values) = &contents[block];
-        dims.place(part, F::ZERO, |i| signed(i64::from(values[i])));
+    let mut blocks: Vec<Vec<usize>> = vec![Vec::new(); plan.weights.stackings.len()];
+    let mut order: Vec<usize> = (0..contents.len()).collect();
+    order.sort_by_key(|&block| plan.weights.places[block]);
+    for block in order {
+        blocks[plan.weights.places[block].0].push(block);
     }
+
     let scheme = |variables| Whir::new(variables, true).ok_or(SetupError::Size(variables));
     let witness = scheme(plan.witness.variables)?;
-    let weights = scheme(plan.weights.variables)?;
-    let (root, data) = weights.commit(stack);
-    let vk = VerifyingKey::new(model.graph.clone(), root, plan).map_err(SetupError::Size)?;
+    let (mut weights, mut roots, mut data) = (Vec::new(), Vec::new(), Vec::new());
+    for (shard, blocks) in plan.weights.stackings.iter().zip(blocks) {
+        let mut stack = F::zero_vec(1 << shard.variables);
+        for (index, part) in shard.split(&mut stack) {
+            let (dims, values) = &contents[blocks[index]];
+            dims.place(part, F::ZERO, |i| signed(i64::from(values[i])));
+        }
+        let scheme = scheme(shard.variables)?;
+        let (root, committed) = scheme.commit(stack);
+        weights.push(scheme);
+        roots.push(root);
+        data.push(committed);
+    }
+    let vk = VerifyingKey::new(model.graph.clone(), roots, plan).map_err(SetupError::Size)?;
     Ok(ProvingKey {
         vk,
         witness,

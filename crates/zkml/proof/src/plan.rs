@@ -13,7 +13,7 @@ mod map;
 use hallmark_graph::{Graph, ValueId};
 use std::ops::Range;
 
-pub(crate) use crate::layout::{Dims, Stacking};
+pub(crate) use crate::layout::{Dims, Shards, Stacking};
 pub(crate) use map::{Factor, Group, GroupKind, Map};
 
 /// What a proof shows to its verifier beside the output.
@@ -57,6 +57,9 @@ pub enum PlanError {
         /// Variables allowed.
         max: usize,
     },
+    /// The weights fill too many polynomials.
+    #[error("the weights, padded, fill more than 16 commitments")]
+    TooManyWeights,
     /// An input that is to be private has more values than a table holds.
     #[error("private input {input} ranges over more than 2^16 - 1 integers")]
     InputRange {
@@ -357,7 +360,7 @@ pub(crate) struct Plan {
     pub(crate) shifts: Vec<ShiftPlan>,
     pub(crate) inputs: Vec<InputPlan>,
     pub(crate) tables: Vec<TablePlan>,
-    pub(crate) weights: Stacking,
+    pub(crate) weights: Shards,
     pub(crate) witness: Stacking,
     /// What every block of the witness holds.
     pub(crate) contents: Vec<Content>,

@@ -6,7 +6,7 @@
 //! | digests: verifying key, input, output; context | 4 × 32 |
 //! | root of the witness commitment | 32 |
 //! | messages of sumchecks and lookups, count fixed by the plan | 20 each |
-//! | opening of the witness commitment, then of the weights | fixed by size and configuration, apart from Merkle siblings: a `u32` count before each set, bounded by the tree |
+//! | opening of the witness commitment, then of every shard of the weights | fixed by size and configuration, apart from Merkle siblings: a `u32` count before each set, bounded by the tree |
 //!
 //! Field elements are 4 bytes little-endian below `p`, extension elements 5 of them. There is one
 //! encoding of a proof: the decoder reads every byte and refuses what the encoder never writes.
@@ -56,7 +56,8 @@ pub(crate) struct Proof {
     pub(crate) root: [u8; 32],
     pub(crate) elements: Vec<E>,
     pub(crate) witness: WhirOpening,
-    pub(crate) weights: WhirOpening,
+    /// Of every shard of the weights.
+    pub(crate) weights: Vec<WhirOpening>,
 }
 
 /// Why bytes are not a proof.
@@ -173,7 +174,9 @@ pub(crate) fn encode(proof: &Proof) -> Vec<u8> {
         write_e(&mut out, e);
     }
     encode_opening(&mut out, &proof.witness);
-    encode_opening(&mut out, &proof.weights);
+    for opening in &proof.weights {
+        encode_opening(&mut out, opening);
+    }
     out
 }
 
@@ -235,12 +238,12 @@ fn write_openings(out: &mut Vec<u8>, openings: &QueryOpenings<F, E, Siblings>) {
     }
 }
 
-/// Decodes a proof for a plan of `elements` messages and two commitment sizes.
-pub(crate) fn decode(
+/// Decodes a proof for a plan of `elements` messages and the sizes of its commitments.
+pub(crate) fn decode<'c>(
     bytes: &[u8],
     elements: usize,
     witness: &Config,
-    weights: &Config,
+    weights: impl Iterator<Item = &'c Config>,
 ) -> Result<Proof, DecodeFailure> {
     let mut reader = Reader { bytes };
     if reader.array::<4>()? != MAGIC {
@@ -263,7 +266,9 @@ pub(crate) fn decode(
     let root = reader.array()?;
     let elements = reader.elements(elements)?;
     let witness = reader.opening(witness)?;
-    let weights = reader.opening(weights)?;
+    let weights = weights
+        .map(|config| reader.opening(config))
+        .collect::<Result<_, _>>()?;
     if !reader.bytes.is_empty() {
         return Err(FormatError::Trailing.into());
     }

@@ -141,8 +141,9 @@ fn prove_phases(
     let mut channel = ProverChannel::new(&statement.transcript_seed());
     let stack = witness.stack(plan);
     let (root, data) = pk.witness.commit(stack.clone());
-    pk.weights
-        .observe(&pk.vk.commitment(), &mut channel.transcript.challenger);
+    for (scheme, root) in pk.weights.iter().zip(pk.vk.roots()) {
+        scheme.observe(root, &mut channel.transcript.challenger);
+    }
     pk.witness
         .observe(&root, &mut channel.transcript.challenger);
     lap(&mut phases.witness);
@@ -166,25 +167,23 @@ fn prove_phases(
         .open(&data, &claims.witness, &mut channel.transcript.challenger)
         .ok_or(ProveError::Opening("the witness"))?;
     lap(&mut phases.witness);
-    channel.transcript.phase(
-        "open weights",
-        &[plan.weights.variables, claims.weights.len()],
-    );
-    let weight_opening = pk
-        .weights
-        .open(
-            &pk.data,
-            &claims.weights,
-            &mut channel.transcript.challenger,
-        )
-        .ok_or(ProveError::Opening("the weights"))?;
+    let mut weights = Vec::with_capacity(pk.weights.len());
+    for ((scheme, data), claims) in pk.weights.iter().zip(&pk.data).zip(&claims.weights) {
+        channel
+            .transcript
+            .phase("open weights", &[scheme.num_variables(), claims.len()]);
+        let opening = scheme
+            .open(data, claims, &mut channel.transcript.challenger)
+            .ok_or(ProveError::Opening("the weights"))?;
+        weights.push(opening);
+    }
     lap(&mut phases.weights);
     let proof = Proof {
         statement,
         root,
         elements: channel.sent,
         witness: witness_opening,
-        weights: weight_opening,
+        weights,
     };
     Ok((proof, phases))
 }

@@ -18,10 +18,11 @@ use crate::weigh::{resolve, symbols, tensor};
 use crate::witness::Witness;
 use crate::{logup, sumcheck};
 
-/// Points of the two stacked polynomials that have to be opened.
+/// Points of the stacked polynomials that have to be opened.
 pub(crate) struct Points {
     pub(crate) witness: Vec<Vec<E>>,
-    pub(crate) weights: Vec<Vec<E>>,
+    /// Of every shard of the weights.
+    pub(crate) weights: Vec<Vec<Vec<E>>>,
 }
 
 pub(crate) struct Run<'a> {
@@ -299,7 +300,8 @@ impl<'a> Run<'a> {
     /// What has to be opened, in the order of the evaluations.
     pub(crate) fn finish(self) -> (ProverChannel, Points) {
         let plan = self.plan;
-        let (mut witness, mut weights) = (Vec::new(), Vec::new());
+        let mut witness = Vec::new();
+        let mut weights = vec![Vec::new(); plan.weights.stackings.len()];
         for evaluation in &plan.evaluations {
             let home = match evaluation.target {
                 Target::Value(value) => match plan.homes[value as usize] {
@@ -312,7 +314,10 @@ impl<'a> Run<'a> {
             let point = self.at(&evaluation.point);
             match home {
                 Target::Witness(block) => witness.push(plan.witness.point(block, &point)),
-                Target::Weights(block) => weights.push(plan.weights.point(block, &point)),
+                Target::Weights(block) => {
+                    let (shard, block) = plan.weights.places[block];
+                    weights[shard].push(plan.weights.stackings[shard].point(block, &point));
+                }
                 Target::Value(_) => {}
             }
         }

@@ -58,22 +58,30 @@ pub fn security_report(vk: &VerifyingKey) -> SecurityReport {
             Step::Combine { .. } | Step::Pass { .. } | Step::Quotient { .. } => 0,
         };
     }
-    let (mut witness_claims, mut weight_claims) = (0, 0);
+    let mut witness_claims = 0;
+    let mut weight_claims = vec![0; plan.weights.stackings.len()];
     for evaluation in &plan.evaluations {
         match evaluation.target {
             Target::Value(value) => match plan.homes[value as usize] {
                 Home::Witness { .. } => witness_claims += 1,
-                Home::Weights { .. } => weight_claims += 1,
+                Home::Weights { block } => weight_claims[plan.weights.places[block].0] += 1,
                 Home::Public | Home::Virtual => {}
             },
             Target::Witness(_) => witness_claims += 1,
-            Target::Weights(_) => weight_claims += 1,
+            Target::Weights(block) => weight_claims[plan.weights.places[block].0] += 1,
         }
     }
     let output_variables = plan.output_points.iter().map(|p| p.len()).max();
     let (witness, witness_list) = vk.witness_scheme().security(witness_claims);
-    let (weights, weight_list) = vk.weight_scheme().security(weight_claims);
-    let candidates = witness_list + weight_list;
+    let shards: Vec<(f64, f64)> = vk
+        .weight_schemes()
+        .iter()
+        .zip(weight_claims)
+        .map(|(scheme, claims)| scheme.security(claims))
+        .collect();
+    let candidates = witness_list + shards.iter().map(|s| s.1).sum::<f64>();
+    // The probabilities of all shards added up.
+    let weights = -shards.iter().map(|s| (-s.0).exp2()).sum::<f64>().log2();
 
     let algebraic = |name, degree: f64| SecurityTerm {
         name,

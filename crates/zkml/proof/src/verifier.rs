@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use hallmark_graph::TensorError;
 
-use crate::commitment::{Claim, Commitment};
+use crate::commitment::{Claim, Commitment, Whir};
 use crate::key::VerifyingKey;
 use crate::messages::{Public, verify_messages};
 use crate::proof::{DecodeFailure, FormatError, Proof, decode};
@@ -153,7 +153,7 @@ pub fn verify(
         proof,
         vk.plan().elements,
         vk.witness_scheme().config(),
-        vk.weight_scheme().config(),
+        vk.weight_schemes().iter().map(Whir::config),
     )?;
     let expected = statement(vk, input, output, context);
     let claimed = &proof.statement;
@@ -184,8 +184,9 @@ fn verify_decoded(
 ) -> Result<(), VerifyError> {
     let plan = vk.plan();
     let mut channel = VerifierChannel::new(&proof.statement.transcript_seed(), &proof.elements);
-    vk.weight_scheme()
-        .observe(&vk.commitment(), &mut channel.transcript.challenger);
+    for (scheme, root) in vk.weight_schemes().iter().zip(vk.roots()) {
+        scheme.observe(root, &mut channel.transcript.challenger);
+    }
     vk.witness_scheme()
         .observe(&proof.root, &mut channel.transcript.challenger);
     let public = Public {
@@ -205,14 +206,15 @@ fn verify_decoded(
             value: claim.value.constant,
         })
         .collect();
-    let weights: Vec<Claim> = remaining
-        .weights
-        .into_iter()
-        .map(|claim| Claim {
-            point: plan.weights.point(claim.block, &claim.point),
+    let shards = &plan.weights;
+    let mut weights: Vec<Vec<Claim>> = vec![Vec::new(); shards.stackings.len()];
+    for claim in remaining.weights {
+        let (shard, block) = shards.places[claim.block];
+        weights[shard].push(Claim {
+            point: shards.stackings[shard].point(block, &claim.point),
             value: claim.value,
-        })
-        .collect();
+        });
+    }
     let transcript = &mut channel.transcript;
     transcript.phase("open witness", &[plan.witness.variables, witness.len()]);
     if !vk.witness_scheme().verify(
@@ -223,14 +225,12 @@ fn verify_decoded(
     ) {
         return Err(VerifyError::WitnessOpening);
     }
-    transcript.phase("open weights", &[plan.weights.variables, weights.len()]);
-    if !vk.weight_scheme().verify(
-        &vk.commitment(),
-        &weights,
-        proof.weights,
-        &mut transcript.challenger,
-    ) {
-        return Err(VerifyError::WeightOpening);
+    let schemes = vk.weight_schemes().iter().zip(vk.roots());
+    for (((scheme, root), claims), opening) in schemes.zip(&weights).zip(proof.weights) {
+        transcript.phase("open weights", &[scheme.num_variables(), claims.len()]);
+        if !scheme.verify(root, claims, opening, &mut transcript.challenger) {
+            return Err(VerifyError::WeightOpening);
+        }
     }
     Ok(())
 }

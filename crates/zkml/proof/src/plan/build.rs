@@ -6,12 +6,14 @@ use hallmark_graph::{Graph, Op, ValueId};
 
 use super::{
     CHALLENGES, Challenges, Content, Dims, EvalId, Evaluation, HALF, Home, LookupTable,
-    MAX_EVALUATIONS, Map, MatMul, Mode, Origin, Plan, PlanError, Point, Stacking, Step, Symbol,
-    Target, Use, ZERO,
+    MAX_EVALUATIONS, Map, MatMul, Mode, Origin, Plan, PlanError, Point, Shards, Stacking, Step,
+    Symbol, Target, Use, ZERO,
 };
 use crate::field::log2_ceil;
 use crate::sumcheck;
 
+/// Most polynomials that the weights fill.
+const MAX_SHARDS: usize = 16;
 /// Most claims that a virtual value passes on when a claim costs little; more are merged.
 const MAX_PASSED: usize = 4;
 /// Most claims on a committed or public value.
@@ -102,8 +104,17 @@ impl<'a> Planner<'a> {
 
         let columns = self.lookups()?;
         self.walk()?;
-        let weights = Stacking::new(&self.weights, crate::commitment::MIN_VARIABLES);
-        check_size("the weight commitment", weights.variables)?;
+        let (least, most) = (
+            crate::commitment::MIN_VARIABLES,
+            crate::commitment::MAX_VARIABLES,
+        );
+        let weights = Shards::new(&self.weights, least, most);
+        for shard in &weights.stackings {
+            check_size("a weight commitment", shard.variables)?;
+        }
+        if weights.stackings.len() > MAX_SHARDS {
+            return Err(PlanError::TooManyWeights);
+        }
         let witness = Stacking::new(&self.witness, crate::commitment::MIN_VARIABLES);
         check_size("the witness commitment", witness.variables)?;
         Ok(Plan {

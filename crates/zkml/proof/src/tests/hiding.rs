@@ -88,6 +88,6 @@ fn weights_are_claimed_in_the_open_and_alike_in_both_modes() {
             continue;
         };
         let public = Plan::new(&model.graph, Mode::Public).unwrap();
-        assert_eq!(public.weights.blocks, hiding.weights.blocks);
+        assert_eq!(public.weights.places, hiding.weights.places);
     }
 }

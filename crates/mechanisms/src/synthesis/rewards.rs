@@ -195,12 +195,12 @@ pub fn settle(
 }
 
 /// The base-10 logarithm of the squared error, at least that of 2^-64.
+///
+/// Computed as `2·log10 |error|`, because the square of a small error would lose digits.
 pub fn squared_loss(value: Q64, truth: Q64) -> Q64 {
-    let error = value - truth;
-    (error * error)
-        .max(Q64::EPSILON)
-        .log10()
-        .unwrap_or(Q64::ZERO)
+    const LEAST: Q64 = Q64::from_bits(1 << 32);
+    let log = (value - truth).abs().max(LEAST).log10().unwrap_or(Q64::ZERO);
+    log + log
 }
 
 fn loss(losses: &[Option<Q64>], place: usize) -> Option<Q64> {

@@ -114,5 +114,6 @@ pub use plan::{Mode, PlanError};
 pub use proof::FormatError;
 pub use prover::{Phases, ProveError, prove, prove_measured, prove_statement, prove_with};
 pub use security::{SecurityReport, SecurityTerm, security_report};
-pub use verifier::{VerifyError, verify};
+pub use statement::Inputs;
+pub use verifier::{VerifyError, verify, verify_with};
 pub use witness::TraceError;

@@ -21,17 +21,29 @@ use p3_whir::{PcsProof, QueryOpenings, SharedProofOpening, WhirProof, WhirRoundP
 
 use crate::commitment::{Config, Mmcs, WhirOpening};
 use crate::field::{DEGREE, E, E_BYTES, F, F_BYTES, read_f, write_e, write_f};
+use crate::plan::Mode;
 
 pub(crate) const MAGIC: [u8; 4] = *b"HMKP";
 pub(crate) const VERSION: u8 = 2;
-/// KoalaBear^5, BLAKE3, WHIR in the Johnson regime without grinding, mode `Public`.
+/// KoalaBear^5, BLAKE3, WHIR in the Johnson regime without grinding.
 pub(crate) const PROFILE: u8 = 1;
+
+/// The parameters of a mode: its proofs say them, its transcripts begin with them.
+pub(crate) fn profile(mode: Mode) -> u8 {
+    match mode {
+        Mode::Public => PROFILE,
+        // As well, and the witness hidden in the unique-decoding regime.
+        Mode::PrivateInput => 2,
+    }
+}
 pub(crate) const HEADER_BYTES: usize = 6 + 4 * 32 + 32;
 
 /// What a proof says it proves; the verifier compares it and absorbs its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
+    pub(crate) mode: Mode,
     pub(crate) model: [u8; 32],
+    /// A digest of the inputs, or the commitment to private ones.
     pub(crate) input: [u8; 32],
     pub(crate) output: [u8; 32],
     pub(crate) context: [u8; 32],
@@ -41,7 +53,7 @@ impl Statement {
     /// What the transcript absorbs first.
     pub(crate) fn transcript_seed(&self) -> Vec<u8> {
         let mut bytes = b"hallmark proof".to_vec();
-        bytes.extend_from_slice(&[VERSION, PROFILE]);
+        bytes.extend_from_slice(&[VERSION, profile(self.mode)]);
         for part in [&self.model, &self.input, &self.output, &self.context] {
             bytes.extend_from_slice(part);
         }
@@ -165,8 +177,8 @@ pub(crate) fn opening_operations(config: &Config) -> u64 {
 pub(crate) fn encode(proof: &Proof) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&[VERSION, PROFILE]);
     let s = &proof.statement;
+    out.extend_from_slice(&[VERSION, profile(s.mode)]);
     for part in [&s.model, &s.input, &s.output, &s.context, &proof.root] {
         out.extend_from_slice(part);
     }
@@ -241,6 +253,7 @@ fn write_openings(out: &mut Vec<u8>, openings: &QueryOpenings<F, E, Siblings>) {
 /// Decodes a proof for a plan of `elements` messages and the sizes of its commitments.
 pub(crate) fn decode<'c>(
     bytes: &[u8],
+    mode: Mode,
     elements: usize,
     witness: &Config,
     weights: impl Iterator<Item = &'c Config>,
@@ -253,11 +266,12 @@ pub(crate) fn decode<'c>(
     if version != VERSION {
         return Err(DecodeFailure::Version(version));
     }
-    let [profile] = reader.array()?;
-    if profile != PROFILE {
-        return Err(DecodeFailure::Profile(profile));
+    let [found] = reader.array()?;
+    if found != profile(mode) {
+        return Err(DecodeFailure::Profile(found));
     }
     let statement = Statement {
+        mode,
         model: reader.array()?,
         input: reader.array()?,
         output: reader.array()?,

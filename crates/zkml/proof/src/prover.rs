@@ -9,7 +9,7 @@ use crate::key::ProvingKey;
 use crate::plan::Mode;
 use crate::proof::{Proof, Statement, encode};
 use crate::run::Run;
-use crate::statement::statement;
+use crate::statement::{Inputs, statement};
 use crate::transcript::ProverChannel;
 use crate::witness::{TraceError, Witness};
 
@@ -70,7 +70,7 @@ pub fn prove_statement(
     context: &[u8; 32],
 ) -> Result<Vec<u8>, ProveError> {
     let witness = pk.witness(trace)?;
-    let statement = statement(&pk.vk, input, output, context);
+    let statement = statement(&pk.vk, Inputs::Public(input), output, context);
     Ok(encode(&prove_witness(pk, statement, &witness)?))
 }
 
@@ -94,7 +94,7 @@ pub fn prove_measured(
         .flat_map(|o| witness.values[o.value as usize])
         .copied()
         .collect();
-    let statement = statement(&pk.vk, &input, &output, context);
+    let statement = statement(&pk.vk, Inputs::Public(&input), &output, context);
     let columns = started.elapsed();
     let (proof, mut phases) = prove_phases(pk, statement, &witness)?;
     phases.columns = columns;

@@ -14,7 +14,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::proof::{Statement, encode};
 use crate::prover::prove_witness;
-use crate::statement::statement;
+use crate::statement::{Inputs, statement};
 use crate::witness::Witness;
 use crate::{ProvingKey, VerifyError, VerifyingKey, prove, security_report, setup, verify};
 
@@ -148,7 +148,12 @@ impl World {
     }
 
     fn truth(&self) -> Statement {
-        statement(self.vk(), &self.input(), &self.output(), &CONTEXT)
+        statement(
+            self.vk(),
+            Inputs::Public(&self.input()),
+            &self.output(),
+            &CONTEXT,
+        )
     }
 
     /// Runs a cheating prover under the true statement.

@@ -7,8 +7,8 @@ use hallmark_graph::TensorError;
 use crate::commitment::{Claim, Commitment, Whir};
 use crate::key::VerifyingKey;
 use crate::messages::{Public, verify_messages};
-use crate::proof::{DecodeFailure, FormatError, Proof, decode};
-use crate::statement::{inputs, outputs, statement};
+use crate::proof::{DecodeFailure, FormatError, Proof, Statement, decode};
+use crate::statement::{Inputs, inputs, outputs, statement};
 use crate::sumcheck::SumcheckError;
 use crate::transcript::{Exhausted, VerifierChannel};
 
@@ -24,6 +24,9 @@ pub enum VerifyError {
     /// Another set of cryptographic parameters.
     #[error("security profile {0} is not supported")]
     Profile(u8),
+    /// Proofs of private inputs are not available for this key.
+    #[error("proofs of private inputs are not available for this key")]
+    Mode,
     /// The input's length or range is not the graph's.
     #[error("input: {0}")]
     Input(TensorError),
@@ -141,6 +144,24 @@ pub fn verify(
     context: &[u8; 32],
     proof: &[u8],
 ) -> Result<(), VerifyError> {
+    verify_with(vk, Inputs::Public(input), output, context, proof)
+}
+
+/// As [`verify`], for whatever the statement says of the inputs.
+///
+/// # Errors
+///
+/// The first check that fails; [`VerifyError::Mode`] where the mode is not available.
+pub fn verify_with(
+    vk: &VerifyingKey,
+    inputs: Inputs<'_>,
+    output: &[i32],
+    context: &[u8; 32],
+    proof: &[u8],
+) -> Result<(), VerifyError> {
+    let Inputs::Public(input) = inputs else {
+        return Err(VerifyError::Mode);
+    };
     let limit = vk.max_proof_len();
     if proof.len() > limit {
         return Err(FormatError::TooLong(limit).into());
@@ -151,12 +172,21 @@ pub fn verify(
         .map_err(VerifyError::Output)?;
     let proof = decode(
         proof,
+        inputs.mode(),
         vk.plan().elements,
         vk.witness_scheme().config(),
         vk.weight_schemes().iter().map(Whir::config),
     )?;
-    let expected = statement(vk, input, output, context);
-    let claimed = &proof.statement;
+    check_statement(&proof.statement, &statement(vk, inputs, output, context))?;
+    // Nothing below panics on any proof that decodes: every length that the library asserts is
+    // fixed by `decode`. A validator must not fall to a defect in that library either, and all
+    // validators run the same deterministic code, so an unwinding is a refusal for all of them.
+    let checked = AssertUnwindSafe(|| verify_decoded(vk, input, output, proof));
+    std::panic::catch_unwind(checked).unwrap_or(Err(VerifyError::Internal))
+}
+
+/// What a proof claims to be of, compared with what is asked.
+fn check_statement(claimed: &Statement, expected: &Statement) -> Result<(), VerifyError> {
     if claimed.model != expected.model {
         return Err(VerifyError::WrongModel);
     }
@@ -169,11 +199,7 @@ pub fn verify(
     if claimed.context != expected.context {
         return Err(VerifyError::WrongContext);
     }
-    // Nothing below panics on any proof that decodes: every length that the library asserts is
-    // fixed by `decode`. A validator must not fall to a defect in that library either, and all
-    // validators run the same deterministic code, so an unwinding is a refusal for all of them.
-    let checked = AssertUnwindSafe(|| verify_decoded(vk, input, output, proof));
-    std::panic::catch_unwind(checked).unwrap_or(Err(VerifyError::Internal))
+    Ok(())
 }
 
 fn verify_decoded(

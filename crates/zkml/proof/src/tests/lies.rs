@@ -40,7 +40,12 @@ fn a_false_output_under_its_own_digest_is_refused_by_an_equation() {
     let mut output = world.output();
     output[3] ^= 1;
     // The statement names the false output; the witness is the true run.
-    let claim = statement(world.vk(), &world.input(), &output, &CONTEXT);
+    let claim = statement(
+        world.vk(),
+        Inputs::Public(&world.input()),
+        &output,
+        &CONTEXT,
+    );
     let mut witness = world.pk.witness(&world.trace).unwrap();
     let check = |witness: &Witness<'_>| {
         let proof = encode(&prove_witness(&world.pk, claim.clone(), witness).unwrap());
@@ -65,7 +70,7 @@ fn a_witness_of_another_input_is_refused_by_an_equation() {
     let output = output_of(&world.model, &other);
     let mut witness = world.pk.witness(&other).unwrap();
     let check = |witness: &Witness<'_>| {
-        let claim = statement(world.vk(), &truth, &output, &CONTEXT);
+        let claim = statement(world.vk(), Inputs::Public(&truth), &output, &CONTEXT);
         let proof = encode(&prove_witness(&world.pk, claim, witness).unwrap());
         verify(world.vk(), &truth, &output, &CONTEXT, &proof)
     };
@@ -214,7 +219,7 @@ fn a_permuted_relayout_is_refused() {
     z.swap(0, i);
     let claim = statement(
         world.vk(),
-        &world.input(),
+        Inputs::Public(&world.input()),
         &output_of(&world.model, &trace),
         &CONTEXT,
     );
@@ -238,7 +243,12 @@ fn another_models_weights_are_refused() {
     // Everything is computed and opened with the other weights, under the true key's statement.
     // The cheat absorbs the true root, to get through to the openings.
     swapped.vk = world.vk().clone();
-    let claim = statement(world.vk(), &world.input(), &output, &CONTEXT);
+    let claim = statement(
+        world.vk(),
+        Inputs::Public(&world.input()),
+        &output,
+        &CONTEXT,
+    );
     let witness = swapped.witness(&trace).unwrap();
     let proof = prove_witness(&swapped, claim, &witness).unwrap();
     let verdict = verify(

@@ -1,7 +1,7 @@
 //! The reputers' consensus and how much each is listened to.
 
 use super::Params;
-use super::statistics::weighted_mean;
+use super::statistics::{norm, weighted_mean};
 use hallmark_fixed::Q64;
 
 /// Where the listening coefficients came to rest.
@@ -51,16 +51,9 @@ fn scores(losses: &[Vec<Q64>], weights: &[Q64], epsilon: Q64) -> Vec<Q64> {
             }
         }
     }
-    let norm = |differences: &mut dyn Iterator<Item = Q64>| {
-        differences
-            .map(|d| d * d)
-            .sum::<Q64>()
-            .sqrt()
-            .unwrap_or(Q64::ZERO)
-    };
-    let size = norm(&mut consensus.iter().copied());
+    let size = norm(consensus.iter().copied());
     let score = |row: &Vec<Q64>| {
-        let distance = norm(&mut row.iter().zip(&consensus).map(|(&loss, &mean)| loss - mean));
+        let distance = norm(row.iter().zip(&consensus).map(|(&loss, &mean)| loss - mean));
         Q64::ONE / (distance / size + epsilon)
     };
     losses.iter().map(score).collect()

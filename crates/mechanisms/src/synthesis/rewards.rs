@@ -199,7 +199,11 @@ pub fn settle(
 /// Computed as `2·log10 |error|`, because the square of a small error would lose digits.
 pub fn squared_loss(value: Q64, truth: Q64) -> Q64 {
     const LEAST: Q64 = Q64::from_bits(1 << 32);
-    let log = (value - truth).abs().max(LEAST).log10().unwrap_or(Q64::ZERO);
+    let log = (value - truth)
+        .abs()
+        .max(LEAST)
+        .log10()
+        .unwrap_or(Q64::ZERO);
     log + log
 }
 

@@ -87,8 +87,31 @@ pub(super) fn deviation(values: &[Q64]) -> Q64 {
         return Q64::ZERO;
     };
     let count = Q64::from_int(i64::try_from(values.len()).unwrap_or(i64::MAX)) - Q64::ONE;
-    let squares: Q64 = values.iter().map(|&x| (x - centre) * (x - centre)).sum();
-    (squares / count).sqrt().unwrap_or(Q64::ZERO)
+    let size = norm(values.iter().map(|&x| x - centre));
+    size / count.sqrt().unwrap_or(Q64::ZERO)
+}
+
+/// `√Σ x²`.
+///
+/// The numbers are first multiplied by the power of two that brings the greatest between one and
+/// two, so that squares of small numbers keep their digits and those of large ones do not overflow.
+pub(super) fn norm(values: impl Iterator<Item = Q64> + Clone) -> Q64 {
+    let greatest = values
+        .clone()
+        .map(|x| x.to_bits().unsigned_abs())
+        .max()
+        .unwrap_or(0);
+    let bits = u128::BITS.saturating_sub(greatest.leading_zeros());
+    let (left, right) = (65u32.saturating_sub(bits), bits.saturating_sub(65));
+    let scaled = |x: Q64| Q64::from_bits((x.to_bits() << left) >> right);
+    let squares: Q64 = values.map(|x| scaled(x) * scaled(x)).sum();
+    let root = squares.sqrt().unwrap_or(Q64::ZERO).to_bits() >> left;
+    let shifted = root << right;
+    Q64::from_bits(if shifted >> right == root {
+        shifted
+    } else {
+        i128::MAX
+    })
 }
 
 /// The middle value, or the mean of the two middle ones; `None` of nothing.
@@ -148,4 +171,34 @@ pub fn weighted_percentile(values: &[Q64], weights: &[Q64], percent: Q64) -> Opt
         before = Some((value, position));
     }
     before.map(|(value, _)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn norm_of(texts: &[&str]) -> Q64 {
+        let values: Vec<Q64> = texts.iter().map(|t| t.parse().unwrap()).collect();
+        norm(values.iter().copied())
+    }
+
+    #[test]
+    fn norms_keep_their_digits_at_every_size() {
+        let step = Q64::from_bits(4);
+        for (texts, expected) in [
+            (&["3e-12", "-4e-12"][..], "5e-12"),
+            (&["3", "4"], "5"),
+            (&["0.03", "0.04", "0"], "0.05"),
+            (&["-7e-19"], "7e-19"),
+        ] {
+            let expected: Q64 = expected.parse().unwrap();
+            assert!((norm_of(texts) - expected).abs() <= step, "{texts:?}");
+        }
+        let large = norm_of(&["3e18", "4e18"]);
+        assert!((large / "5e18".parse().unwrap() - Q64::ONE).abs() < "1e-15".parse().unwrap());
+        assert_eq!(norm_of(&["9e18", "9e18"]), Q64::MAX);
+        assert_eq!(norm([Q64::MIN, Q64::MIN].into_iter()), Q64::MAX);
+        assert_eq!(norm_of(&["0", "0"]), Q64::ZERO);
+        assert_eq!(norm_of(&[]), Q64::ZERO);
+    }
 }

@@ -62,13 +62,8 @@ pub enum CompileError {
     },
     #[error("sample {index} leaves the range of f32 at node {node:?}")]
     NotFinite { index: usize, node: String },
-    #[error(
-        "node {node:?}: its sums can reach {magnitude}, which fits no table of at most 16 bits; \
-         retrain with smaller weights or calibrate with a wider range"
-    )]
-    Bound { node: String, magnitude: i64 },
     #[error("node {node:?}: {reason}")]
-    Scale { node: String, reason: &'static str },
+    Scale { node: String, reason: String },
     #[error("node {node:?}: {source}")]
     Check {
         node: String,

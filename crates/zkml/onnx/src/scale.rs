@@ -1,6 +1,6 @@
 //! The border between real numbers and integers.
 
-use hallmark_graph::{Graph, Input, MAX_SCALE_SHIFT, Scale};
+use hallmark_graph::{Graph, Input, MAX_SCALE_SHIFT, Scale, Shape};
 
 use crate::QuantizeError;
 
@@ -27,46 +27,65 @@ pub(crate) fn nearest(value: f64) -> Option<Scale> {
     })
 }
 
-/// Integers of a real input: each element divided by the scale and rounded to nearest.
+/// Integers of a flat real input, all inputs one after the other: each element divided by the
+/// scale of its input and rounded to nearest.
 ///
 /// # Errors
 ///
 /// A wrong number of elements, or an element that is not a number or outside the declared range.
-pub fn quantize(input: &Input, values: &[f32]) -> Result<Vec<i32>, QuantizeError> {
-    let expected = input.shape.elements();
+pub fn quantize(graph: &Graph, values: &[f32]) -> Result<Vec<i32>, QuantizeError> {
+    let expected = graph.input_len();
     if values.len() != expected {
+        let shapes: Vec<String> = graph
+            .inputs
+            .iter()
+            .map(|input| input.shape.to_string())
+            .collect();
         return Err(QuantizeError::Length {
             expected,
             actual: values.len(),
-            shape: input.shape.to_string(),
+            shape: shapes.join(", "),
         });
     }
-    let scale = real(input.scale);
-    let (lo, hi) = (f64::from(input.range.lo), f64::from(input.range.hi));
-    values
-        .iter()
-        .enumerate()
-        .map(|(index, &value)| {
-            let rounded = (f64::from(value) / scale).round();
-            if !(lo..=hi).contains(&rounded) {
-                return Err(QuantizeError::Range {
-                    index,
-                    value,
-                    lo: lo * scale,
-                    hi: hi * scale,
-                });
-            }
-            Ok(rounded as i32)
-        })
-        .collect()
+    let mut integers = Vec::with_capacity(expected);
+    for input in &graph.inputs {
+        let from = integers.len();
+        for &value in &values[from..from + input.shape.elements()] {
+            integers.push(quantize_one(input, integers.len(), value)?);
+        }
+    }
+    Ok(integers)
 }
 
-/// Real numbers of an integer output.
+fn quantize_one(input: &Input, index: usize, value: f32) -> Result<i32, QuantizeError> {
+    let scale = real(input.scale);
+    let (lo, hi) = (f64::from(input.range.lo), f64::from(input.range.hi));
+    let rounded = (f64::from(value) / scale).round();
+    if !(lo..=hi).contains(&rounded) {
+        return Err(QuantizeError::Range {
+            index,
+            value,
+            lo: lo * scale,
+            hi: hi * scale,
+        });
+    }
+    Ok(rounded as i32)
+}
+
+/// Real numbers of a flat integer output, all outputs one after the other.
 #[must_use]
 pub fn dequantize(graph: &Graph, values: &[i32]) -> Vec<f32> {
-    let scale = real(graph.output_scale);
-    values
-        .iter()
-        .map(|&value| (f64::from(value) * scale) as f32)
-        .collect()
+    let mut rest = values;
+    let mut reals = Vec::with_capacity(values.len());
+    for output in &graph.outputs {
+        let len = graph
+            .shape(output.value)
+            .map_or(0, Shape::elements)
+            .min(rest.len());
+        let (own, after) = rest.split_at(len);
+        rest = after;
+        let scale = real(output.scale);
+        reals.extend(own.iter().map(|&value| (f64::from(value) * scale) as f32));
+    }
+    reals
 }

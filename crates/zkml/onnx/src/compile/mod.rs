@@ -1,46 +1,45 @@
-//! From real to exact: scales from calibration, int8 weights, requantisations that fit.
+//! From real to exact: every float value becomes integers with a scale, in nine operators.
 //!
 //! # Rule
 //!
-//! A tensor `x` of reals is held as integers `q` with `x ≈ s_x q`. Weights are int8, symmetric,
-//! one scale per column, and the multiplier `M_c` absorbs the ratio of scales exactly:
+//! A float value `x` is *held* as integers `q` with `x ≈ s·q`. Linear operators act on holds of any
+//! width and keep their sums exact; a hold that grew *wide* is narrowed when an operator needs a
+//! narrow operand, once per value and width, by one `Lookup`:
 //!
 //! ```text
-//! y ≈ s_y T[(M_c (Σ q_x q_w + q_b) + 2^(s-1)) >> s]
-//! s_w,c = M_c s_y / (s_x 2^s)        M_c = max(8, ceil(s_x max|w_c| 2^s / (127 s_y)))
+//! y = clamp((M·q + 2^(k-1)) >> k)        s_y = s·2^k / M, exactly
 //! ```
 //!
-//! so `M_c` adds no rounding of its own: it only makes the column's grid coarser, by at most
-//! one part in `M_c`. The shift `s` starts at `max_shift` and rises while the largest multiplier
-//! is below 16. The table's bits `t` are the fewest from 12 to 16 with
-//! `|v| + 2^(s-1) < 2^(t-1+s)` for every input in range, `v` from the columns' L1 norms.
+//! `M` and `k` are chosen so that the calibrated magnitude meets the wanted number of levels; the
+//! scale follows from them, so narrowing rounds once and never distorts. Relu and Clip are the
+//! clamp of that lookup, any other pointwise function is its table. A value that can grow past the
+//! window of a table is first clamped by limbs (`narrow.rs`).
 //!
-//! Activations are int8 in `[-127, 127]`, Relu is the clamp `[0, 127]` of the requantisation
-//! before it. The output's scale follows from the bound instead of from calibration, so that the
-//! logits never saturate.
+//! Weights are int8 with an integer multiplier per column (`linear.rs`); whole numbers that an
+//! integer input or a comparison gives stay exact with scale 1. With `bits = 16`, operands have 15
+//! bits and enter products as two limbs.
 
 mod calibrate;
-mod columns;
+mod combine;
+mod emit;
+mod linear;
+mod narrow;
+mod pointwise;
+mod recipes;
 mod report;
+mod table;
+#[cfg(test)]
+mod tests;
 
-use calibrate::{Observed, check_samples, declare_input, observe};
-use columns::Columns;
+use std::collections::BTreeMap;
+
+use calibrate::{Observed, check_samples, observe};
+use hallmark_graph::{Builder, Input, Model, Range, ValueId};
 pub use report::{Accuracy, LayerReport, Report, accuracy};
-use report::{Emitted, report};
 
-use hallmark_graph::{Builder, CheckError, Model, Range, Shape, Table, ValueId, bounds};
-
-use crate::scale::nearest;
-use crate::{CompileError, FloatGraph, FloatNode, FloatOp};
-
-/// Largest magnitude of int8 weights and activations; symmetric, so −128 is not used.
-const LEVELS: f64 = 127.0;
-/// Fewest index bits of a requantisation's table.
-const MIN_TABLE_BITS: u8 = 12;
-/// Most index bits of a requantisation's table.
-const MAX_TABLE_BITS: u8 = 16;
-/// `t + s` is at most this.
-const WINDOW_BITS: u8 = hallmark_graph::MAX_WINDOW_BITS;
+use crate::CompileError;
+use crate::float::{FloatGraph, FloatOp};
+use crate::scale::{nearest, real};
 
 /// How the range of activations is taken from samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,18 +48,20 @@ pub enum Calibration {
     MinMax,
     /// The magnitude that this share of the values, in percent, stays below.
     Percentile(f64),
+    /// The magnitude that gives the least mean square error of 127 levels.
+    MeanSquare,
 }
 
 /// Choices of a compilation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CompileOptions {
     /// How activations' ranges are found.
     pub calibration: Calibration,
+    /// 8: operands of products are int8. 16: they have 15 bits, for outputs within a thousandth.
+    pub bits: u8,
     /// Preferred shift of requantisations, 1 to 18: a proof pays for a table of `2^shift`.
     pub max_shift: u8,
-    /// Index bits of the output's table, 12 to 16: the resolution of the logits.
-    pub output_bits: u8,
-    /// Real interval of the input; what calibration saw when absent.
+    /// Real interval of every input that is no integer; what calibration saw when absent.
     pub input_range: Option<(f32, f32)>,
 }
 
@@ -68,8 +69,8 @@ impl Default for CompileOptions {
     fn default() -> Self {
         Self {
             calibration: Calibration::MinMax,
+            bits: 8,
             max_shift: 12,
-            output_bits: 12,
             input_range: None,
         }
     }
@@ -84,19 +85,21 @@ pub struct Compiled {
     pub report: Report,
 }
 
-/// A float value's place in the integer graph.
-#[derive(Clone, Copy)]
+/// A float value's place in the integer graph: `real ≈ scale·integer`.
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Held {
     value: ValueId,
     scale: f64,
+    /// The integers are the real numbers: scale 1, nothing was rounded.
+    exact: bool,
 }
 
 /// Compiles a float graph to an integer model.
 ///
 /// # Errors
 ///
-/// Samples of the wrong length or with numbers that are not finite, and nodes whose values fit
-/// no requantisation; the node is named.
+/// Options out of range, samples of the wrong length or with numbers that are not finite, and
+/// nodes that no integer form serves; the node is named.
 pub fn compile(
     graph: &FloatGraph,
     samples: &[&[f32]],
@@ -105,18 +108,13 @@ pub fn compile(
     check_options(options)?;
     check_samples(graph, samples)?;
     let observed = observe(graph, samples, options)?;
-    let (input, scale) = declare_input(graph, &observed, options)?;
-    let mut compiler = Compiler {
-        graph,
-        options,
-        observed,
-        builder: Builder::new(input),
-        held: vec![Some(Held { value: 0, scale })],
-        emitted: Vec::new(),
-        output: wide_output(graph),
-    };
-    let model = compiler.run()?;
-    let report = report(graph, &model, samples, compiler.emitted)?;
+    let mut compiler = Compiler::new(graph, options, observed)?;
+    for node in 0..graph.nodes.len() {
+        compiler.node(node)?;
+    }
+    compiler.outputs()?;
+    let (model, map, held) = compiler.finish()?;
+    let report = report::report(graph, &model, samples, &map, &held)?;
     Ok(Compiled { model, report })
 }
 
@@ -131,8 +129,8 @@ fn check_options(options: &CompileOptions) -> Result<(), CompileError> {
     if !(1..=18).contains(&options.max_shift) {
         return refuse("max_shift", options.max_shift.into(), "1 to 18");
     }
-    if !(MIN_TABLE_BITS..=MAX_TABLE_BITS).contains(&options.output_bits) {
-        return refuse("output_bits", options.output_bits.into(), "12 to 16");
+    if ![8, 16].contains(&options.bits) {
+        return refuse("bits", options.bits.into(), "8 and 16");
     }
     if let Calibration::Percentile(share) = options.calibration
         && !(50.0..=100.0).contains(&share)
@@ -151,393 +149,271 @@ fn check_options(options: &CompileOptions) -> Result<(), CompileError> {
     Ok(())
 }
 
-/// The node whose result, perhaps reshaped, is the output: it gets the wide table.
-fn wide_output(graph: &FloatGraph) -> Option<usize> {
-    let mut index = graph.nodes.len().checked_sub(1)?;
-    loop {
-        match graph.nodes[index].op {
-            FloatOp::Reshape { input } | FloatOp::Relu { input }
-                if input > 0 && readers(graph, input) == 1 =>
-            {
-                index = input - 1;
-            }
-            _ => return Some(index),
-        }
-    }
-}
-
-fn readers(graph: &FloatGraph, value: usize) -> usize {
-    let operands = graph.nodes.iter().flat_map(|node| node.op.operands());
-    operands.filter(|&operand| operand == value).count()
-}
-
 struct Compiler<'a> {
     graph: &'a FloatGraph,
     options: &'a CompileOptions,
     observed: Observed,
     builder: Builder,
-    /// By float value; `None` for one that was fused into the next.
+    /// By float value; `None` for a constant, which its readers round as they need it.
     held: Vec<Option<Held>>,
-    emitted: Vec<Emitted>,
-    output: Option<usize>,
+    /// Narrowed holds by float value and levels.
+    narrowed: BTreeMap<(usize, u32), Held>,
+    /// Rounded constants by float value and bits of the scale.
+    constants: BTreeMap<(usize, u64), ValueId>,
+    /// High limbs by value.
+    limbs: BTreeMap<(ValueId, u8), (ValueId, ValueId)>,
+    readers: Vec<Vec<usize>>,
+    is_output: Vec<bool>,
+    /// Values below which a `Softmax` sees nothing, by float value.
+    floors: Vec<Option<f64>>,
+    /// The node at work.
+    current: usize,
 }
 
-impl Compiler<'_> {
-    fn run(&mut self) -> Result<Model, CompileError> {
-        let graph = self.graph;
-        for (index, node) in graph.nodes.iter().enumerate() {
-            // A Relu that was fused already holds its value.
-            if self.held.len() > index + 1 {
-                continue;
+impl<'a> Compiler<'a> {
+    fn new(
+        graph: &'a FloatGraph,
+        options: &'a CompileOptions,
+        observed: Observed,
+    ) -> Result<Self, CompileError> {
+        let count = graph.inputs.len() + graph.nodes.len();
+        let mut readers = vec![Vec::new(); count];
+        for (node, float) in graph.nodes.iter().enumerate() {
+            for operand in float.op.operands() {
+                readers[operand].push(node);
             }
-            let held = match &node.op {
-                FloatOp::Linear {
-                    input,
-                    weight,
-                    bias,
-                } => {
-                    let relu = self.following_relu(index);
-                    let held = self.linear(node, index, relu, *input, weight, bias)?;
-                    self.hold_fused(relu, held);
-                    continue;
+        }
+        let mut is_output = vec![false; count];
+        for output in &graph.outputs {
+            is_output[output.value] = true;
+        }
+        let mut compiler = Self {
+            graph,
+            options,
+            observed,
+            builder: Builder::new(Vec::new()),
+            held: Vec::new(),
+            narrowed: BTreeMap::new(),
+            constants: BTreeMap::new(),
+            limbs: BTreeMap::new(),
+            readers,
+            is_output,
+            floors: vec![None; count],
+            current: 0,
+        };
+        compiler.find_floors();
+        let mut inputs = Vec::new();
+        for index in 0..graph.inputs.len() {
+            let (input, held) = compiler.declare(index)?;
+            inputs.push(input);
+            compiler.held.push(Some(held));
+        }
+        compiler.builder = Builder::new(inputs);
+        Ok(compiler)
+    }
+
+    /// The declaration of one input: exact where its samples lie on a grid, rounded otherwise.
+    fn declare(&self, index: usize) -> Result<(Input, Held), CompileError> {
+        let float = &self.graph.inputs[index];
+        let value = ValueId::try_from(index).unwrap_or(ValueId::MAX);
+        let refuse = |reason: &str| CompileError::Scale {
+            node: float.name.clone(),
+            reason: reason.to_owned(),
+        };
+        let (mut lo, mut hi) = self.observed.interval[index];
+        let shape = emit::shape(&float.shape);
+        if float.integer {
+            for &reader in &self.readers[index] {
+                if let FloatOp::OneHot { depth, .. } = self.graph.nodes[reader].op {
+                    hi = hi.max(f64::from(depth) - 1.0);
                 }
-                FloatOp::Add { a, b } => {
-                    let relu = self.following_relu(index);
-                    let held = self.add(node, index, relu, *a, *b)?;
-                    self.hold_fused(relu, held);
-                    continue;
-                }
-                FloatOp::Relu { input } => self.relu(node, *input)?,
-                FloatOp::Reshape { input } => {
-                    let from = self.held(node, *input)?;
-                    let value = self
-                        .builder
-                        .reshape(from.value, shape(&node.shape))
-                        .map_err(|source| check_error(node, source))?;
-                    Held { value, ..from }
-                }
+            }
+            let limit = f64::from(hallmark_graph::MAX_MAGNITUDE - 1);
+            if lo < -limit || hi > limit {
+                return Err(refuse("its whole numbers reach 2^29"));
+            }
+            let range = Range {
+                lo: lo.min(0.0) as i32,
+                hi: hi.max(1.0) as i32,
             };
-            self.held.push(Some(held));
+            let scale = nearest(1.0).ok_or_else(|| refuse("has no scale"))?;
+            let input = Input {
+                shape,
+                range,
+                scale,
+            };
+            return Ok((
+                input,
+                Held {
+                    value,
+                    scale: 1.0,
+                    exact: true,
+                },
+            ));
         }
-        let Some(Some(last)) = self.held.last().copied() else {
-            return Err(CompileError::Scale {
-                node: self.graph.output_name.clone(),
-                reason: "the output was not compiled",
-            });
+        if let Some((given_lo, given_hi)) = self.options.input_range {
+            (lo, hi) = (given_lo.into(), given_hi.into());
+        }
+        let largest = lo.abs().max(hi.abs());
+        let on_grid = |shift: i32| {
+            let step = 2f64.powi(shift);
+            let fits = |x: f64| (x * step).fract() == 0.0 && (x * step).abs() <= 127.0;
+            let sampled = self.observed.grids[index].is_some_and(|grid| grid <= shift);
+            sampled && fits(lo) && fits(hi)
         };
-        let refuse = || CompileError::Scale {
-            node: self.graph.output_name.clone(),
-            reason: "the output's scale is not representable",
+        let levels = f64::from(self.levels(index));
+        let scale = match (0..=7).find(|&shift| largest > 0.0 && on_grid(shift)) {
+            Some(shift) => nearest(2f64.powi(-shift)),
+            None if largest == 0.0 => nearest(1.0 / levels),
+            None => nearest(largest / levels),
         };
-        let scale = nearest(last.scale).ok_or_else(refuse)?;
-        self.builder
-            .clone()
-            .finish(scale)
-            .map_err(|source| CompileError::Check {
-                node: self.graph.output_name.clone(),
-                source,
-            })
-    }
-
-    fn held(&self, node: &FloatNode, value: usize) -> Result<Held, CompileError> {
-        self.held
-            .get(value)
-            .copied()
-            .flatten()
-            .ok_or_else(|| CompileError::Scale {
-                node: node.name.clone(),
-                reason: "reads a value that was fused away",
-            })
-    }
-
-    /// The next node when it is a Relu and alone reads this one's value.
-    fn following_relu(&self, index: usize) -> Option<usize> {
-        let value = index + 1;
-        match self.graph.nodes.get(value)?.op {
-            FloatOp::Relu { input } if input == value && readers(self.graph, value) == 1 => {
-                Some(value)
-            }
-            _ => None,
-        }
-    }
-
-    fn hold_fused(&mut self, relu: Option<usize>, held: Held) {
-        if relu.is_some() {
-            self.held.push(None);
-        }
-        self.held.push(Some(held));
-    }
-
-    /// The real magnitude of an int8 result, at least a hair above zero.
-    fn activation_scale(&self, float_value: usize) -> f64 {
-        let magnitude = self.observed.magnitudes[float_value];
-        let floor = f64::from(f32::MIN_POSITIVE) * LEVELS;
-        if magnitude > floor {
-            magnitude / LEVELS
+        let scale = scale
+            .filter(|&scale| largest == 0.0 || largest / real(scale) > 1.0)
+            .ok_or_else(|| refuse("its samples are too large or too small for a scale"))?;
+        let step = real(scale);
+        let end = |x: f64| (x / step).round() as i32;
+        let whole = if largest == 0.0 {
+            levels as i32
         } else {
-            // A tensor that calibration saw as zero throughout.
-            1.0 / LEVELS
-        }
-    }
-
-    fn linear(
-        &mut self,
-        node: &FloatNode,
-        index: usize,
-        relu: Option<usize>,
-        input: usize,
-        weight: &[f32],
-        bias: &[f32],
-    ) -> Result<Held, CompileError> {
-        let from = self.held(node, input)?;
-        let range = self.range(node, from.value)?;
-        let columns = Columns::new(weight, bias, from.scale);
-        let float_value = relu.unwrap_or(index) + 1;
-        let wide = self.output == Some(index);
-        let mut worst = 0;
-        for bits in self.table_bits(wide) {
-            let scale = match wide {
-                true => columns.worst(range) * 1.02 / (half_window(bits) - 1.0),
-                false => self.activation_scale(float_value),
-            };
-            if scale <= 0.0 {
-                return Err(CompileError::Scale {
-                    node: node.name.clone(),
-                    reason: "weights and biases are all zero",
-                });
-            }
-            let Some((shift, weights)) = columns.quantize(scale, self.shifts(bits)) else {
-                continue;
-            };
-            let reached = bounds::linear(range, &weights, bias.len());
-            let fits = reached.is_some_and(|range| bounds::requant_fits(range, shift, bits));
-            if !fits {
-                worst = reached.map_or(i64::MAX, magnitude).max(worst);
-                continue;
-            }
-            let multipliers = min_max(weights.m.iter().map(|&m| i32::from(m)));
-            let value = self
-                .builder
-                .linear(from.value, weights)
-                .map_err(|source| check_error(node, source))?;
-            let fused = Fused {
-                float_value,
-                wide,
-                relu: relu.is_some(),
-                bits,
-                shift,
-                multipliers,
-                scale,
-            };
-            return self.requant(node, value, &fused);
-        }
-        Err(no_table(node, worst))
-    }
-
-    fn add(
-        &mut self,
-        node: &FloatNode,
-        index: usize,
-        relu: Option<usize>,
-        a: usize,
-        b: usize,
-    ) -> Result<Held, CompileError> {
-        let (held_a, held_b) = (self.held(node, a)?, self.held(node, b)?);
-        let (range_a, range_b) = (
-            self.range(node, held_a.value)?,
-            self.range(node, held_b.value)?,
-        );
-        let float_value = relu.unwrap_or(index) + 1;
-        let wide = self.output == Some(index);
-        let worst_sum =
-            held_a.scale * magnitude(range_a) as f64 + held_b.scale * magnitude(range_b) as f64;
-        let mut worst = 0;
-        for bits in self.table_bits(wide) {
-            let scale = match wide {
-                true => worst_sum * 1.02 / (half_window(bits) - 1.0),
-                false => self.activation_scale(float_value),
-            };
-            let ratios = (held_a.scale / scale, held_b.scale / scale);
-            let largest = ratios.0.max(ratios.1);
-            let fitting = |shift: &u8| (largest * exp2(*shift)).round() < multiplier_limit();
-            let Some(shift) = (0..=WINDOW_BITS - bits).rev().find(fitting) else {
-                continue;
-            };
-            let multiplier = |ratio: f64| ((ratio * exp2(shift)).round() as i32).max(1);
-            let (m_a, m_b) = (multiplier(ratios.0), multiplier(ratios.1));
-            let reached = bounds::add(range_a, m_a, range_b, m_b);
-            let fits = reached.is_some_and(|range| bounds::requant_fits(range, shift, bits));
-            if !fits {
-                worst = reached.map_or(i64::MAX, magnitude).max(worst);
-                continue;
-            }
-            let value = self
-                .builder
-                .add((held_a.value, m_a), (held_b.value, m_b))
-                .map_err(|source| check_error(node, source))?;
-            let fused = Fused {
-                float_value,
-                wide,
-                relu: relu.is_some(),
-                bits,
-                shift,
-                multipliers: (m_a.min(m_b), m_a.max(m_b)),
-                scale,
-            };
-            return self.requant(node, value, &fused);
-        }
-        Err(no_table(node, worst))
-    }
-
-    /// A Relu that could not be fused: a clamp of the same integers.
-    fn relu(&mut self, node: &FloatNode, input: usize) -> Result<Held, CompileError> {
-        let from = self.held(node, input)?;
-        let range = self.range(node, from.value)?;
-        let bits = (8..=MAX_TABLE_BITS)
-            .find(|&bits| bounds::requant_fits(range, 0, bits))
-            .ok_or_else(|| CompileError::Bound {
-                node: node.name.clone(),
-                magnitude: magnitude(range),
-            })?;
-        let table = Table::Clamp {
-            bits,
-            lo: 0,
-            hi: half_window(bits) as i32 - 1,
+            end(largest)
         };
-        let value = self
-            .builder
-            .requant(from.value, 0, table)
-            .map_err(|source| check_error(node, source))?;
-        Ok(Held { value, ..from })
-    }
-
-    fn requant(
-        &mut self,
-        node: &FloatNode,
-        value: ValueId,
-        fused: &Fused,
-    ) -> Result<Held, CompileError> {
-        let hi = match fused.wide {
-            true => half_window(fused.bits) as i32 - 1,
-            false => LEVELS as i32,
-        };
-        let table = Table::Clamp {
-            bits: fused.bits,
-            lo: match (fused.relu, fused.wide) {
-                (true, _) => 0,
-                (false, true) => -hi - 1,
-                (false, false) => -hi,
+        let exact = step == 1.0 && largest > 0.0 && on_grid(0);
+        let range = match self.options.input_range {
+            Some(_) => Range {
+                lo: end(lo).min(0),
+                hi: end(hi).max(0),
             },
-            hi,
-        };
-        let range = self.range(node, value)?;
-        let result = self
-            .builder
-            .requant(value, fused.shift, table)
-            .map_err(|source| check_error(node, source))?;
-        let held = Held {
-            value: result,
-            scale: fused.scale,
-        };
-        let window = half_window(fused.bits) * exp2(fused.shift);
-        self.emitted.push(Emitted {
-            float_value: fused.float_value,
-            held,
-            layer: LayerReport {
-                name: node.name.clone(),
-                table_bits: fused.bits,
-                shift: fused.shift,
-                multiplier_min: fused.multipliers.0,
-                multiplier_max: fused.multipliers.1,
-                window_used: magnitude(range) as f64 / window,
-                snr_db: 0.0,
+            None => Range {
+                lo: if lo < 0.0 { -whole } else { 0 },
+                hi: whole,
             },
-        });
-        Ok(held)
-    }
-
-    fn range(&self, node: &FloatNode, value: ValueId) -> Result<Range, CompileError> {
-        let operand = CheckError::Operand {
-            node: self.builder.graph().nodes.len(),
-            operand: value,
         };
-        self.builder
-            .graph()
-            .range(value)
-            .ok_or_else(|| check_error(node, operand))
+        let input = Input {
+            shape,
+            range,
+            scale,
+        };
+        Ok((
+            input,
+            Held {
+                value,
+                scale: step,
+                exact,
+            },
+        ))
     }
 
-    fn table_bits(&self, wide: bool) -> std::ops::RangeInclusive<u8> {
-        match wide {
-            true => self.options.output_bits..=MAX_TABLE_BITS,
-            false => MIN_TABLE_BITS..=MAX_TABLE_BITS,
+    /// The levels that readers of a value want of it: int8 for a product, more elsewhere.
+    fn levels(&self, value: usize) -> u32 {
+        if self.options.bits == 16 {
+            return WIDE_LEVELS;
+        }
+        if self.feeds_product(value) {
+            NARROW_LEVELS
+        } else if self.is_output[value] {
+            WIDE_LEVELS
+        } else {
+            MIDDLE_LEVELS
         }
     }
 
-    /// Preferred and largest shift with a table of `bits`.
-    fn shifts(&self, bits: u8) -> (u8, u8) {
-        let most = WINDOW_BITS - bits;
-        (self.options.max_shift.min(most), most)
+    /// Whether a product or a maximum reads the value, changes of shape apart.
+    fn feeds_product(&self, value: usize) -> bool {
+        self.readers[value].iter().any(|&reader| {
+            let result = self.graph.inputs.len() + reader;
+            match self.graph.nodes[reader].op {
+                FloatOp::MatMul { .. } => true,
+                FloatOp::View { .. } | FloatOp::Reshape { .. } | FloatOp::ReduceMax { .. } => {
+                    self.feeds_product(result)
+                }
+                _ => false,
+            }
+        })
+    }
+
+    /// Where a value goes with its scale intact: the value that is narrowed in the end.
+    fn destiny(&self, mut value: usize) -> usize {
+        loop {
+            let [reader] = self.readers[value][..] else {
+                return value;
+            };
+            let follows = match &self.graph.nodes[reader].op {
+                FloatOp::Combine { terms, .. } => {
+                    let live =
+                        |&&(term, _): &&(usize, f64)| self.observed.constants[term].is_none();
+                    terms.iter().filter(live).count() == 1
+                        && terms.iter().all(|&(term, c)| term != value || c == 1.0)
+                }
+                FloatOp::View { .. } | FloatOp::Reshape { .. } => true,
+                FloatOp::Unary { function, .. } => {
+                    matches!(
+                        function,
+                        crate::float::Function::Relu | crate::float::Function::Clip { .. }
+                    )
+                }
+                _ => false,
+            };
+            if !follows {
+                return value;
+            }
+            value = self.graph.inputs.len() + reader;
+        }
+    }
+
+    /// Emits every output; each integer is as fine as the sums behind it.
+    fn outputs(&mut self) -> Result<(), CompileError> {
+        for output in &self.graph.outputs {
+            self.current = output.value.saturating_sub(self.graph.inputs.len());
+            let held = self.operand(output.value)?;
+            let refuse = |reason: &str| CompileError::Scale {
+                node: calibrate::name(self.graph, output.value).to_owned(),
+                reason: reason.to_owned(),
+            };
+            let scale = nearest(held.scale)
+                .or_else(|| {
+                    (held.scale < 1.0)
+                        .then(|| nearest(2f64.powi(-62)))
+                        .flatten()
+                })
+                .ok_or_else(|| refuse("its results are too large for a scale"))?;
+            let value = if held.scale < real(scale) * 0.5 {
+                self.to_scale(held, real(scale))?.value
+            } else {
+                held.value
+            };
+            let result = self.builder.output(value, scale);
+            self.checked(result)?;
+        }
+        Ok(())
+    }
+
+    /// The model, the place of each value in it, and the narrowest hold of every float value.
+    #[allow(clippy::type_complexity)]
+    fn finish(self) -> Result<(Model, Vec<Option<ValueId>>, Vec<Vec<Held>>), CompileError> {
+        let mut held: Vec<Vec<Held>> = self
+            .held
+            .iter()
+            .map(|held| held.iter().copied().collect())
+            .collect();
+        for (&(value, _), &narrow) in self.narrowed.iter().rev() {
+            held[value].insert(0, narrow);
+        }
+        let result = self.builder.finish_with_map();
+        let (model, map) = result.map_err(|source| CompileError::Check {
+            node: self
+                .graph
+                .outputs
+                .first()
+                .map_or_else(String::new, |output| output.name.clone()),
+            source,
+        })?;
+        Ok((model, map, held))
     }
 }
 
-/// What a requantisation finishes.
-struct Fused {
-    float_value: usize,
-    wide: bool,
-    relu: bool,
-    bits: u8,
-    shift: u8,
-    multipliers: (i32, i32),
-    scale: f64,
-}
-
-/// No table serves the node: its sums are too large, or there was no integer form to sum.
-fn no_table(node: &FloatNode, magnitude: i64) -> CompileError {
-    let node = node.name.clone();
-    match magnitude {
-        0 => CompileError::Scale {
-            node,
-            reason: "its weights, biases and results differ too far in scale",
-        },
-        _ => CompileError::Bound { node, magnitude },
-    }
-}
-
-fn check_error(node: &FloatNode, source: CheckError) -> CompileError {
-    CompileError::Check {
-        node: node.name.clone(),
-        source,
-    }
-}
-
-fn shape(dims: &[usize]) -> Shape {
-    // The importer bounds every dimension far below u32.
-    Shape(
-        dims.iter()
-            .map(|&dim| u32::try_from(dim).unwrap_or(u32::MAX))
-            .collect(),
-    )
-}
-
-fn magnitude(range: Range) -> i64 {
-    i64::from(range.lo).abs().max(i64::from(range.hi).abs())
-}
-
-fn min_max(values: impl Iterator<Item = i32>) -> (i32, i32) {
-    values.fold((i32::MAX, i32::MIN), |(lo, hi), value| {
-        (lo.min(value), hi.max(value))
-    })
-}
-
-fn exp2(exponent: u8) -> f64 {
-    2f64.powi(exponent.into())
-}
-
-fn half_window(bits: u8) -> f64 {
-    exp2(bits - 1)
-}
-
-fn multiplier_limit() -> f64 {
-    f64::from(hallmark_graph::MAX_MULTIPLIER)
-}
+/// Levels of an operand of a product in int8.
+const NARROW_LEVELS: u32 = 127;
+/// Levels of other narrow values in int8 mode: tables of 12 bits.
+const MIDDLE_LEVELS: u32 = 2047;
+/// Levels of 15 bits.
+const WIDE_LEVELS: u32 = (1 << 14) - 1;

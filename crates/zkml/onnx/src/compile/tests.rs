@@ -1,0 +1,5 @@
+//! Float graphs built by hand, their integer models, and how far these are apart.
+
+mod models;
+mod recipes;
+mod world;

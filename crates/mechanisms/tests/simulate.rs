@@ -31,6 +31,9 @@ fn a_case_a_list_and_a_case_beside_its_expectation_give_the_same() {
     let one = run(&case);
     assert_eq!(run(&json!([case])), one);
     assert_eq!(run(&json!([{ "case": case, "expect": [1, 2] }])), one);
+    let mut with_expectation = case.clone();
+    with_expectation["expect"] = json!([{ "active": [] }]);
+    assert_eq!(run(&with_expectation), one);
     assert_eq!(one.len(), 1);
     assert_eq!(one[0]["name"], "case");
     assert_eq!(one[0]["mechanism"], "yuma");

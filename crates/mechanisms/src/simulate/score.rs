@@ -6,13 +6,14 @@
 //! | `params` | [`ParamsIn`]; a missing field has its default |
 //! | `smoothed` | smoothed metric per slot, or null, before the first epoch; missing: none |
 //! | `epochs` | `{"submissions": […]}` each: per slot null or [`SubmissionIn`] |
-//! | `note` | not read |
+//! | `note`, `expect` | not read |
 //!
 //! Each epoch of the result is an [`EpochOut`]. Smoothed metrics pass from epoch to epoch.
 
 use super::number::{Decimal, decimals, plain_options};
 use super::{Fault, parse, write};
 use crate::score::{Level, Params, State, Submission, settle};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -23,6 +24,8 @@ struct Case {
     _name: Option<String>,
     #[serde(rename = "note")]
     _note: Option<String>,
+    #[serde(rename = "expect")]
+    _expect: Option<IgnoredAny>,
     #[serde(rename = "mechanism")]
     _mechanism: String,
     #[serde(default)]

@@ -7,7 +7,7 @@
 //! | `inferers`, `forecasters`, `reputers` | number of slots of each role |
 //! | `state` | [`StateIn`], what was known before the first epoch; missing: nothing |
 //! | `epochs` | [`EpochIn`] each |
-//! | `note` | not read |
+//! | `note`, `expect` | not read |
 //!
 //! Each epoch of the result is an [`EpochOut`]. Lists of workers hold inferers, then forecasters;
 //! lists of values and losses are in the order of [`crate::synthesis::Layout`], whose names stand
@@ -20,6 +20,7 @@ use crate::synthesis::{
     settle, squared_loss,
 };
 use hallmark_fixed::Q64;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -30,6 +31,8 @@ struct Case {
     _name: Option<String>,
     #[serde(rename = "note")]
     _note: Option<String>,
+    #[serde(rename = "expect")]
+    _expect: Option<IgnoredAny>,
     #[serde(rename = "mechanism")]
     _mechanism: String,
     #[serde(default)]

@@ -7,7 +7,7 @@
 //! | `permits` | who had a permit after the epoch before; missing: no one |
 //! | `bonds` | rows of `[slot, u16]`; missing: none |
 //! | `epochs` | [`EpochIn`] each |
-//! | `note` | not read |
+//! | `note`, `expect` | not read |
 //!
 //! Each epoch of the result is an [`EpochOut`]. Permits and bonds pass from epoch to epoch.
 
@@ -17,6 +17,7 @@ use crate::yuma::{
     AbsentBonds, Epoch, Error, LiquidAlpha, Outcome, Params, Row, State, Version, settle,
 };
 use hallmark_fixed::Q32;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -27,6 +28,8 @@ struct Case {
     _name: Option<String>,
     #[serde(rename = "note")]
     _note: Option<String>,
+    #[serde(rename = "expect")]
+    _expect: Option<IgnoredAny>,
     #[serde(rename = "mechanism")]
     _mechanism: Option<String>,
     #[serde(default)]

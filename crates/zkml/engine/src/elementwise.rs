@@ -24,9 +24,14 @@ fn pieces(len: usize, job: impl Fn(usize, &mut [i32]) + Sync) -> Vec<i32> {
     out
 }
 
+/// The operand's elements from `start` on.
+fn from(x: &[i32], start: usize) -> &[i32] {
+    x.get(start..).unwrap_or(&[])
+}
+
 fn map(x: &[i32], f: impl Fn(i32) -> i32 + Sync) -> Vec<i32> {
     pieces(x.len(), |start, out| {
-        for (out, &v) in out.iter_mut().zip(x.iter().skip(start)) {
+        for (out, &v) in out.iter_mut().zip(from(x, start)) {
             *out = f(v);
         }
     })
@@ -35,7 +40,7 @@ fn map(x: &[i32], f: impl Fn(i32) -> i32 + Sync) -> Vec<i32> {
 /// `a[i]·b[i]`.
 pub(crate) fn mul(a: &[i32], b: &[i32]) -> Vec<i32> {
     pieces(a.len().min(b.len()), |start, out| {
-        let pairs = a.iter().skip(start).zip(b.iter().skip(start));
+        let pairs = from(a, start).iter().zip(from(b, start));
         for (out, (&a, &b)) in out.iter_mut().zip(pairs) {
             *out = a.wrapping_mul(b);
         }
@@ -48,7 +53,7 @@ pub(crate) fn combine(terms: &[(&[i32], i32)], offset: i32) -> Vec<i32> {
     pieces(len, |start, out| {
         out.fill(offset);
         for (term, multiplier) in terms {
-            for (out, &v) in out.iter_mut().zip(term.iter().skip(start)) {
+            for (out, &v) in out.iter_mut().zip(from(term, start)) {
                 *out = out.wrapping_add(v.wrapping_mul(*multiplier));
             }
         }

@@ -17,6 +17,10 @@ use rayon::prelude::*;
 const BLOCK: usize = 256;
 /// Neighbours that are worth a copy of their own.
 const RUN: usize = 8;
+/// Blocks that are copied together.
+const GROUP: usize = 16;
+/// Runs of each of them at a time.
+const PIECE: usize = 16;
 /// Elements of a result below which threads cost more than they bring.
 const PARALLEL: usize = 1 << 18;
 
@@ -40,7 +44,7 @@ pub(crate) struct Blocks {
     /// Offsets of the outer axes, the last fastest.
     outer: Vec<Axis>,
     /// Start of every run of a block.
-    starts: Vec<usize>,
+    starts: Vec<u32>,
     /// Elements of a run.
     run: usize,
 }
@@ -246,36 +250,53 @@ impl Blocks {
         };
         let mut out = vec![0i32; self.len];
         let size = self.starts.len() * self.run;
+        let group = size * GROUP;
         let job = |(index, out): (usize, &mut [i32])| {
-            let mut rest = index;
-            let mut base = 0i64;
-            for axis in self.outer.iter().rev() {
-                base += axis.offset(rest % axis.dim());
-                rest /= axis.dim();
-            }
-            // Not negative, and inside together with every start.
-            let x = usize::try_from(base).ok().and_then(|base| x.get(base..));
-            self.block(x.unwrap_or(&[]), out);
+            let blocks: Vec<&[i32]> = (0..out.len() / size)
+                .map(|block| self.base(x, index * GROUP + block))
+                .collect();
+            self.group(&blocks, out);
         };
         if self.len >= PARALLEL {
-            let blocks = out.par_chunks_mut(size).enumerate();
-            blocks
-                .with_min_len(PARALLEL / 8 / size.min(PARALLEL / 8))
-                .for_each(job);
+            let groups = out.par_chunks_mut(group).enumerate();
+            let fewest = (PARALLEL / 8).div_ceil(group);
+            groups.with_min_len(fewest).for_each(job);
         } else {
-            out.chunks_mut(size).enumerate().for_each(job);
+            out.chunks_mut(group).enumerate().for_each(job);
         }
         out
     }
 
-    fn block(&self, x: &[i32], out: &mut [i32]) {
-        if self.run == 1 {
-            for (out, &start) in out.iter_mut().zip(&self.starts) {
-                *out = x[start];
-            }
-        } else {
-            for (out, &start) in out.chunks_exact_mut(self.run).zip(&self.starts) {
-                out.copy_from_slice(&x[start..start + self.run]);
+    /// The operand from the origin of a block on; not negative, and inside together with every
+    /// start of a run.
+    fn base<'a>(&self, x: &'a [i32], block: usize) -> &'a [i32] {
+        let mut rest = block;
+        let mut base = 0i64;
+        for axis in self.outer.iter().rev() {
+            base += axis.offset(rest % axis.dim());
+            rest /= axis.dim();
+        }
+        let base = usize::try_from(base).ok();
+        base.and_then(|base| x.get(base..)).unwrap_or(&[])
+    }
+
+    /// Neighbouring blocks together, some runs of each at a time: in a transposition they read the
+    /// same lines of the cache.
+    fn group(&self, blocks: &[&[i32]], out: &mut [i32]) {
+        let size = self.starts.len() * self.run;
+        for (index, starts) in self.starts.chunks(PIECE).enumerate() {
+            for (x, out) in blocks.iter().zip(out.chunks_exact_mut(size)) {
+                let out = &mut out[index * PIECE * self.run..];
+                if self.run == 1 {
+                    for (out, &start) in out.iter_mut().zip(starts) {
+                        *out = x[start as usize];
+                    }
+                } else {
+                    for (out, &start) in out.chunks_exact_mut(self.run).zip(starts) {
+                        let start = start as usize;
+                        out.copy_from_slice(&x[start..start + self.run]);
+                    }
+                }
             }
         }
     }
@@ -308,7 +329,7 @@ fn merge(parts: Vec<Axis>) -> Vec<Axis> {
 }
 
 /// Outer axes, starts of the runs of a block, and the length of a run.
-fn split(mut parts: Vec<Axis>) -> (Vec<Axis>, Vec<usize>, usize) {
+fn split(mut parts: Vec<Axis>) -> (Vec<Axis>, Vec<u32>, usize) {
     let mut run = 1;
     if let Some(&Axis::Even { dim, stride: 1 }) = parts.last()
         && dim >= RUN
@@ -327,7 +348,7 @@ fn split(mut parts: Vec<Axis>) -> (Vec<Axis>, Vec<usize>, usize) {
             })
             .collect();
     }
-    let starts = starts.iter().map(|&start| start as usize).collect();
+    let starts = starts.iter().map(|&start| start as u32).collect();
     (parts, starts, run)
 }
 

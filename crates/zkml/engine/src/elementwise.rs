@@ -6,14 +6,16 @@
 use hallmark_graph::{Shape, Table, TableData, bounds};
 use rayon::prelude::*;
 
+use crate::buffers::Buffers;
+
 /// Elements of a piece: few enough to stay in the first cache.
 const PIECE: usize = 1 << 12;
 /// Elements of a result below which threads cost more than they bring.
 const PARALLEL: usize = 1 << 18;
 
 /// A result of `len` elements, piece by piece; `job` gets the start of its piece.
-fn pieces(len: usize, job: impl Fn(usize, &mut [i32]) + Sync) -> Vec<i32> {
-    let mut out = vec![0i32; len];
+fn pieces(buffers: &mut Buffers, len: usize, job: impl Fn(usize, &mut [i32]) + Sync) -> Vec<i32> {
+    let mut out = buffers.take(len);
     let piece = |(index, out): (usize, &mut [i32])| job(index.saturating_mul(PIECE), out);
     if len >= PARALLEL {
         let pieces = out.par_chunks_mut(PIECE).enumerate();
@@ -29,8 +31,8 @@ fn from(x: &[i32], start: usize) -> &[i32] {
     x.get(start..).unwrap_or(&[])
 }
 
-fn map(x: &[i32], f: impl Fn(i32) -> i32 + Sync) -> Vec<i32> {
-    pieces(x.len(), |start, out| {
+fn map(buffers: &mut Buffers, x: &[i32], f: impl Fn(i32) -> i32 + Sync) -> Vec<i32> {
+    pieces(buffers, x.len(), |start, out| {
         for (out, &v) in out.iter_mut().zip(from(x, start)) {
             *out = f(v);
         }
@@ -38,8 +40,8 @@ fn map(x: &[i32], f: impl Fn(i32) -> i32 + Sync) -> Vec<i32> {
 }
 
 /// `a[i]·b[i]`.
-pub(crate) fn mul(a: &[i32], b: &[i32]) -> Vec<i32> {
-    pieces(a.len().min(b.len()), |start, out| {
+pub(crate) fn mul(buffers: &mut Buffers, a: &[i32], b: &[i32]) -> Vec<i32> {
+    pieces(buffers, a.len().min(b.len()), |start, out| {
         let pairs = from(a, start).iter().zip(from(b, start));
         for (out, (&a, &b)) in out.iter_mut().zip(pairs) {
             *out = a.wrapping_mul(b);
@@ -48,9 +50,9 @@ pub(crate) fn mul(a: &[i32], b: &[i32]) -> Vec<i32> {
 }
 
 /// `offset + Σ multiplier·term[i]`; terms are of one length.
-pub(crate) fn combine(terms: &[(&[i32], i32)], offset: i32) -> Vec<i32> {
+pub(crate) fn combine(buffers: &mut Buffers, terms: &[(&[i32], i32)], offset: i32) -> Vec<i32> {
     let len = terms.first().map_or(0, |(term, _)| term.len());
-    pieces(len, |start, out| {
+    pieces(buffers, len, |start, out| {
         out.fill(offset);
         for (term, multiplier) in terms {
             for (out, &v) in out.iter_mut().zip(from(term, start)) {
@@ -68,20 +70,26 @@ fn quotient(shift: u8) -> impl Fn(i32) -> i32 + Sync {
 }
 
 /// `(v + 2^(s-1)) >> s` of every element.
-pub(crate) fn shift(x: &[i32], shift: u8) -> Vec<i32> {
-    map(x, quotient(shift))
+pub(crate) fn shift(buffers: &mut Buffers, x: &[i32], shift: u8) -> Vec<i32> {
+    map(buffers, x, quotient(shift))
 }
 
 /// `T[(v + 2^(s-1)) >> s]` of every element.
-pub(crate) fn lookup(x: &[i32], shift: u8, table: &Table, tables: &[TableData]) -> Vec<i32> {
+pub(crate) fn lookup(
+    buffers: &mut Buffers,
+    x: &[i32],
+    shift: u8,
+    table: &Table,
+    tables: &[TableData],
+) -> Vec<i32> {
     let quotient = quotient(shift);
     match *table {
-        Table::Clamp { lo, hi, .. } => map(x, |v| quotient(v).min(hi).max(lo)),
+        Table::Clamp { lo, hi, .. } => map(buffers, x, |v| quotient(v).min(hi).max(lo)),
         Table::Explicit { table: id, .. } => {
             let first = table.first_index();
             let entries = tables.get(id as usize);
             let entries = entries.map_or(&[][..], |data| data.values.as_slice());
-            map(x, |v| {
+            map(buffers, x, |v| {
                 let row = quotient(v).wrapping_sub(first);
                 entries.get(row as usize).copied().unwrap_or(0)
             })
@@ -90,7 +98,7 @@ pub(crate) fn lookup(x: &[i32], shift: u8, table: &Table, tables: &[TableData]) 
 }
 
 /// Sum over rising axes, one after the other from the last.
-pub(crate) fn sum(x: &[i32], shape: &Shape, axes: &[u8]) -> Vec<i32> {
+pub(crate) fn sum(buffers: &mut Buffers, x: &[i32], shape: &Shape, axes: &[u8]) -> Vec<i32> {
     let mut dims: Vec<usize> = shape.0.iter().map(|&dim| dim as usize).collect();
     let mut sums: Option<Vec<i32>> = None;
     for &axis in axes.iter().rev() {
@@ -103,19 +111,22 @@ pub(crate) fn sum(x: &[i32], shape: &Shape, axes: &[u8]) -> Vec<i32> {
             .iter()
             .skip(axis)
             .fold(1usize, |product, &dim| product.saturating_mul(dim));
-        sums = Some(sum_axis(sums.as_deref().unwrap_or(x), dim, inner));
+        let next = sum_axis(buffers, sums.as_deref().unwrap_or(x), dim, inner);
+        if let Some(dead) = sums.replace(next) {
+            buffers.give(dead);
+        }
     }
     sums.unwrap_or_default()
 }
 
 /// `[outer, dim, inner]` to `[outer, inner]`.
-fn sum_axis(x: &[i32], dim: usize, inner: usize) -> Vec<i32> {
+fn sum_axis(buffers: &mut Buffers, x: &[i32], dim: usize, inner: usize) -> Vec<i32> {
     let block = dim.saturating_mul(inner).max(1);
     let total = |v: &[i32]| v.iter().fold(0i32, |sum, &v| sum.wrapping_add(v));
     if inner == 1 {
         return x.chunks_exact(block).map(total).collect();
     }
-    let mut out = vec![0i32; x.len().checked_div(dim).unwrap_or(0)];
+    let mut out = buffers.zeros(x.len().checked_div(dim).unwrap_or(0));
     for (out, x) in out.chunks_exact_mut(inner).zip(x.chunks_exact(block)) {
         for row in x.chunks_exact(inner) {
             for (sum, &v) in out.iter_mut().zip(row) {

@@ -3,6 +3,9 @@
 use hallmark_graph::{CheckError, Graph, Model, Node, Op, TensorError, Trace, ValueId};
 use rayon::prelude::*;
 
+use std::sync::Mutex;
+
+use crate::buffers::Buffers;
 use crate::product::{Dims, Packed, multiply};
 use crate::{elementwise, view};
 
@@ -40,6 +43,8 @@ pub struct Prepared {
     steps: Vec<Step>,
     /// Index of the last node that reads each value; `usize::MAX` for outputs.
     last_use: Vec<usize>,
+    /// Buffers that no run uses at the moment.
+    idle: Mutex<Vec<Buffers>>,
 }
 
 /// A value during a run.
@@ -97,6 +102,7 @@ impl Prepared {
             steps,
             last_use,
             model,
+            idle: Mutex::default(),
         })
     }
 
@@ -112,12 +118,35 @@ impl Prepared {
         &self.model.graph
     }
 
+    /// Buffers of an earlier run, if any lie idle. A lock that another thread's panic poisoned
+    /// only costs the reuse.
+    fn borrow_buffers(&self) -> Buffers {
+        let idle = self.idle.lock().ok();
+        idle.and_then(|mut idle| idle.pop()).unwrap_or_default()
+    }
+
+    fn return_buffers(&self, mut buffers: Buffers) {
+        buffers.trim();
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.push(buffers);
+        }
+    }
+
     /// All values of one flat input; those that no later node reads are dropped unless `keep`.
-    fn execute(&self, input: &[i32], keep: bool) -> Result<Vec<Value<'_>>, EngineError> {
+    fn execute(
+        &self,
+        input: &[i32],
+        keep: bool,
+        buffers: &mut Buffers,
+    ) -> Result<Vec<Value<'_>>, EngineError> {
         let graph = self.graph();
-        let inputs = graph.split_input(input).into_iter();
-        let mut values: Vec<Value<'_>> = inputs.map(Value::Own).collect();
-        values.reserve(graph.nodes.len());
+        let mut values: Vec<Value<'_>> = Vec::with_capacity(graph.value_count());
+        let mut rest = input;
+        for port in &graph.inputs {
+            let (part, tail) = rest.split_at(port.shape.elements().min(rest.len()));
+            values.push(Value::Own(buffers.copy(part)));
+            rest = tail;
+        }
         for (index, (node, step)) in graph.nodes.iter().zip(&self.steps).enumerate() {
             let moved = match node.op {
                 Op::Reshape { input, .. } if !keep && self.dies(input, index) => {
@@ -128,7 +157,7 @@ impl Prepared {
             let result = match moved {
                 Some(values) => Value::Own(values),
                 None => self
-                    .apply(node, step, &values)
+                    .apply(node, step, &values, buffers)
                     .ok_or(EngineError::Malformed { node: index })?,
             };
             values.push(result);
@@ -136,8 +165,10 @@ impl Prepared {
                 continue;
             }
             for operand in node.op.operands() {
-                if self.dies(operand, index) {
-                    take(&mut values, operand);
+                if self.dies(operand, index)
+                    && let Some(dead) = take(&mut values, operand)
+                {
+                    buffers.give(dead);
                 }
             }
         }
@@ -149,29 +180,35 @@ impl Prepared {
         self.last_use.get(value as usize) == Some(&node)
     }
 
-    fn apply<'a>(&self, node: &Node, step: &'a Step, values: &[Value<'a>]) -> Option<Value<'a>> {
+    fn apply<'a>(
+        &self,
+        node: &Node,
+        step: &'a Step,
+        values: &[Value<'a>],
+        buffers: &mut Buffers,
+    ) -> Option<Value<'a>> {
         let value = |id: &ValueId| values.get(*id as usize).map(Value::as_slice);
         let graph = self.graph();
         Some(Value::Own(match (&node.op, step) {
             (Op::Constant { .. }, Step::Constant(values)) => return Some(Value::Constant(values)),
             (Op::Constant { .. }, _) => return Some(Value::Constant(&[])),
-            (Op::MatMul { a, .. }, Step::Packed(packed)) => packed.apply(value(a)?),
+            (Op::MatMul { a, .. }, Step::Packed(packed)) => packed.apply(value(a)?, buffers),
             (Op::MatMul { a, b, .. }, Step::Product(dims)) => {
                 let (range_a, range_b) = (graph.range(*a)?, graph.range(*b)?);
-                multiply(*dims, value(a)?, range_a, value(b)?, range_b)
+                multiply(*dims, value(a)?, range_a, value(b)?, range_b, buffers)
             }
-            (Op::View { input, .. }, Step::View(plan)) => plan.apply(value(input)?),
+            (Op::View { input, .. }, Step::View(plan)) => plan.apply(value(input)?, buffers),
             (Op::MatMul { .. } | Op::View { .. }, _) => return None,
-            (Op::Mul { a, b }, _) => elementwise::mul(value(a)?, value(b)?),
+            (Op::Mul { a, b }, _) => elementwise::mul(buffers, value(a)?, value(b)?),
             (Op::Combine { terms, offset }, _) => {
                 let term = |(id, multiplier): &(ValueId, i32)| Some((value(id)?, *multiplier));
                 let terms: Option<Vec<_>> = terms.iter().map(term).collect();
-                elementwise::combine(&terms?, *offset)
+                elementwise::combine(buffers, &terms?, *offset)
             }
             (Op::Sum { input, axes }, _) => {
-                elementwise::sum(value(input)?, graph.shape(*input)?, axes)
+                elementwise::sum(buffers, value(input)?, graph.shape(*input)?, axes)
             }
-            (Op::Reshape { input, .. }, _) => value(input)?.to_vec(),
+            (Op::Reshape { input, .. }, _) => buffers.copy(value(input)?),
             (
                 Op::Lookup {
                     input,
@@ -179,8 +216,16 @@ impl Prepared {
                     table,
                 },
                 _,
-            ) => elementwise::lookup(value(input)?, *shift, table, &self.model.weights.tables),
-            (Op::Shift { input, shift, .. }, _) => elementwise::shift(value(input)?, *shift),
+            ) => elementwise::lookup(
+                buffers,
+                value(input)?,
+                *shift,
+                table,
+                &self.model.weights.tables,
+            ),
+            (Op::Shift { input, shift, .. }, _) => {
+                elementwise::shift(buffers, value(input)?, *shift)
+            }
         }))
     }
 }
@@ -280,20 +325,27 @@ pub fn run_batch(prepared: &Prepared, inputs: &[Vec<i32>]) -> Result<Vec<Vec<i32
 /// When the input has a wrong length or is out of range.
 pub fn trace(prepared: &Prepared, input: &[i32]) -> Result<Trace, EngineError> {
     check_input(prepared, 0, input)?;
-    let values = prepared.execute(input, true)?.into_iter();
+    let values = prepared
+        .execute(input, true, &mut Buffers::default())?
+        .into_iter();
     Ok(Trace {
         values: values.map(Value::into_traced).collect(),
     })
 }
 
 fn output_of(prepared: &Prepared, input: &[i32]) -> Result<Vec<i32>, EngineError> {
-    let values = prepared.execute(input, false)?;
+    let mut buffers = prepared.borrow_buffers();
+    let values = prepared.execute(input, false, &mut buffers)?;
     let mut output = Vec::with_capacity(prepared.graph().output_len());
     for port in &prepared.graph().outputs {
         if let Some(value) = values.get(port.value as usize) {
             output.extend_from_slice(value.as_slice());
         }
     }
+    for value in values {
+        buffers.give(value.into_traced());
+    }
+    prepared.return_buffers(buffers);
     Ok(output)
 }
 

@@ -10,6 +10,7 @@
 #![deny(clippy::float_arithmetic)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+mod buffers;
 mod elementwise;
 mod execute;
 mod kernel;

@@ -11,6 +11,7 @@
 use hallmark_graph::{Constant, Elements, Range, Shape};
 use rayon::prelude::*;
 
+use crate::buffers::Buffers;
 use crate::kernel::{LANES, Lane, Sums, TILE};
 
 /// Multiply-accumulates below which threads cost more than they bring.
@@ -109,14 +110,14 @@ impl Packed {
     }
 
     /// `a` is `batch × rows × inner`, the result `batch × rows × cols`.
-    pub(crate) fn apply(&self, a: &[i32]) -> Vec<i32> {
+    pub(crate) fn apply(&self, a: &[i32], buffers: &mut Buffers) -> Vec<i32> {
         let Dims {
             batch,
             rows,
             inner,
             cols,
         } = self.dims;
-        let mut out = vec![0i32; batch * rows * cols];
+        let mut out = buffers.take(batch * rows * cols);
         let parallel = batch * self.dims.macs() >= PARALLEL_MACS;
         let job = |((a, out), block): ((&[i32], &mut [i32]), &Block)| {
             self.block(a, block, parallel, out);
@@ -226,6 +227,7 @@ pub(crate) fn multiply(
     range_a: Range,
     b: &[i32],
     range_b: Range,
+    buffers: &mut Buffers,
 ) -> Vec<i32> {
     if dims.rows >= PACK_ROWS || dims.cols < LANES / 2 {
         let packed = Packed {
@@ -233,10 +235,10 @@ pub(crate) fn multiply(
             blocks: blocks(dims, range_a, b, (range_b.lo, range_b.hi)),
             multipliers: Vec::new(),
         };
-        return packed.apply(a);
+        return packed.apply(a, buffers);
     }
     let Dims { inner, cols, .. } = dims;
-    let mut out = vec![0i32; dims.batch * dims.rows * cols];
+    let mut out = buffers.zeros(dims.batch * dims.rows * cols);
     let batches = a
         .chunks_exact(dims.rows * inner)
         .zip(b.chunks_exact(inner * cols))

@@ -13,6 +13,8 @@
 use hallmark_graph::{AxisMap, Shape};
 use rayon::prelude::*;
 
+use crate::buffers::Buffers;
+
 /// Elements of a block, at least, where the result has as many.
 const BLOCK: usize = 256;
 /// Neighbours that are worth a copy of their own.
@@ -117,9 +119,9 @@ impl Plan {
     }
 
     /// The view of `x`.
-    pub(crate) fn apply(&self, x: &[i32]) -> Vec<i32> {
+    pub(crate) fn apply(&self, x: &[i32], buffers: &mut Buffers) -> Vec<i32> {
         match self {
-            Self::Blocks(blocks) => blocks.apply(x),
+            Self::Blocks(blocks) => blocks.apply(x, buffers),
             Self::Sparse { from, axes, dims } => {
                 let len: usize = dims.iter().product();
                 let element = |flat| at(flat, from, axes, dims);
@@ -239,16 +241,10 @@ impl Blocks {
         }
     }
 
-    fn apply(&self, x: &[i32]) -> Vec<i32> {
-        let padded;
-        let x = match &self.pad {
-            None => x,
-            Some(pad) => {
-                padded = pad.apply(x);
-                &padded
-            }
-        };
-        let mut out = vec![0i32; self.len];
+    fn apply(&self, x: &[i32], buffers: &mut Buffers) -> Vec<i32> {
+        let padded = self.pad.as_ref().map(|pad| pad.apply(x, buffers));
+        let x = padded.as_deref().unwrap_or(x);
+        let mut out = buffers.take(self.len);
         let size = self.starts.len() * self.run;
         let group = size * GROUP;
         let job = |(index, out): (usize, &mut [i32])| {
@@ -263,6 +259,9 @@ impl Blocks {
             groups.with_min_len(fewest).for_each(job);
         } else {
             out.chunks_mut(group).enumerate().for_each(job);
+        }
+        if let Some(dead) = padded {
+            buffers.give(dead);
         }
         out
     }
@@ -353,8 +352,8 @@ fn split(mut parts: Vec<Axis>) -> (Vec<Axis>, Vec<u32>, usize) {
 }
 
 impl Pad {
-    fn apply(&self, x: &[i32]) -> Vec<i32> {
-        let mut out = vec![0i32; self.padded.iter().product()];
+    fn apply(&self, x: &[i32], buffers: &mut Buffers) -> Vec<i32> {
+        let mut out = buffers.zeros(self.padded.iter().product());
         copy(x, &self.dims, &mut out, &self.padded, &self.before);
         out
     }

@@ -40,7 +40,7 @@ pub(super) fn plan(
     max_shift: u8,
 ) -> Option<Plan> {
     let mut best: Option<(f64, Plan)> = None;
-    for shift in 0..=18u8 {
+    for shift in 0..=26u8 {
         let exact = (ratio * 2f64.powi(shift.into())).min(2f64.powi(shift.into()));
         let multiplier = (exact * (1.0 + 1e-9)).floor();
         if multiplier < 1.0 {
@@ -56,10 +56,10 @@ pub(super) fn plan(
             lo: -magnitude,
             hi: magnitude,
         };
-        let Some(bits) = bits
-            .clone()
-            .find(|&bits| bounds::lookup_fits(range, shift, bits))
-        else {
+        // A long shift leaves a small window.
+        let most = (hallmark_graph::MAX_WINDOW_BITS - shift).min(*bits.end());
+        let mut fitting = (*bits.start()).min(most)..=most;
+        let Some(bits) = fitting.find(|&bits| bounds::lookup_fits(range, shift, bits)) else {
             continue;
         };
         let loss = exact / multiplier - 1.0;
@@ -183,7 +183,7 @@ impl Compiler<'_> {
             } else {
                 12
             };
-            match plan(reach, ratio, least..=16, self.options.max_shift) {
+            match plan(reach, ratio, 12..=16, self.options.max_shift) {
                 Some(plan) => {
                     let scale = plan.scale(held.scale);
                     let value = self.combine(&[(held.value, plan.multiplier)], 0)?;

@@ -348,7 +348,9 @@ impl Compiler<'_> {
             MIDDLE_LEVELS
         };
         let x = self.need(a, levels)?;
-        let most = (MAX_SUM / self.reach(x.value).max(1.0)).min(1e8).floor();
+        let most = (MAX_SUM * 0.98 / self.reach(x.value).max(1.0))
+            .min(1e8)
+            .floor();
         // Calibration's smallest divisor may be halved before the reciprocal saturates.
         let scale = 2.0 / least / most;
         let entries = Entries {

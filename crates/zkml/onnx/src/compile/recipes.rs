@@ -191,7 +191,7 @@ impl Compiler<'_> {
         let max = self.tournament(x.value, last)?;
         let max = self.repeated(max, length)?;
         let d = self.combine(&[(x.value, 1), (max, -1)], 0)?;
-        let full = if wide { 1 << 13 } else { 1 << 10 };
+        let full = if wide { 1 << 12 } else { 1 << 9 };
         let full = f64::from(full).min(MAX_SUM / f64::from(length) / 2.0);
         let entries = Entries {
             function: &|d| d.min(0.0).exp(),
@@ -213,7 +213,10 @@ impl Compiler<'_> {
         };
         let e = self.exponentials(d, &entries, depth)?;
         let sum = self.last_sum(e)?;
-        let most = (2.0 * MAX_SUM / full * 0.99).floor();
+        let most = (MAX_SUM / full * 0.98).floor();
+        // Beyond 8 bits of the result there is nothing to gain, only a longer shift.
+        let enough = (f64::from(length) * 64.0).max(1024.0);
+        let most = if wide { most } else { most.min(enough) };
         let scale = 1.0 / most;
         let reciprocal = Entries {
             function: &|z| 1.0 / z.max(1.0),
@@ -316,7 +319,9 @@ impl Compiler<'_> {
         let squares = self.shift(squares, excess as u8)?;
         let sum = self.last_sum(squares)?;
         let unit = c.scale * c.scale * 2f64.powf(excess) / n;
-        let most = (MAX_SUM / self.reach(c.value).max(1.0)).floor().min(1e8);
+        let most = (MAX_SUM * 0.98 / self.reach(c.value).max(1.0))
+            .floor()
+            .min(1e8);
         let function = |v: f64| 1.0 / (v.max(0.0) + epsilon).sqrt();
         let least = low.max(0.0);
         let peak = function(least / 4.0)

@@ -22,6 +22,8 @@ pub(super) struct Observed {
     pub(super) rows: Vec<(f64, f64)>,
     /// Of an input: the fewest binary places, 0 to 7, that all its elements need; `None` for more.
     pub(super) grids: Vec<Option<i32>>,
+    /// The first sample that gave an infinity.
+    pub(super) infinite: Vec<Option<usize>>,
     /// Elements of the values that depend on no input.
     pub(super) constants: Vec<Option<Rc<[f32]>>>,
 }
@@ -71,6 +73,7 @@ pub(super) fn observe(
         least: vec![f64::INFINITY; count],
         rows: vec![(f64::INFINITY, f64::NEG_INFINITY); count],
         grids: vec![Some(0); inputs],
+        infinite: vec![None; count],
         constants: vec![None; count],
     };
     let constant = constant_values(graph);
@@ -82,13 +85,11 @@ pub(super) fn observe(
             if index > 0 && constant[value] {
                 continue;
             }
-            if tensor.iter().any(|x| x.is_nan())
-                || (!constant[value] && tensor.iter().any(|x| x.is_infinite()))
-            {
-                return Err(CompileError::NotFinite {
-                    index,
-                    node: name(graph, value).to_owned(),
-                });
+            if tensor.iter().any(|x| x.is_nan()) {
+                return Err(not_finite(graph, index, value));
+            }
+            if tensor.iter().any(|x| x.is_infinite()) {
+                observed.infinite[value].get_or_insert(index);
             }
             let (interval, least) = (&mut observed.interval[value], &mut observed.least[value]);
             for &x in tensor {
@@ -142,6 +143,13 @@ pub(super) fn observe(
         }
     }
     Ok(observed)
+}
+
+pub(super) fn not_finite(graph: &FloatGraph, index: usize, value: usize) -> CompileError {
+    CompileError::NotFinite {
+        index,
+        node: name(graph, value).to_owned(),
+    }
 }
 
 /// Whether each value depends on no input.

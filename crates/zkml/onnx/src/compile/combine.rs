@@ -68,14 +68,45 @@ impl Compiler<'_> {
         if let Some(held) = self.whole(&live, &constants, offset)? {
             return Ok(held);
         }
+        self.summed(result, live, &constants, offset)
+    }
+
+    /// The sum of two holds, of which `base` is the float value's.
+    pub(super) fn joined(
+        &mut self,
+        result: usize,
+        (base, from): (usize, Held),
+        (other, factor): (Held, f64),
+    ) -> Result<Held, CompileError> {
+        let term = |held, factor| Term {
+            float: base,
+            held,
+            factor,
+        };
+        let live = vec![term(from, 1.0), term(other, factor)];
+        match self.whole(&live, &[], 0.0)? {
+            Some(held) => Ok(held),
+            None => self.summed(result, live, &[], 0.0),
+        }
+    }
+
+    fn summed(
+        &mut self,
+        result: usize,
+        mut live: Vec<Term>,
+        constants: &[(usize, f64)],
+        offset: f64,
+    ) -> Result<Held, CompileError> {
         let magnitude = self.observed.magnitude(result);
         for attempt in 0..2 {
-            let (scale, error) = self.common_scale(result, &live, &constants, offset);
+            let (scale, error) = self.common_scale(result, &live, constants, offset);
             let tolerance = if self.options.bits == 16 { 2e-5 } else { 1e-3 };
             if error > tolerance * magnitude.max(f64::MIN_POSITIVE) && attempt == 0 {
                 let mut narrowed = false;
-                for term in &mut live {
-                    if self.reach(term.held.value) > 32768.0 {
+                for term in live.iter_mut() {
+                    if self.reach(term.held.value) > 32768.0
+                        && self.held[term.float] == Some(term.held)
+                    {
                         term.held = self.need(term.float, self.sum_levels())?;
                         narrowed = true;
                     }
@@ -84,7 +115,7 @@ impl Compiler<'_> {
                     continue;
                 }
             }
-            return self.at_scale(&live, &constants, offset, scale);
+            return self.at_scale(&live, constants, offset, scale);
         }
         self.refuse("its terms differ too far in scale")
     }

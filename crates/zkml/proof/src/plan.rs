@@ -60,8 +60,8 @@ pub enum PlanError {
     /// The weights fill too many polynomials.
     #[error("the weights, padded, fill more than 16 commitments")]
     TooManyWeights,
-    /// An input that is to be private has more values than a table holds.
-    #[error("private input {input} ranges over more than 2^16 - 1 integers")]
+    /// An input that is to be private has more values than fit the field twice.
+    #[error("private input {input} ranges over more than 2^29 integers")]
     InputRange {
         /// Index of the input.
         input: usize,
@@ -268,10 +268,31 @@ pub(crate) struct ShiftPlan {
 #[derive(Clone, Debug)]
 pub(crate) struct InputPlan {
     pub(crate) value: ValueId,
-    pub(crate) table: usize,
-    pub(crate) column: usize,
+    pub(crate) lo: i32,
+    pub(crate) hi: i32,
+    pub(crate) check: InputCheck,
     /// `x̃` at the lookup point.
     pub(crate) x: Use,
+}
+
+/// How a private input is kept in its range.
+#[derive(Clone, Debug)]
+pub(crate) enum InputCheck {
+    /// `(x, presence)` is a row of a table, by its index, in a column of the lookup tree.
+    Table { table: usize, column: usize },
+    /// `x - lo` and `hi - x` have limbs; in padding both are 0.
+    Limbs { above: Vec<Limb>, below: Vec<Limb> },
+}
+
+impl InputPlan {
+    /// All limbs, those of `x - lo` first.
+    pub(crate) fn limbs(&self) -> impl Iterator<Item = &Limb> {
+        let (above, below) = match &self.check {
+            InputCheck::Table { .. } => (&[][..], &[][..]),
+            InputCheck::Limbs { above, below } => (&above[..], &below[..]),
+        };
+        above.iter().chain(below)
+    }
 }
 
 /// A table of the lookup argument: rows of two entries.
@@ -340,6 +361,8 @@ pub(crate) enum Content {
     Remainder(usize, usize),
     /// A limb of a shift, as `(shift, limb)`: remainder's limbs, then the quotient's.
     Shift(usize, usize),
+    /// A limb of a private input, as `(input, limb)`.
+    Input(usize, usize),
     /// The multiplicities of a table.
     Counts(usize),
 }
@@ -412,6 +435,7 @@ impl Plan {
             Content::Value(value) => self.dims[value as usize].clone(),
             Content::Remainder(lookup, _) => self.dims[self.lookups[lookup].value as usize].clone(),
             Content::Shift(shift, _) => self.dims[self.shifts[shift].input as usize].clone(),
+            Content::Input(input, _) => self.dims[input].clone(),
             Content::Counts(table) => Dims(vec![1 << self.tables[table].table.variables()]),
         }
     }

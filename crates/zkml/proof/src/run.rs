@@ -10,8 +10,8 @@ use crate::folds::fold;
 use crate::logup::Numerator;
 use crate::messages::table_tag;
 use crate::plan::{
-    Challenges, Dims, EvalId, GroupKind, Home, LookupTable, Map, MatMul, Plan, Step, Symbol,
-    Target, Use,
+    Challenges, Dims, EvalId, GroupKind, Home, InputCheck, LookupTable, Map, MatMul, Plan, Step,
+    Symbol, Target, Use,
 };
 use crate::transcript::ProverChannel;
 use crate::weigh::{resolve, symbols, tensor};
@@ -145,7 +145,10 @@ impl<'a> Run<'a> {
             uses.push(shift.v);
             uses.extend(shift.remainder.iter().chain(&shift.quotient).map(|l| l.at));
         }
-        uses.extend(plan.inputs.iter().map(|i| i.x));
+        for input in &plan.inputs {
+            uses.push(input.x);
+            uses.extend(input.limbs().map(|l| l.at));
+        }
         for table in &plan.tables {
             uses.push(table.counts);
             uses.extend(table.entries.map(|(at, _)| at));
@@ -365,20 +368,24 @@ fn leaves<'s>(
         .lookups
         .iter()
         .flat_map(|l| &l.limbs)
-        .chain(shifts.flat_map(|s| s.remainder.iter().chain(&s.quotient)));
+        .chain(shifts.flat_map(|s| s.remainder.iter().chain(&s.quotient)))
+        .chain(plan.inputs.iter().flat_map(|i| i.limbs()));
     for limb in limbs {
         let x = committed(limb.block);
         blocks.push(block(limb.column, limb.table, Numerator::One, x, None));
     }
     for input in &plan.inputs {
-        let Home::Witness { block: at, .. } = plan.homes[input.value as usize] else {
+        let home = plan.homes[input.value as usize];
+        let (InputCheck::Table { table, column }, Home::Witness { block: at, .. }) =
+            (&input.check, home)
+        else {
             continue;
         };
         let dims = &plan.dims[input.value as usize];
         let mut present = F::zero_vec(1 << dims.variables());
         dims.place(&mut present, F::ZERO, |_| F::ONE);
         let (x, y) = (committed(at), Some(Cow::Owned(present)));
-        blocks.push(block(input.column, input.table, Numerator::One, x, y));
+        blocks.push(block(*column, *table, Numerator::One, x, y));
     }
     let tables = plan.tables.par_iter().enumerate().map(|(index, table)| {
         let counts = witness.counts[index].iter();

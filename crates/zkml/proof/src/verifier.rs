@@ -72,6 +72,12 @@ pub enum VerifyError {
         /// Index of the node.
         node: usize,
     },
+    /// The limbs of a private input are not of it.
+    #[error("private input {input} is not shown to be in its range")]
+    InputRange {
+        /// Index of the input.
+        input: usize,
+    },
     /// A claim that a node passes on is not the one that another made.
     #[error("node {node} and another disagree on its operand")]
     Claim {

@@ -5,7 +5,7 @@ use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
 use crate::field::{E, F, signed};
-use crate::plan::{Content, Dims, Home, Limb, LookupTable, Origin, Plan};
+use crate::plan::{Content, Dims, Home, InputCheck, Limb, LookupTable, Origin, Plan};
 
 /// A possibly false assignment; [`Witness::new`] derives the true one from a trace.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Witness<'a> {
     pub(crate) remainders: Vec<Vec<Vec<i32>>>,
     /// Per `Shift`, the limbs of the remainder, then those of the quotient.
     pub(crate) shifts: Vec<Vec<Vec<i32>>>,
+    /// Per private input, its limbs.
+    pub(crate) inputs: Vec<Vec<Vec<i32>>>,
     /// Per table, how often each row is looked up.
     pub(crate) counts: Vec<Vec<u32>>,
 }
@@ -200,29 +202,47 @@ impl<'a> Witness<'a> {
             shifts.push(all);
         }
 
+        let mut inputs = Vec::with_capacity(plan.inputs.len());
         for input in &plan.inputs {
-            let LookupTable::Input { lo, hi } = plan.tables[input.table].table else {
-                continue;
-            };
-            let rows = &mut counts[input.table];
-            for (element, &value) in values[input.value as usize].iter().enumerate() {
-                if !(lo..=hi).contains(&value) {
-                    return Err(TraceError::Input {
-                        input: input.value as usize,
-                        element,
-                        value,
-                    });
-                }
-                rows[(i64::from(value) - i64::from(lo)) as usize] += 1;
+            let elements = values[input.value as usize];
+            let inside = |v: &i32| (input.lo..=input.hi).contains(v);
+            if let Some(element) = elements.iter().position(|v| !inside(v)) {
+                return Err(TraceError::Input {
+                    input: input.value as usize,
+                    element,
+                    value: elements[element],
+                });
             }
-            let members = plan.tables[input.table].table.members();
-            rows[members] += padding(&plan.dims[input.value as usize]);
+            let absent = padding(&plan.dims[input.value as usize]);
+            inputs.push(match &input.check {
+                InputCheck::Table { table, .. } => {
+                    let rows = &mut counts[*table];
+                    for &value in elements {
+                        rows[value.abs_diff(input.lo) as usize] += 1;
+                    }
+                    rows[plan.tables[*table].table.members()] += absent;
+                    Vec::new()
+                }
+                InputCheck::Limbs { above, below } => {
+                    let mut columns = Vec::new();
+                    for (part, end) in [(above, input.lo), (below, input.hi)] {
+                        let distance = |v: i32| v.abs_diff(end);
+                        columns.extend(limbs(part, elements, 0, &mut counts, distance));
+                        // Padding is neither above nor below.
+                        for limb in part {
+                            counts[limb.table][0] += absent;
+                        }
+                    }
+                    columns
+                }
+            });
         }
         Ok(Self {
             values,
             tables,
             remainders,
             shifts,
+            inputs,
             counts,
         })
     }
@@ -253,6 +273,7 @@ impl<'a> Witness<'a> {
                 };
                 (ColumnValues::Signed(&self.shifts[shift][limb]), pad as i32)
             }
+            Content::Input(input, limb) => (ColumnValues::Signed(&self.inputs[input][limb]), 0),
             Content::Counts(table) => (ColumnValues::Counts(&self.counts[table]), 0),
         };
         Column {

@@ -6,14 +6,17 @@ use hallmark_graph::{Op, Table, ValueId};
 
 use super::build::Planner;
 use super::{
-    Challenges, Content, Home, InputPlan, Limb, LookupPlan, LookupTable, MAX_LOOKUP_VARIABLES,
-    Mode, Origin, PlanError, Point, ShiftPlan, Stacking, TablePlan, Target, Use,
+    Challenges, Content, Home, InputCheck, InputPlan, Limb, LookupPlan, LookupTable,
+    MAX_LOOKUP_VARIABLES, Mode, Origin, PlanError, Point, ShiftPlan, Stacking, TablePlan, Target,
+    Use,
 };
 
 /// Widest limb of a remainder.
 const MAX_LIMB_BITS: usize = 16;
-/// Most bits of an index into a table of a private input's range.
+/// Most bits of an index into a table of a private input's range; wider ones have limbs.
 const MAX_INPUT_BITS: usize = 16;
+/// Most bits of a private input's range: two numbers of so many bits add up without a wrap.
+const MAX_RANGE_BITS: usize = 29;
 
 /// What takes part in the lookups.
 pub(super) struct Columns {
@@ -31,6 +34,12 @@ struct Draft {
     table: usize,
     block: usize,
     column: usize,
+}
+
+/// How a private input is kept in its range, before its evaluations are planned.
+enum DraftCheck {
+    Table(usize, usize),
+    Limbs(Vec<Draft>, Vec<Draft>),
 }
 
 /// Columns and tables as they are found.
@@ -116,12 +125,24 @@ impl Planner<'_> {
                     lo: i.range.lo,
                     hi: i.range.hi,
                 };
-                if table.variables() > MAX_INPUT_BITS {
-                    return Err(PlanError::InputRange { input });
-                }
-                let value = input as ValueId;
-                let block = self.block(variables, Content::Value(value));
-                inputs.push((value, sizes.table(table), block, sizes.column(variables)));
+                let block = self.block(variables, Content::Value(input as ValueId));
+                let check = if table.variables() <= MAX_INPUT_BITS {
+                    DraftCheck::Table(sizes.table(table), sizes.column(variables))
+                } else {
+                    let bits = crate::field::log2_ceil(table.members());
+                    if bits > MAX_RANGE_BITS {
+                        return Err(PlanError::InputRange { input });
+                    }
+                    let mut limbs = |first: usize| {
+                        self.limbs(&mut sizes, bits, widest, variables, |limb| {
+                            Content::Input(input, first + limb)
+                        })
+                    };
+                    let above = limbs(0);
+                    let below = limbs(above.len());
+                    DraftCheck::Limbs(above, below)
+                };
+                inputs.push((i.range, block, check));
             }
         } else {
             self.homes[..graph.inputs.len()].fill(Home::Public);
@@ -194,17 +215,26 @@ impl Planner<'_> {
         }
         let inputs = inputs
             .into_iter()
-            .map(|(value, table, block, column)| {
-                self.homes[value as usize] = Home::Witness {
+            .enumerate()
+            .map(|(input, (range, block, check))| {
+                self.homes[input] = Home::Witness {
                     block,
                     origin: Origin::Integer(0),
                 };
-                let point = suffix(self.dims[value as usize].variables());
+                let point = suffix(self.dims[input].variables());
+                let x = self.sent(Target::Value(input as ValueId), point.clone());
                 InputPlan {
-                    value,
-                    table,
-                    column,
-                    x: self.sent(Target::Value(value), point),
+                    value: input as ValueId,
+                    lo: range.lo,
+                    hi: range.hi,
+                    check: match check {
+                        DraftCheck::Table(table, column) => InputCheck::Table { table, column },
+                        DraftCheck::Limbs(above, below) => InputCheck::Limbs {
+                            above: self.sent_limbs(above, &point),
+                            below: self.sent_limbs(below, &point),
+                        },
+                    },
+                    x,
                 }
             })
             .collect();

@@ -76,8 +76,17 @@ fn what_padded_messages_leave_to_be_shown_vanishes_for_a_true_run_only() {
         }
         assert!(collect(&world, true), "seed {seed}");
     }
-    assert!(collect(&small(), true));
-    assert!(!collect(&small(), false));
+    for lies in [small, wide] {
+        assert!(collect(&lies(), true));
+        assert!(!collect(&lies(), false));
+    }
+}
+
+/// An input whose range is wider than a table.
+fn wide() -> World {
+    let mut b = Builder::new(vec![input(&[3, 5], -70_000, 5_000)]);
+    let y = b.lookup(0, 9, clamp(-90, 90)).unwrap();
+    World::new(finish(b, &[y]), 3)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The part of `onnx.proto3` that we read; unknown fields are skipped by the decoder.
 //!
-//! Subgraphs stay undecoded bytes: operators that hold one are not supported anyway. Field
+//! Subgraphs stay undecoded bytes: operators that hold one are not supported. Field
 //! numbers are those of ONNX IR version 3 and later.
 
 use prost::Message;
@@ -63,12 +63,19 @@ pub(crate) struct AttributeProto {
     pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
+    #[prost(bytes = "vec", tag = "4")]
+    pub s: Vec<u8>,
     #[prost(message, optional, tag = "5")]
     pub t: Option<TensorProto>,
+    /// A subgraph, undecoded.
+    #[prost(bytes = "vec", optional, tag = "6")]
+    pub g: Option<Vec<u8>>,
     #[prost(float, repeated, tag = "7")]
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub strings: Vec<Vec<u8>>,
     #[prost(int32, tag = "20")]
     pub kind: i32,
 }
@@ -81,12 +88,18 @@ pub(crate) struct TensorProto {
     pub data_type: i32,
     #[prost(float, repeated, tag = "4")]
     pub float_data: Vec<f32>,
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
     #[prost(int64, repeated, tag = "7")]
     pub int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub name: String,
     #[prost(bytes = "vec", tag = "9")]
     pub raw_data: Vec<u8>,
+    #[prost(double, repeated, tag = "10")]
+    pub double_data: Vec<f64>,
+    #[prost(uint64, repeated, tag = "11")]
+    pub uint64_data: Vec<u64>,
     #[prost(bytes = "vec", repeated, tag = "13")]
     pub external_data: Vec<Vec<u8>>,
     #[prost(int32, tag = "14")]
@@ -134,10 +147,6 @@ pub(crate) enum Dimension {
     #[prost(string, tag = "2")]
     Symbol(String),
 }
-
-/// `TensorProto.DataType` values that we name.
-pub(crate) const FLOAT: i32 = 1;
-pub(crate) const INT64: i32 = 7;
 
 /// Name of an element type, for refusals.
 pub(crate) fn type_name(data_type: i32) -> String {

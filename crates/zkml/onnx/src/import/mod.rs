@@ -1,14 +1,21 @@
 //! Reads ONNX and lowers it to a [`FloatGraph`].
 //!
 //! The graph is taken as ONNX demands it: nodes in topological order, every name defined once.
-//! Constants are resolved, a bias that is added after a `MatMul` joins it, operators that only
-//! rename or reshape become at most one `Reshape`, and what the output does not need is dropped.
+//! Shapes are static, so that every node whose operands are constants (a shape too) is computed
+//! here. Every other node becomes a few steps of the float graph (`lower/`), which are simplified
+//! while they are added (`builder`, `fuse`); what no output needs is dropped.
 
-mod constant;
+mod builder;
+mod fuse;
 mod lower;
 mod node;
+mod ops;
 mod shape;
+mod tensor;
+mod view;
+mod walk;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -16,20 +23,21 @@ use prost::Message;
 
 use crate::proto::{self, ModelProto};
 use crate::{FloatGraph, ImportError};
-use lower::Importer;
 
 /// Largest ONNX file that is read.
-pub const MAX_ONNX_BYTES: u64 = 512 << 20;
+pub const MAX_ONNX_BYTES: u64 = 1 << 30;
 /// Most nodes, tensors, values and attributes together.
 const MAX_STRUCTURES: usize = 1 << 18;
 /// Operator sets whose semantics we know: broadcasting as it is began with 7.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
 
 /// What a caller may allow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// Fix a leading symbolic dimension of the input to 1 instead of refusing it.
+    /// Fix a leading symbolic dimension of an input to 1 instead of refusing it.
     pub fix_batch: bool,
+    /// Sizes of symbolic dimensions by name, at least 1 each.
+    pub dims: BTreeMap<String, usize>,
 }
 
 /// Reads a file of at most [`MAX_ONNX_BYTES`] and imports it.
@@ -81,20 +89,22 @@ pub fn import(bytes: &[u8], options: ImportOptions) -> Result<FloatGraph, Import
         });
     }
     let model = ModelProto::decode(bytes).map_err(|e| ImportError::Protobuf(e.to_string()))?;
-    check_opsets(&model)?;
+    let opset = opset(&model)?;
     let Some(graph) = model.graph else {
         return Err(ImportError::Model("the file holds no graph".into()));
     };
-    Importer::new(&graph)?.run(graph, options)
+    walk::graph(graph, opset, &options)
 }
 
-fn check_opsets(model: &ModelProto) -> Result<(), ImportError> {
+/// Version of the standard operator set. A model of `ai.onnx.ml` alone imports none.
+fn opset(model: &ModelProto) -> Result<i64, ImportError> {
     let mut standard = model
         .opset_import
         .iter()
         .filter(|set| is_standard(&set.domain));
     let version = match (standard.next(), standard.next()) {
         (Some(set), None) => set.version,
+        (None, _) if !model.opset_import.is_empty() => *OPSETS.end(),
         _ => {
             return Err(ImportError::Model(
                 "not an ONNX model: it must import the standard operator set once".into(),
@@ -108,7 +118,7 @@ fn check_opsets(model: &ModelProto) -> Result<(), ImportError> {
             OPSETS.end()
         )));
     }
-    Ok(())
+    Ok(version)
 }
 
 fn is_standard(domain: &str) -> bool {

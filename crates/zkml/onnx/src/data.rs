@@ -3,8 +3,8 @@
 //! | file | content |
 //! |---|---|
 //! | `.npy` | float32, float64, or integers of 8 to 64 bits, little endian, C order |
-//! | `.npz` | the first array of the archive, stored or deflated |
-//! | `.json` | `{"input_data": [[…], …]}`, one list of numbers per sample |
+//! | `.npz` | one array per input of the model, in order, stored or deflated; or one array of whole samples |
+//! | `.json` | `{"input_data": [[…], …]}`: one list per sample, or one list per input, or samples back to back |
 //! | `.csv` | `assets/digits.csv`: split, label, 64 pixels of 0 to 16, read as pixels / 16 |
 
 use std::io::{Cursor, Read};
@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::DataError;
 
 /// Largest file of samples, and largest array of an archive.
-const MAX_DATA_BYTES: u64 = 256 << 20;
+const MAX_DATA_BYTES: u64 = 1 << 30;
 
 /// Samples of equal length, with labels where the file has them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,12 +52,14 @@ impl Dataset {
     }
 }
 
-/// Reads samples of `elements` numbers each; the file's ending chooses the format.
+/// Reads samples for a model whose inputs have so many elements each; the file's ending chooses
+/// the format. A sample is the concatenation of all inputs.
 ///
 /// # Errors
 ///
 /// A file that cannot be read, is too large, is malformed, or does not hold whole samples.
-pub fn read_dataset(path: &Path, elements: usize) -> Result<Dataset, DataError> {
+pub fn read_dataset(path: &Path, inputs: &[usize]) -> Result<Dataset, DataError> {
+    let elements: usize = inputs.iter().sum();
     let refuse = |reason: String| DataError::Format {
         path: path.display().to_string(),
         reason,
@@ -69,8 +71,8 @@ pub fn read_dataset(path: &Path, elements: usize) -> Result<Dataset, DataError> 
         .unwrap_or("");
     let dataset = match ending {
         "npy" => npy(&bytes).and_then(|array| split(&array, elements)),
-        "npz" => npz(&bytes).and_then(|array| split(&array, elements)),
-        "json" => json(&bytes, elements),
+        "npz" => npz(&bytes, inputs.len()).and_then(|arrays| join(arrays, inputs)),
+        "json" => json(&bytes, inputs),
         "csv" => digits(&bytes),
         other => Err(format!(
             "files ending in {other:?} are not read, only npy, npz, json, csv"
@@ -206,33 +208,103 @@ fn numbers<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f3
         .collect()
 }
 
-/// Reads the first array of an archive; the limit holds for what comes out of it.
-fn npz(bytes: &[u8]) -> Result<Vec<f32>, String> {
+/// Reads at most `most` arrays of an archive; the limit holds for what comes out of it.
+fn npz(bytes: &[u8], most: usize) -> Result<Vec<Vec<f32>>, String> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
     if archive.is_empty() {
         return Err("holds no array".into());
     }
-    let file = archive.by_index(0).map_err(|e| e.to_string())?;
-    let mut array = Vec::new();
-    file.take(MAX_DATA_BYTES + 1)
-        .read_to_end(&mut array)
-        .map_err(|e| e.to_string())?;
-    if array.len() as u64 > MAX_DATA_BYTES {
+    let mut left = MAX_DATA_BYTES;
+    let mut arrays = Vec::new();
+    for index in 0..archive.len().min(most.max(1)) {
+        let file = archive.by_index(index).map_err(|e| e.to_string())?;
+        let mut array = Vec::new();
+        file.take(left + 1)
+            .read_to_end(&mut array)
+            .map_err(|e| e.to_string())?;
+        left = left
+            .checked_sub(array.len() as u64)
+            .ok_or_else(|| format!("holds arrays of more than {MAX_DATA_BYTES} bytes"))?;
+        arrays.push(npy(&array)?);
+    }
+    Ok(arrays)
+}
+
+/// One array per input, each holding equally many samples; or one array of whole samples.
+fn join(arrays: Vec<Vec<f32>>, inputs: &[usize]) -> Result<Dataset, String> {
+    let whole: usize = inputs.iter().sum();
+    if let [array] = &arrays[..] {
+        return split(array, whole);
+    }
+    let count = match (arrays.first(), inputs.first()) {
+        (Some(array), Some(&size)) if size > 0 => array.len() / size,
+        _ => 0,
+    };
+    let fits = arrays.len() == inputs.len()
+        && count > 0
+        && arrays
+            .iter()
+            .zip(inputs)
+            .all(|(array, &size)| size.checked_mul(count) == Some(array.len()));
+    if !fits {
+        let lengths: Vec<usize> = arrays.iter().map(Vec::len).collect();
         return Err(format!(
-            "holds an array of more than {MAX_DATA_BYTES} bytes"
+            "holds arrays of {lengths:?} numbers, the model's inputs have {inputs:?}"
         ));
     }
-    npy(&array)
+    let sample = |index: usize| {
+        let parts = arrays.iter().zip(inputs);
+        parts
+            .flat_map(|(array, &size)| &array[index * size..][..size])
+            .copied()
+            .collect()
+    };
+    Ok(Dataset {
+        samples: (0..count).map(sample).collect(),
+        ..Dataset::default()
+    })
 }
 
 #[derive(serde::Deserialize)]
 struct JsonInput {
-    input_data: Vec<Vec<f32>>,
+    input_data: Vec<Numbers>,
 }
 
-fn json(bytes: &[u8], elements: usize) -> Result<Dataset, String> {
+/// Numbers in lists of any depth; true and false are 1 and 0.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Numbers {
+    Number(f32),
+    Truth(bool),
+    List(Vec<Numbers>),
+}
+
+impl Numbers {
+    fn flatten(&self, into: &mut Vec<f32>) {
+        match self {
+            Self::Number(value) => into.push(*value),
+            Self::Truth(value) => into.push(f32::from(u8::from(*value))),
+            Self::List(items) => items.iter().for_each(|item| item.flatten(into)),
+        }
+    }
+}
+
+fn json(bytes: &[u8], inputs: &[usize]) -> Result<Dataset, String> {
     let input: JsonInput = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    split(&input.input_data.concat(), elements)
+    let lists: Vec<Vec<f32>> = input
+        .input_data
+        .iter()
+        .map(|item| {
+            let mut list = Vec::new();
+            item.flatten(&mut list);
+            list
+        })
+        .collect();
+    let one_each = inputs.len() > 1 && lists.iter().map(Vec::len).eq(inputs.iter().copied());
+    match one_each {
+        true => join(lists, inputs),
+        false => split(&lists.concat(), inputs.iter().sum()),
+    }
 }
 
 /// Reads `assets/digits.csv`.

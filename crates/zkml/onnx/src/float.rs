@@ -8,7 +8,7 @@
 
 use hallmark_graph::AxisMap;
 
-mod evaluate;
+pub(crate) mod evaluate;
 mod function;
 
 pub use function::Function;

@@ -26,8 +26,6 @@ pub use compile::{
 };
 pub use data::{Dataset, parse_digits, read_dataset};
 pub use error::{CompileError, DataError, ImportError, QuantizeError};
-pub use float::{
-    Binary, FloatGraph, FloatInput, FloatNode, FloatOp, FloatOutput, Function,
-};
+pub use float::{Binary, FloatGraph, FloatInput, FloatNode, FloatOp, FloatOutput, Function};
 pub use import::{ImportOptions, MAX_ONNX_BYTES, import, import_file};
 pub use scale::{dequantize, quantize, real};

@@ -81,15 +81,9 @@ impl FloatGraph {
 }
 
 /// The result of one operator; `operands` are in the order of [`FloatOp::operands`].
-pub(crate) fn compute<T: Real>(
-    op: &FloatOp,
-    operands: &[Array<'_, T>],
-    shape: &[usize],
-) -> Vec<T> {
+pub(crate) fn compute<T: Real>(op: &FloatOp, operands: &[Array<'_, T>], shape: &[usize]) -> Vec<T> {
     match (op, operands) {
-        (FloatOp::Constant { values }, _) => {
-            values.iter().map(|&v| T::of(f64::from(v))).collect()
-        }
+        (FloatOp::Constant { values }, _) => values.iter().map(|&v| T::of(f64::from(v))).collect(),
         (FloatOp::MatMul { batch, inner, .. }, [a, b]) => {
             matmul(*a, *b, usize::from(*batch), usize::from(*inner))
         }
@@ -456,7 +450,11 @@ fn view<T: Real>(x: Array<'_, T>, axes: &[AxisMap], shape: &[usize]) -> Vec<T> {
             .zip(x.shape)
             .all(|(&at, &dim)| (0..dim as i64).contains(&at));
         if inside {
-            let at: usize = offsets.iter().zip(&strides).map(|(&o, s)| o as usize * s).sum();
+            let at: usize = offsets
+                .iter()
+                .zip(&strides)
+                .map(|(&o, s)| o as usize * s)
+                .sum();
             result[0] = x.data[at];
         }
         return result;

@@ -7,9 +7,14 @@
 #[derive(Clone, Debug, PartialEq)]
 pub enum Function {
     Relu,
-    LeakyRelu { alpha: f64 },
+    LeakyRelu {
+        alpha: f64,
+    },
     /// `min(max(x, lo), hi)`.
-    Clip { lo: f64, hi: f64 },
+    Clip {
+        lo: f64,
+        hi: f64,
+    },
     Sigmoid,
     Tanh,
     Erf,
@@ -27,14 +32,29 @@ pub enum Function {
     Reciprocal,
     Softplus,
     Softsign,
-    Elu { alpha: f64 },
-    Celu { alpha: f64 },
-    Selu { alpha: f64, gamma: f64 },
+    Elu {
+        alpha: f64,
+    },
+    Celu {
+        alpha: f64,
+    },
+    Selu {
+        alpha: f64,
+        gamma: f64,
+    },
     HardSwish,
-    HardSigmoid { alpha: f64, beta: f64 },
+    HardSigmoid {
+        alpha: f64,
+        beta: f64,
+    },
     Mish,
-    ThresholdedRelu { alpha: f64 },
-    Shrink { bias: f64, lambda: f64 },
+    ThresholdedRelu {
+        alpha: f64,
+    },
+    Shrink {
+        bias: f64,
+        lambda: f64,
+    },
     Sin,
     Cos,
     Tan,
@@ -55,15 +75,21 @@ pub enum Function {
     Abs,
     Sign,
     /// `x^exponent`.
-    Pow { exponent: f64 },
+    Pow {
+        exponent: f64,
+    },
     /// `base^x`.
-    Exponential { base: f64 },
+    Exponential {
+        base: f64,
+    },
     /// 1 where `x == 0`, else 0.
     IsZero,
     /// 1 where `x > 0`, else 0.
     IsPositive,
     /// `x mod m`, the sign of the divisor (integer models).
-    Mod { modulus: f64 },
+    Mod {
+        modulus: f64,
+    },
 }
 
 impl Function {

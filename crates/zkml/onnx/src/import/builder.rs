@@ -144,9 +144,13 @@ impl Builder {
     pub(super) fn emit(&mut self, op: FloatOp, shape: Vec<usize>) -> Result<usize, ImportError> {
         let count = self.check_shape(&shape)?;
         let key = fingerprint(&op, &shape);
-        if let Some(found) = self.known.get(&key).into_iter().flatten().find(|&&node| {
-            self.nodes[node].shape == shape && self.nodes[node].op == op
-        }) {
+        if let Some(found) = self
+            .known
+            .get(&key)
+            .into_iter()
+            .flatten()
+            .find(|&&node| self.nodes[node].shape == shape && self.nodes[node].op == op)
+        {
             return Ok(self.inputs.len() + found);
         }
         self.values = self.values.saturating_add(count);
@@ -306,7 +310,8 @@ impl Builder {
             input: inner,
             axes: first,
         }) = self.op(input)
-            && let Some(composed) = view::compose(first, &axes, (self.shape_of(*inner), &from, &shape))
+            && let Some(composed) =
+                view::compose(first, &axes, (self.shape_of(*inner), &from, &shape))
         {
             let inner = *inner;
             return self.view_of(inner, composed, shape);
@@ -322,8 +327,7 @@ impl Builder {
             Some(FloatOp::View { input, axes }) if !self.is_fixed(value) => {
                 let from = self.shape_of(*input).to_vec();
                 let smaller = elements(&from) <= elements(&shape);
-                (smaller && is_inside(axes, &from, &shape))
-                    .then(|| (*input, axes.clone(), from))
+                (smaller && is_inside(axes, &from, &shape)).then(|| (*input, axes.clone(), from))
             }
             _ => None,
         });

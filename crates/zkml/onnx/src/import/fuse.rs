@@ -161,7 +161,10 @@ impl Builder {
         let x = match x.value() {
             Some(value) => {
                 let source = Source::Value(self.tame(value, 4)?);
-                Operand { source, kind: x.kind }
+                Operand {
+                    source,
+                    kind: x.kind,
+                }
             }
             None => x.clone(),
         };
@@ -202,7 +205,13 @@ impl Builder {
             FloatOp::Constant { values } if values.iter().any(|&v| f64::from(v) < HOPELESS) => {
                 let values = values
                     .iter()
-                    .map(|&v| if f64::from(v) < HOPELESS { MASKED as f32 } else { v })
+                    .map(|&v| {
+                        if f64::from(v) < HOPELESS {
+                            MASKED as f32
+                        } else {
+                            v
+                        }
+                    })
                     .collect();
                 self.emit(FloatOp::Constant { values }, shape)
             }
@@ -224,7 +233,11 @@ impl Builder {
                 }
                 for (term, c) in &terms {
                     let scaled = (*c - 1.0).abs() < 1e-9;
-                    let term = if scaled { self.tame(*term, depth - 1)? } else { *term };
+                    let term = if scaled {
+                        self.tame(*term, depth - 1)?
+                    } else {
+                        *term
+                    };
                     tamed.push((term, *c));
                 }
                 if tamed == terms {
@@ -287,7 +300,9 @@ impl Builder {
         center: bool,
     ) -> super::builder::Made {
         let from = self.shape(x);
-        let mut order: Vec<usize> = (0..from.len()).filter(|axis| !axes.contains(axis)).collect();
+        let mut order: Vec<usize> = (0..from.len())
+            .filter(|axis| !axes.contains(axis))
+            .collect();
         let outer: Vec<usize> = order.iter().map(|&axis| from[axis]).collect();
         order.extend(axes);
         let moved = self.permute(x, &order)?;
@@ -372,7 +387,8 @@ impl Builder {
         let Some((_, gone)) = self.reduced(value) else {
             return false;
         };
-        (0..shape.len()).all(|axis| shape[axis] == 1 || gone.contains(&axis) == axes.contains(&axis))
+        (0..shape.len())
+            .all(|axis| shape[axis] == 1 || gone.contains(&axis) == axes.contains(&axis))
     }
 
     /// `x` when a value is `x - mean(x)` over axes.
@@ -402,8 +418,14 @@ impl Builder {
         let FloatOp::Sum { input, axes: of } = self.op(sum)? else {
             return None;
         };
-        let count: usize = axes.iter().map(|&axis| self.shape_of(value)[axis]).product();
-        let same = of.iter().map(|&axis| usize::from(axis)).eq(axes.iter().copied());
+        let count: usize = axes
+            .iter()
+            .map(|&axis| self.shape_of(value)[axis])
+            .product();
+        let same = of
+            .iter()
+            .map(|&axis| usize::from(axis))
+            .eq(axes.iter().copied());
         (*input == x && same && (share * count as f64 + 1.0).abs() < 1e-6).then_some(x)
     }
 
@@ -414,7 +436,9 @@ impl Builder {
         let mut steps = Vec::new();
         let mut found = None;
         while steps.len() < MAX_FORMULA {
-            let Some(last) = frontier.pop_last() else { break };
+            let Some(last) = frontier.pop_last() else {
+                break;
+            };
             let Some(op) = self.op(last) else { break };
             let pointwise = matches!(
                 op,
@@ -470,17 +494,23 @@ impl Builder {
             let expected: Vec<f64> = POINTS.iter().map(|&x| function.eval(x)).collect();
             let top = POINTS.len() - 1;
             let scale = values[top] / expected[top];
-            let near = values.iter().zip(&expected).all(|(v, e)| {
-                (v - e * scale).abs() <= 2e-6 * (1.0 + e.abs()) * scale.abs()
-            });
+            let near = values
+                .iter()
+                .zip(&expected)
+                .all(|(v, e)| (v - e * scale).abs() <= 2e-6 * (1.0 + e.abs()) * scale.abs());
             let far = FAR.iter().all(|&x| {
                 let value = self.formula(root, steps, x).unwrap_or(f64::NAN);
                 let e = function.eval(x);
-                !value.is_finite() || (value - e * scale).abs() <= 2e-6 * (1.0 + e.abs()) * scale.abs()
+                !value.is_finite()
+                    || (value - e * scale).abs() <= 2e-6 * (1.0 + e.abs()) * scale.abs()
             });
             let near = near && far;
             let nearest = (scale * 4.0).round() / 4.0;
-            let scale = if (scale - nearest).abs() < 1e-6 { nearest } else { scale };
+            let scale = if (scale - nearest).abs() < 1e-6 {
+                nearest
+            } else {
+                scale
+            };
             (near && scale.is_finite() && scale != 0.0).then_some((function, scale))
         })
     }

@@ -114,11 +114,7 @@ impl Builder {
         if shape.len() > super::tensor::MAX_CONSTANT_RANK {
             return Err(self.refuse(format!("needs {} dimensions", shape.len())));
         }
-        self.apply(
-            &[x],
-            |v| FloatOp::View { input: v[0], axes },
-            shape,
-        )
+        self.apply(&[x], |v| FloatOp::View { input: v[0], axes }, shape)
     }
 
     /// A binary step on broadcast operands.
@@ -226,7 +222,10 @@ impl Builder {
         };
         let (before, after) = (long(&from), long(&shape));
         let same = before.len() == after.len()
-            && before.iter().zip(&after).all(|(&a, &b)| from[a] == shape[b]);
+            && before
+                .iter()
+                .zip(&after)
+                .all(|(&a, &b)| from[a] == shape[b]);
         if same {
             let mut axes = vec![fixed(0); from.len()];
             for (&a, &b) in before.iter().zip(&after) {

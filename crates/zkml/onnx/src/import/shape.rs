@@ -16,7 +16,10 @@ pub(super) fn input(
         name: value.name.clone(),
         reason,
     };
-    let tensor = value.kind.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    let tensor = value
+        .kind
+        .as_ref()
+        .and_then(|kind| kind.tensor_type.as_ref());
     let Some(tensor) = tensor else {
         return Err(refuse("the input is no tensor".into()));
     };

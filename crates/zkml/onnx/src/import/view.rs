@@ -25,12 +25,13 @@ pub(super) fn fixed(offset: i32) -> AxisMap {
 /// A list, as an affine map where it is one.
 pub(super) fn list(axis: usize, indices: Vec<i32>) -> AxisMap {
     let first = indices.first().copied().unwrap_or(0);
-    let stride = indices.get(1).map_or(0, |second| second.wrapping_sub(first));
+    let stride = indices
+        .get(1)
+        .map_or(0, |second| second.wrapping_sub(first));
     let straight = stride != 0
-        && indices
-            .iter()
-            .enumerate()
-            .all(|(i, &v)| v >= 0 && i64::from(first) + i64::from(stride) * i as i64 == i64::from(v));
+        && indices.iter().enumerate().all(|(i, &v)| {
+            v >= 0 && i64::from(first) + i64::from(stride) * i as i64 == i64::from(v)
+        });
     if straight {
         strided(first, axis, stride)
     } else if first >= 0 && indices.iter().all(|&v| v == first) {
@@ -88,7 +89,10 @@ pub(super) fn is_permutation(axes: &[AxisMap], from: &[usize], shape: &[usize]) 
             _ => return false,
         }
     }
-    named.iter().zip(shape).all(|(&named, &dim)| named || dim == 1)
+    named
+        .iter()
+        .zip(shape)
+        .all(|(&named, &dim)| named || dim == 1)
 }
 
 /// The view that undoes a permutation to `rank` axes.
@@ -135,7 +139,10 @@ pub(super) fn compose(
                     }
                     _ => None,
                 },
-                AxisMap::List { axis: to, indices: outer } => {
+                AxisMap::List {
+                    axis: to,
+                    indices: outer,
+                } => {
                     let indices = outer
                         .iter()
                         .map(|&at| indices.get(usize::try_from(at).ok()?).copied());

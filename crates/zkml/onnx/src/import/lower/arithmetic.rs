@@ -1,11 +1,11 @@
 //! Pointwise operators: functions, sums, products, comparisons, logic.
 
 use super::{Lowered, one};
+use crate::ImportError;
 use crate::float::{Binary, Function};
 use crate::import::builder::{Builder, Made, Operand};
 use crate::import::node::Node;
 use crate::import::tensor::{Kind, Tensor};
-use crate::ImportError;
 
 pub(super) fn lower(b: &mut Builder, n: &Node<'_>, op: &str) -> Option<Lowered> {
     if let Some(function) = function(n, op) {

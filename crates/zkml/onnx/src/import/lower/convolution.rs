@@ -36,20 +36,21 @@ pub(super) fn windows(
     ceil: bool,
 ) -> Result<Vec<Window>, ImportError> {
     let axes = dims.len();
-    let numbers = |name: &'static str, count: usize, default: i64| -> Result<Vec<usize>, ImportError> {
-        let list = match n.ints(name) {
-            Some(list) => list.to_vec(),
-            None => vec![default; count],
+    let numbers =
+        |name: &'static str, count: usize, default: i64| -> Result<Vec<usize>, ImportError> {
+            let list = match n.ints(name) {
+                Some(list) => list.to_vec(),
+                None => vec![default; count],
+            };
+            let numbers: Vec<usize> = list
+                .iter()
+                .filter_map(|&v| usize::try_from(v).ok().filter(|&v| v < 1 << 20))
+                .collect();
+            match numbers.len() == count && list.len() == count {
+                true => Ok(numbers),
+                false => Err(n.refuse(format!("{name} {list:?} does not fit {axes} axes"))),
+            }
         };
-        let numbers: Vec<usize> = list
-            .iter()
-            .filter_map(|&v| usize::try_from(v).ok().filter(|&v| v < 1 << 20))
-            .collect();
-        match numbers.len() == count && list.len() == count {
-            true => Ok(numbers),
-            false => Err(n.refuse(format!("{name} {list:?} does not fit {axes} axes"))),
-        }
-    };
     let strides = numbers("strides", axes, 1)?;
     let dilations = numbers("dilations", axes, 1)?;
     let pads = numbers("pads", 2 * axes, 0)?;
@@ -123,7 +124,10 @@ pub(super) fn convolve(
     }
     let kernel = &weight[2..];
     if let Some(declared) = n.ints("kernel_shape")
-        && !declared.iter().copied().eq(kernel.iter().map(|&k| k as i64))
+        && !declared
+            .iter()
+            .copied()
+            .eq(kernel.iter().map(|&k| k as i64))
     {
         return Err(n.refuse(format!("kernel_shape {declared:?} is not {kernel:?}")));
     }
@@ -286,7 +290,9 @@ fn conv_transpose(b: &mut Builder, n: &Node<'_>) -> Made {
         let span = dilation * (weight[2 + axis] as i64 - 1) + 1;
         let full = stride * (shape[2 + axis] as i64 - 1) + span + extra[axis] as i64;
         let size = match (wanted, auto) {
-            (Some(wanted), _) => wanted.get(wanted.len().wrapping_sub(spatial) + axis).copied(),
+            (Some(wanted), _) => wanted
+                .get(wanted.len().wrapping_sub(spatial) + axis)
+                .copied(),
             (None, "SAME_UPPER" | "SAME_LOWER") => Some(stride * shape[2 + axis] as i64),
             _ => None,
         };
@@ -309,7 +315,13 @@ fn conv_transpose(b: &mut Builder, n: &Node<'_>) -> Made {
         let stuffed = stride * (shape[2 + axis] as i64 - 1) + 1;
         if stride > 1 {
             let indices = (0..stuffed)
-                .map(|at| if at % stride == 0 { (at / stride) as i32 } else { -1 })
+                .map(|at| {
+                    if at % stride == 0 {
+                        (at / stride) as i32
+                    } else {
+                        -1
+                    }
+                })
                 .collect();
             x = b.take(&x, 2 + axis, indices)?;
         }

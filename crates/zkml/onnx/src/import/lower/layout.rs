@@ -59,8 +59,9 @@ fn reshape(b: &mut Builder, n: &Node<'_>) -> Made {
             0 if !allow_zero => *from
                 .get(index)
                 .ok_or_else(|| n.refuse(format!("dimension {index} copies none")))?,
-            _ => usize::try_from(dim)
-                .map_err(|_| n.refuse(format!("dimension {index} is {dim}")))?,
+            _ => {
+                usize::try_from(dim).map_err(|_| n.refuse(format!("dimension {index} is {dim}")))?
+            }
         });
     }
     if let Some(index) = open {
@@ -178,7 +179,9 @@ pub(super) fn repeat(b: &mut Builder, x: &Operand, axis: usize, times: usize) ->
     let mut target = from.clone();
     target[axis] = total;
     if from.len() >= 8 || from[axis] == 1 {
-        let indices = (0..total).map(|at| (at % from[axis].max(1)) as i32).collect();
+        let indices = (0..total)
+            .map(|at| (at % from[axis].max(1)) as i32)
+            .collect();
         return b.take(x, axis, indices);
     }
     let axes = (0..from.len())
@@ -361,7 +364,9 @@ fn reflected(at: i64, dim: i64, mode: &str) -> Option<i32> {
 /// Axes `[n, c, h, w]` and a block that divides them.
 fn blocks(b: &Builder, n: &Node<'_>) -> Result<([usize; 4], usize), ImportError> {
     let shape = b.shape(n.operand(0)?);
-    let block = usize::try_from(n.int("blocksize", 0)).ok().filter(|&s| s > 0 && s < 1 << 16);
+    let block = usize::try_from(n.int("blocksize", 0))
+        .ok()
+        .filter(|&s| s > 0 && s < 1 << 16);
     match (shape[..].try_into(), block) {
         (Ok(shape), Some(block)) => Ok((shape, block)),
         _ => Err(n.refuse(format!("cannot take blocks of {shape:?}"))),
@@ -428,7 +433,10 @@ fn trilu(b: &mut Builder, n: &Node<'_>) -> Made {
             return b.choose(&mask, x, &zero);
         };
         let values = (0..t.len()).map(|at| if c.get(at) != 0.0 { t.get(at) } else { 0.0 });
-        return Ok(Operand::constant(Tensor::wide(shape, values.collect()), x.kind));
+        return Ok(Operand::constant(
+            Tensor::wide(shape, values.collect()),
+            x.kind,
+        ));
     }
     b.mul(x, &mask)
 }
@@ -467,7 +475,10 @@ fn constant_of_shape(b: &Builder, n: &Node<'_>) -> Made {
         Kind::Float => b.filled(&shape, value),
         _ => {
             let count = elements(&shape).unwrap_or(0);
-            Ok(Operand::constant(Tensor::wide(shape, vec![value; count]), kind))
+            Ok(Operand::constant(
+                Tensor::wide(shape, vec![value; count]),
+                kind,
+            ))
         }
     }
 }
@@ -475,9 +486,15 @@ fn constant_of_shape(b: &Builder, n: &Node<'_>) -> Made {
 fn shape(b: &Builder, n: &Node<'_>) -> Made {
     let shape = b.shape(n.operand(0)?);
     let rank = shape.len() as i64;
-    let bound = |at: i64| (if at < 0 { at.saturating_add(rank) } else { at }).clamp(0, rank) as usize;
+    let bound =
+        |at: i64| (if at < 0 { at.saturating_add(rank) } else { at }).clamp(0, rank) as usize;
     let (start, end) = (bound(n.int("start", 0)), bound(n.int("end", rank)));
-    let part: Vec<f64> = shape.get(start..end).unwrap_or(&[]).iter().map(|&d| d as f64).collect();
+    let part: Vec<f64> = shape
+        .get(start..end)
+        .unwrap_or(&[])
+        .iter()
+        .map(|&d| d as f64)
+        .collect();
     Ok(integers(vec![part.len()], part))
 }
 
@@ -487,10 +504,15 @@ fn range(n: &Node<'_>) -> Made {
     if !count.is_finite() || count > (1 << 26) as f64 {
         return Err(n.refuse(format!("from {start} to {limit} by {step} is too long")));
     }
-    let values: Vec<f64> = (0..count as usize).map(|i| start + step * i as f64).collect();
+    let values: Vec<f64> = (0..count as usize)
+        .map(|i| start + step * i as f64)
+        .collect();
     let kind = n.operand(0)?.kind;
     let tensor = match kind {
-        Kind::Float => Tensor::floats(vec![values.len()], values.iter().map(|&v| v as f32).collect()),
+        Kind::Float => Tensor::floats(
+            vec![values.len()],
+            values.iter().map(|&v| v as f32).collect(),
+        ),
         _ => Tensor::wide(vec![values.len()], values),
     };
     Ok(Operand::constant(tensor, kind))

@@ -7,9 +7,7 @@ use crate::import::node::Node;
 
 pub(super) fn lower(b: &mut Builder, n: &Node<'_>, op: &str) -> Option<Lowered> {
     Some(match op {
-        "MatMul" => one(n
-            .operand(0)
-            .and_then(|x| matmul(b, x, n.operand(1)?))),
+        "MatMul" => one(n.operand(0).and_then(|x| matmul(b, x, n.operand(1)?))),
         "com.microsoft.FusedMatMul" => one(fused(b, n)),
         "Gemm" => one(gemm(b, n)),
         "Einsum" => one(einsum(b, n)),
@@ -32,7 +30,10 @@ pub(super) fn matmul(b: &mut Builder, x: &Operand, y: &Operand) -> Made {
     }
     let x = b.reshape(x, left.clone())?;
     let y = b.reshape(y, right.clone())?;
-    let (outer_left, outer_right) = (left[..left.len() - 2].to_vec(), right[..right.len() - 2].to_vec());
+    let (outer_left, outer_right) = (
+        left[..left.len() - 2].to_vec(),
+        right[..right.len() - 2].to_vec(),
+    );
     let flat = |outer: &[usize]| outer.iter().all(|&dim| dim == 1);
     let made = if flat(&outer_right) {
         // One matrix on the right: all rows on the left.
@@ -185,10 +186,23 @@ fn einsum(b: &mut Builder, n: &Node<'_>) -> Made {
     let mut made = n.operand(0)?.clone();
     let mut own = labels[0].clone();
     for index in 1..labels.len() {
-        let later: Vec<char> = labels[index + 1..].iter().flatten().chain(&output).copied().collect();
-        (made, own) = contract(b, n, (&made, &own), (n.operand(index)?, &labels[index]), &later)?;
+        let later: Vec<char> = labels[index + 1..]
+            .iter()
+            .flatten()
+            .chain(&output)
+            .copied()
+            .collect();
+        (made, own) = contract(
+            b,
+            n,
+            (&made, &own),
+            (n.operand(index)?, &labels[index]),
+            &later,
+        )?;
     }
-    let gone: Vec<usize> = (0..own.len()).filter(|&i| !output.contains(&own[i])).collect();
+    let gone: Vec<usize> = (0..own.len())
+        .filter(|&i| !output.contains(&own[i]))
+        .collect();
     made = b.sum(&made, &gone)?;
     own.retain(|c| output.contains(c));
     let order: Option<Vec<usize>> = output
@@ -241,9 +255,17 @@ fn contract(
     let (left, right) = (keep(left, right), keep(right, left));
     let both: Vec<char> = left.iter().copied().filter(|c| right.contains(c)).collect();
     let batch: Vec<char> = both.iter().copied().filter(|c| later.contains(c)).collect();
-    let inner: Vec<char> = both.iter().copied().filter(|c| !later.contains(c)).collect();
+    let inner: Vec<char> = both
+        .iter()
+        .copied()
+        .filter(|c| !later.contains(c))
+        .collect();
     let m: Vec<char> = left.iter().copied().filter(|c| !both.contains(c)).collect();
-    let k: Vec<char> = right.iter().copied().filter(|c| !both.contains(c)).collect();
+    let k: Vec<char> = right
+        .iter()
+        .copied()
+        .filter(|c| !both.contains(c))
+        .collect();
     let order = |own: &[char], wanted: Vec<char>| -> Vec<usize> {
         wanted
             .iter()

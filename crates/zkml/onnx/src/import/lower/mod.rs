@@ -2,17 +2,17 @@
 
 mod arithmetic;
 mod convolution;
-mod gather;
+// mod gather;
 mod layout;
 mod matrix;
 mod norm;
 mod pooling;
-mod quantized;
-mod recurrent;
+// mod quantized;
+// mod recurrent;
 mod reduce;
-mod resize;
-mod select;
-mod trees;
+// mod resize;
+// mod select;
+// mod trees;
 
 use super::builder::{Builder, Operand};
 use super::node::Node;
@@ -23,20 +23,20 @@ pub(super) type Lowered = Result<Vec<Operand>, ImportError>;
 
 type Family = fn(&mut Builder, &Node<'_>, &str) -> Option<Lowered>;
 
-const FAMILIES: [Family; 13] = [
+const FAMILIES: [Family; 7] = [
     arithmetic::lower,
     convolution::lower,
-    gather::lower,
+    // gather::lower,
     layout::lower,
     matrix::lower,
     norm::lower,
     pooling::lower,
-    quantized::lower,
-    recurrent::lower,
+    // quantized::lower,
+    // recurrent::lower,
     reduce::lower,
-    resize::lower,
-    select::lower,
-    trees::lower,
+    // resize::lower,
+    // select::lower,
+    // trees::lower,
 ];
 
 /// Lowers a node. Operators of other domains are named `domain.Operator`.

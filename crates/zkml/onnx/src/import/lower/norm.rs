@@ -1,22 +1,25 @@
 //! Softmax and normalisations.
 
 use super::{Lowered, one};
+use crate::FloatOp;
 use crate::ImportError;
 use crate::float::Function;
 use crate::import::builder::{Builder, Made, Operand};
 use crate::import::node::Node;
-use crate::FloatOp;
 
 pub(super) fn lower(b: &mut Builder, n: &Node<'_>, op: &str) -> Option<Lowered> {
     Some(match op {
         "Softmax" => one(over_axis(b, n, Builder::softmax)),
         "LogSoftmax" => one(over_axis(b, n, log_softmax)),
         "Hardmax" => one(over_axis(b, n, |b, x, axis| {
-            b.along(x, axis, |b, x| b.recipe(x, |input| FloatOp::OneHotMax { input }))
+            b.along(x, axis, |b, x| {
+                b.recipe(x, |input| FloatOp::OneHotMax { input })
+            })
         })),
         "BatchNormalization" => one(batch(b, n)),
         "LayerNormalization" => layer(b, n, true),
-        "RMSNormalization" | "SimplifiedLayerNormalization"
+        "RMSNormalization"
+        | "SimplifiedLayerNormalization"
         | "com.microsoft.SimplifiedLayerNormalization" => layer(b, n, false),
         "com.microsoft.SkipLayerNormalization" => skip(b, n),
         "InstanceNormalization" => one(instance(b, n)),

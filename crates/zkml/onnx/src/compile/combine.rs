@@ -19,6 +19,8 @@ struct Term {
     float: usize,
     held: Held,
     factor: f64,
+    /// Calibrated magnitude.
+    size: f64,
 }
 
 impl Compiler<'_> {
@@ -45,10 +47,12 @@ impl Compiler<'_> {
                 same.factor += factor;
             } else {
                 let held = self.operand(float)?;
+                let size = self.observed.magnitude(float);
                 live.push(Term {
                     float,
                     held,
                     factor,
+                    size,
                 });
             }
         }
@@ -78,10 +82,15 @@ impl Compiler<'_> {
         (base, from): (usize, Held),
         (other, factor): (Held, f64),
     ) -> Result<Held, CompileError> {
+        let size = self
+            .observed
+            .magnitude(base)
+            .max(self.observed.magnitude(result));
         let term = |held, factor| Term {
             float: base,
             held,
             factor,
+            size,
         };
         let live = vec![term(from, 1.0), term(other, factor)];
         match self.whole(&live, &[], 0.0)? {
@@ -97,7 +106,7 @@ impl Compiler<'_> {
         constants: &[(usize, f64)],
         offset: f64,
     ) -> Result<Held, CompileError> {
-        let magnitude = self.observed.magnitude(result);
+        let magnitude = self.spread(result);
         for attempt in 0..2 {
             let (scale, error) = self.common_scale(result, &live, constants, offset);
             let tolerance = if self.options.bits == 16 { 2e-5 } else { 1e-3 };
@@ -197,6 +206,12 @@ impl Compiler<'_> {
         }))
     }
 
+    /// What a result's error counts against: how far its elements are apart.
+    fn spread(&self, result: usize) -> f64 {
+        let (lo, hi) = self.observed.interval[result];
+        (hi - lo).max(1e-5 * self.observed.magnitude(result))
+    }
+
     /// A scale for the sum, and the error that it costs.
     fn common_scale(
         &self,
@@ -207,10 +222,7 @@ impl Compiler<'_> {
     ) -> (f64, f64) {
         let units: Vec<f64> = live.iter().map(|t| t.held.scale * t.factor.abs()).collect();
         let reaches: Vec<f64> = live.iter().map(|t| self.reach(t.held.value)).collect();
-        let magnitudes: Vec<f64> = live
-            .iter()
-            .map(|t| t.factor.abs() * self.observed.magnitude(t.float))
-            .collect();
+        let magnitudes: Vec<f64> = live.iter().map(|t| t.factor.abs() * t.size).collect();
         let fixed: f64 = offset.abs()
             + constants
                 .iter()
@@ -221,7 +233,7 @@ impl Compiler<'_> {
         } else {
             2f64.powi(-12)
         };
-        let own = self.observed.magnitude(result);
+        let own = self.spread(result);
         let largest = magnitudes.iter().copied().fold(own, f64::max);
         let allowed = tolerance
             * if own > 0.0 {
@@ -380,7 +392,7 @@ impl Compiler<'_> {
 
     /// Factors and offsets of a mask that is far below the floor, such as `(mask - 1)·10^9`.
     fn soften(&self, result: usize, floor: f64, live: &mut [Term], offset: &mut f64) {
-        let own = |term: &Term| term.factor.abs() * self.observed.magnitude(term.float);
+        let own = |term: &Term| term.factor.abs() * term.size;
         let (_, hi) = self.observed.interval[result];
         let sane = |size: f64| size <= 1e4;
         let span: f64 = live.iter().map(own).filter(|&size| sane(size)).sum();

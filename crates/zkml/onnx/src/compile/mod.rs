@@ -207,7 +207,7 @@ impl<'a> Compiler<'a> {
             let constant = compiler.observed.constants[value].is_some();
             if let Some(index) = compiler.observed.infinite[value]
                 && compiler.floors[value].is_none()
-                && !(constant && !compiler.is_output[value])
+                && (!constant || compiler.is_output[value])
             {
                 return Err(calibrate::not_finite(graph, index, value));
             }
@@ -388,7 +388,7 @@ impl<'a> Compiler<'a> {
                 })
                 .ok_or_else(|| refuse("its results are too large for a scale"))?;
             let value = if held.scale < real(scale) * 0.5 {
-                self.to_scale(held, real(scale))?.value
+                self.coarsened(held, real(scale))?.value
             } else {
                 held.value
             };

@@ -228,7 +228,7 @@ impl Compiler<'_> {
     }
 
     /// Nearest multiples of a coarser scale.
-    pub(super) fn to_scale(&mut self, held: Held, scale: f64) -> Result<Held, CompileError> {
+    pub(super) fn coarsened(&mut self, held: Held, scale: f64) -> Result<Held, CompileError> {
         let ratio = (scale / held.scale).log2().round().clamp(0.0, 28.0) as u8;
         if ratio == 0 {
             return Ok(Held { scale, ..held });

@@ -1,10 +1,7 @@
 //! Unsigned bytes by signed bytes, four at a time.
 #![allow(clippy::arithmetic_side_effects)]
 
-use super::{LANES, Sums, TILE};
-
-/// Elements of a group.
-const GROUP: usize = 4;
+use super::Sums;
 
 /// Sums of up to [`TILE`] rows of bytes against one panel; rows that are absent stay 0.
 #[cfg(all(
@@ -17,6 +14,10 @@ pub(super) fn product(x: &[u8], stride: usize, panel: &[i8]) -> Sums {
         __m512i, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512,
         _mm512_storeu_si512,
     };
+
+    use super::{LANES, TILE};
+    /// Elements of a group.
+    const GROUP: usize = 4;
     /// `R` is the number of rows, so that the sums stay in registers.
     #[target_feature(enable = "avx512f,avx512vnni")]
     fn rows<const R: usize>(x: &[u8], stride: usize, panel: &[i8]) -> Sums {
@@ -67,6 +68,10 @@ pub(super) fn product(x: &[u8], stride: usize, panel: &[i8]) -> Sums {
         __m256i, _mm_loadu_si128, _mm_set1_epi32, _mm256_add_epi32, _mm256_cvtepi8_epi16,
         _mm256_cvtepu8_epi16, _mm256_madd_epi16, _mm256_setzero_si256, _mm256_storeu_si256,
     };
+
+    use super::{LANES, TILE};
+    /// Elements of a group.
+    const GROUP: usize = 4;
     /// Vectors of four columns in a panel.
     const PARTS: usize = 4;
     /// `R` rows at once: their sums and the weights fit the sixteen registers for `R = 2`.

@@ -476,7 +476,8 @@ impl Compiler<'_> {
         let wanted = match (whole, self.options.bits) {
             (true, _) => largest.max(1.0),
             (_, 16) => 16383.0,
-            _ => 2047.0,
+            // With 10 bits of the other factor a narrowing shifts by few bits.
+            _ => 255.0,
         };
         let mut levels = (MAX_SUM / self.reach(held.value).max(1.0))
             .floor()

@@ -475,6 +475,6 @@ impl<'a> Compiler<'a> {
 /// Levels of an operand of a product in int8.
 const NARROW_LEVELS: u32 = 127;
 /// Levels of other narrow values in int8 mode: tables of 12 bits.
-const MIDDLE_LEVELS: u32 = 2047;
+const MIDDLE_LEVELS: u32 = 1023;
 /// Levels of 15 bits.
 const WIDE_LEVELS: u32 = (1 << 14) - 1;

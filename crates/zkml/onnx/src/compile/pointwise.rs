@@ -57,7 +57,11 @@ impl Compiler<'_> {
                     y.fract() == 0.0 && y.abs() < 1e6
                 })
         };
-        let levels = f64::from(self.levels(result));
+        let levels = match self.levels(result) {
+            // The entries of a table cost nothing.
+            MIDDLE_LEVELS => 4095.0,
+            levels => f64::from(levels),
+        };
         let largest = lo.abs().max(hi.abs());
         let scale = match whole {
             true => 1.0,

@@ -178,7 +178,7 @@ impl Compiler<'_> {
             (held, most.abs().max(least.abs()))
         };
         let radius = (radius * 1.05).max(1e-3);
-        let steps = if wide { 512.0 } else { 128.0 };
+        let steps = if wide { 512.0 } else { 64.0 };
         let levels = match (radius * steps) as u32 {
             0..=1022 => 1023,
             1023..=2046 => 2047,
@@ -310,7 +310,7 @@ impl Compiler<'_> {
         let levels = if wide {
             8_191
         } else {
-            ((4.0 * MAX_SUM / n / 2.0).sqrt().floor() as u32).clamp(127, MIDDLE_LEVELS)
+            ((4.0 * MAX_SUM / n / 2.0).sqrt().floor() as u32).clamp(127, 2 * MIDDLE_LEVELS + 1)
         };
         let levels = (1u32 << (levels + 1).ilog2()) - 1;
         let c = self.narrow(c, (-largest, largest), levels, None)?;

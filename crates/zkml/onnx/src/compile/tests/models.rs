@@ -328,3 +328,44 @@ fn a_wide_block_keeps_its_outputs() {
     assert_close(&w, &samples, 8, 0.04);
     assert_close(&w, &samples, 16, 2e-3);
 }
+
+#[test]
+fn every_calibration_serves_and_options_out_of_range_are_refused() {
+    use crate::compile::{Calibration, CompileOptions, compile};
+    let mut w = World::new(&[&[1, 32]]);
+    let x = w.linear(0, 32);
+    let x = w.unary(x, Function::Relu);
+    let x = w.linear(x, 8);
+    w.output(x);
+    let samples = w.samples(64, 1.0);
+    for calibration in [
+        Calibration::MinMax,
+        Calibration::Percentile(99.9),
+        Calibration::MeanSquare,
+    ] {
+        let options = CompileOptions {
+            calibration,
+            ..CompileOptions::default()
+        };
+        assert!(compiled(&w, &samples, &options).report.snr_db > 28.0);
+    }
+    let views: Vec<&[f32]> = samples.iter().map(Vec::as_slice).collect();
+    for options in [
+        CompileOptions {
+            bits: 12,
+            ..CompileOptions::default()
+        },
+        CompileOptions {
+            max_shift: 19,
+            ..CompileOptions::default()
+        },
+        CompileOptions {
+            calibration: Calibration::Percentile(20.0),
+            ..CompileOptions::default()
+        },
+    ] {
+        assert!(compile(&w.graph, &views, &options).is_err());
+    }
+    assert!(compile(&w.graph, &[], &CompileOptions::default()).is_err());
+    assert!(compile(&w.graph, &[&[0.0; 3]], &CompileOptions::default()).is_err());
+}

@@ -1,7 +1,5 @@
-//! The polynomial commitment behind our own trait, and WHIR as its implementation.
-//!
-//! A committed object is one multilinear polynomial over the base field, given by its values on
-//! the hypercube. An opening proves any number of claims `f(point) = value` at once.
+//! WHIR (ePrint 2024/1586): a multilinear polynomial over the base field is committed by its values
+//! on the hypercube and opened at one point. Module `opening` reduces everything else to that.
 
 use p3_blake3::Blake3;
 use p3_commit::MultilinearPcs;
@@ -20,44 +18,6 @@ use p3_whir::{
 use crate::field::{E, F};
 use crate::transcript::Challenger;
 
-/// A claimed evaluation of a committed polynomial.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Claim {
-    /// One coordinate per variable, most significant first.
-    pub(crate) point: Vec<E>,
-    pub(crate) value: E,
-}
-
-/// A commitment scheme for one polynomial size.
-pub(crate) trait Commitment {
-    /// What the prover keeps of a commitment; openings borrow it, so it serves many proofs.
-    type Data;
-    /// The proof of a batch of claims.
-    type Opening;
-
-    /// Number of variables of the polynomial.
-    fn num_variables(&self) -> usize;
-    /// Commits to the `2^num_variables` values.
-    fn commit(&self, values: Vec<F>) -> ([u8; 32], Self::Data);
-    /// Binds a root into the transcript; before any challenge that depends on it.
-    fn observe(&self, root: &[u8; 32], challenger: &mut Challenger);
-    /// Proves every claim; values are recomputed from the data.
-    fn open(
-        &self,
-        data: &Self::Data,
-        points: &[Vec<E>],
-        challenger: &mut Challenger,
-    ) -> Option<Self::Opening>;
-    /// Checks every claim against a root that the transcript has observed.
-    fn verify(
-        &self,
-        root: &[u8; 32],
-        claims: &[Claim],
-        opening: Self::Opening,
-        challenger: &mut Challenger,
-    ) -> bool;
-}
-
 type LeafHash = SerializingHasher<Blake3>;
 type Compress = CompressionFunctionFromHasher<Blake3, 2, 32>;
 pub(crate) type Mmcs = MerkleTreeMmcs<F, u8, LeafHash, Compress, 2, 32>;
@@ -66,6 +26,8 @@ type Stack = PrefixProver<F, E>;
 type Prover = WhirProver<E, F, Dft, Mmcs, Challenger, Stack>;
 pub(crate) type Config = WhirConfig<E, F, Challenger>;
 pub(crate) type WhirOpening = PcsProof<F, E, Mmcs>;
+/// What the prover keeps of a commitment; openings borrow it, so it serves many proofs.
+pub(crate) type WhirData = WhirProverData<F, E, Mmcs, Stack>;
 
 /// WHIR over KoalaBear^5 with BLAKE3, Johnson regime, no grinding.
 pub(crate) struct Whir {
@@ -124,36 +86,27 @@ impl Whir {
         &self.config
     }
 
-    /// `-log2` of the opening's error for a number of claims, and of how many polynomials a root
-    /// leaves open. No claims at all leave nothing to prove.
-    pub(crate) fn security(&self, claims: usize) -> (f64, f64) {
-        match self
-            .prover
-            .prescribed_security(&self.protocol(claims.max(1)))
-        {
+    /// `-log2` of the opening's error, and the logarithm of how many polynomials a root leaves
+    /// open.
+    pub(crate) fn security(&self) -> (f64, f64) {
+        match self.prover.prescribed_security(&self.protocol()) {
             Some(s) => (s.error().bits(), s.log2_max_candidates),
             None => (0.0, 0.0),
         }
     }
 
-    fn protocol(&self, claims: usize) -> OpeningProtocol {
+    fn protocol(&self) -> OpeningProtocol {
         let shape = TableShape::new(self.num_variables(), 1);
-        let batches = (0..claims)
-            .map(|_| OpeningBatch::new(vec![0], Vec::new()))
-            .collect();
-        OpeningProtocol::new(vec![TableSpec::new(shape, batches)])
+        let batch = OpeningBatch::new(vec![0], Vec::new());
+        OpeningProtocol::new(vec![TableSpec::new(shape, vec![batch])])
     }
-}
 
-impl Commitment for Whir {
-    type Data = WhirProverData<F, E, Mmcs, Stack>;
-    type Opening = WhirOpening;
-
-    fn num_variables(&self) -> usize {
+    pub(crate) fn num_variables(&self) -> usize {
         self.config.num_variables()
     }
 
-    fn commit(&self, values: Vec<F>) -> ([u8; 32], Self::Data) {
+    /// Commits to the `2^num_variables` values.
+    pub(crate) fn commit(&self, values: Vec<F>) -> ([u8; 32], WhirData) {
         let width = values.len();
         let table = Table::new(RowMajorMatrix::new(values, width));
         let fold = self.config.folding_schedule()[0];
@@ -165,7 +118,8 @@ impl Commitment for Whir {
         (root.roots()[0], data)
     }
 
-    fn observe(&self, root: &[u8; 32], challenger: &mut Challenger) {
+    /// Binds a root into the transcript; before any challenge that depends on it.
+    pub(crate) fn observe(&self, root: &[u8; 32], challenger: &mut Challenger) {
         <Prover as MultilinearPcs<E, Challenger>>::observe_commitment(
             &self.prover,
             &MerkleCap::new(vec![*root]),
@@ -173,86 +127,50 @@ impl Commitment for Whir {
         );
     }
 
-    fn open(
+    /// Proves the value at a point, most significant coordinate first.
+    pub(crate) fn open(
         &self,
-        data: &Self::Data,
-        points: &[Vec<E>],
+        data: &WhirData,
+        point: Vec<E>,
         challenger: &mut Challenger,
-    ) -> Option<Self::Opening> {
-        let points: Vec<_> = points.iter().cloned().map(Point::new).collect();
+    ) -> Option<WhirOpening> {
+        let points = [Point::new(point)];
         self.prover
-            .open_at(
-                data.clone(),
-                &self.protocol(points.len()),
-                &points,
-                challenger,
-            )
+            .open_at(data.clone(), &self.protocol(), &points, challenger)
             .ok()
     }
 
-    fn verify(
+    /// Checks the value at a point against a root that the transcript has observed.
+    pub(crate) fn verify(
         &self,
         root: &[u8; 32],
-        claims: &[Claim],
-        mut opening: Self::Opening,
+        point: Vec<E>,
+        value: E,
+        mut opening: WhirOpening,
         challenger: &mut Challenger,
     ) -> bool {
-        opening.evals = claims
-            .iter()
-            .map(|c| OpeningBatch::new(vec![c.value], Vec::new()))
-            .collect();
-        let points: Vec<_> = claims.iter().map(|c| Point::new(c.point.clone())).collect();
+        opening.evals = vec![OpeningBatch::new(vec![value], Vec::new())];
+        let (root, points) = (MerkleCap::new(vec![*root]), [Point::new(point)]);
         self.prover
-            .verify_at(
-                &MerkleCap::new(vec![*root]),
-                &opening,
-                &self.protocol(points.len()),
-                &points,
-                challenger,
-            )
+            .verify_at(&root, &opening, &self.protocol(), &points, challenger)
             .is_ok()
     }
+}
+
+/// The committed values.
+pub(crate) fn values(data: &WhirData) -> &[F] {
+    data.table(0).iter_polys().next().unwrap_or(&[])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::field::{dot_base, eq_table};
-    use crate::transcript::Transcript;
-    use p3_field::PrimeCharacteristicRing;
-
-    #[test]
-    fn claims_at_several_points_open_and_a_false_one_is_refused() {
-        for n in [MIN_VARIABLES, 13] {
-            let whir = Whir::new(n, true).unwrap();
-            let values: Vec<F> = (0..1u64 << n).map(|i| F::from_u64(i * i % 1000)).collect();
-            let (root, data) = whir.commit(values.clone());
-            let mut transcript = Transcript::new(b"test");
-            whir.observe(&root, &mut transcript.challenger);
-            let points: Vec<Vec<E>> = (0..8).map(|_| transcript.sample_point(n)).collect();
-            let start = transcript.challenger.clone();
-            let opening = whir
-                .open(&data, &points, &mut transcript.challenger)
-                .unwrap();
-            let mut claims: Vec<Claim> = points
-                .iter()
-                .map(|p| Claim {
-                    point: p.clone(),
-                    value: dot_base(&eq_table(p, E::ONE), &values),
-                })
-                .collect();
-            let verifier = Whir::new(n, false).unwrap();
-            assert!(verifier.verify(&root, &claims, opening.clone(), &mut start.clone()));
-            claims[3].value += E::ONE;
-            assert!(!verifier.verify(&root, &claims, opening, &mut start.clone()));
-        }
-    }
 
     #[test]
     fn every_size_up_to_the_limit_has_parameters_of_100_bits() {
         for n in MIN_VARIABLES..=MAX_VARIABLES {
             let whir = Whir::new(n, false).unwrap_or_else(|| panic!("no parameters for 2^{n}"));
-            let (bits, _) = whir.security(64);
+            let (bits, _) = whir.security();
             assert!(bits >= 102.0, "2^{n}: {bits} bits");
             assert_eq!(whir.config().max_pow_bits(), 0, "2^{n} grinds");
         }

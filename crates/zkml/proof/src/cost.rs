@@ -1,8 +1,8 @@
 //! What a verification costs, in integers that follow from the key alone.
 
 use crate::key::VerifyingKey;
+use crate::opening::codec::{max_opening, opening_operations};
 use crate::plan::{GroupKind, Home, Origin, Step, Target};
-use crate::proof::max_opening;
 
 /// Deterministic units of verification work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +89,11 @@ impl VerifyCost {
         let witness = std::iter::once((vk.witness_scheme(), witness_claims));
         let weights = vk.weight_schemes().iter().zip(weight_claims);
         for (scheme, claims) in witness.chain(weights) {
-            let config = scheme.config();
+            let config = scheme.whir().config();
             let variables = config.num_variables() as u64;
-            // A claim costs a point's extension and, measured, as much again in the library.
-            operations += claims * (8 * variables + 64);
-            operations += crate::proof::opening_operations(config);
+            // The equality of every claim with the point that the reduction ends in.
+            operations += claims * (4 * variables + 32) + 16 * variables;
+            operations += opening_operations(config);
             hashes += max_opening(config).1 as u64;
         }
         // Every element is absorbed, every challenge squeezed: about two compressions each.

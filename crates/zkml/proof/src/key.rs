@@ -5,11 +5,13 @@ use std::sync::Arc;
 use hallmark_graph::{Graph, Model, Trace};
 use p3_field::PrimeCharacteristicRing;
 
-use crate::commitment::{Commitment, Whir};
+use crate::commitment::WhirData;
 use crate::cost::VerifyCost;
 use crate::field::{E_BYTES, F, signed};
-use crate::plan::{Dims, LookupTable, Mode, Plan, PlanError};
-use crate::proof::{HEADER_BYTES, PROFILE, VERSION, max_opening};
+use crate::opening::codec::max_opening;
+use crate::opening::plain::PlainScheme;
+use crate::plan::{Dims, LookupTable, Mode, Plan, PlanError, Stacking};
+use crate::proof::{HEADER_BYTES, PROFILE, VERSION};
 use crate::witness::{TraceError, Witness};
 
 const MAGIC: [u8; 4] = *b"HMVK";
@@ -70,18 +72,17 @@ struct Inner {
     roots: Vec<[u8; 32]>,
     digest: [u8; 32],
     plan: Plan,
-    witness: Whir,
-    weights: Vec<Whir>,
+    witness: PlainScheme,
+    weights: Vec<PlainScheme>,
 }
 
 impl VerifyingKey {
     fn new(graph: Graph, roots: Vec<[u8; 32]>, plan: Plan) -> Result<Self, usize> {
-        let scheme = |variables| Whir::new(variables, false).ok_or(variables);
-        let witness = scheme(plan.witness.variables)?;
+        let scheme =
+            |stacking: &Stacking| PlainScheme::new(stacking, false).ok_or(stacking.variables);
+        let witness = scheme(&plan.witness)?;
         let shards = plan.weights.stackings.iter();
-        let weights = shards
-            .map(|shard| scheme(shard.variables))
-            .collect::<Result<_, _>>()?;
+        let weights = shards.map(scheme).collect::<Result<_, _>>()?;
         let mut inner = Inner {
             graph,
             roots,
@@ -170,12 +171,12 @@ impl VerifyingKey {
     pub fn max_proof_len(&self) -> usize {
         HEADER_BYTES
             + E_BYTES * self.inner.plan.elements
-            + max_opening(self.inner.witness.config()).0
+            + max_opening(self.inner.witness.whir().config()).0
             + self
                 .inner
                 .weights
                 .iter()
-                .map(|shard| max_opening(shard.config()).0)
+                .map(|shard| max_opening(shard.whir().config()).0)
                 .sum::<usize>()
     }
 
@@ -189,11 +190,11 @@ impl VerifyingKey {
         &self.inner.plan
     }
 
-    pub(crate) fn witness_scheme(&self) -> &Whir {
+    pub(crate) fn witness_scheme(&self) -> &PlainScheme {
         &self.inner.witness
     }
 
-    pub(crate) fn weight_schemes(&self) -> &[Whir] {
+    pub(crate) fn weight_schemes(&self) -> &[PlainScheme] {
         &self.inner.weights
     }
 }
@@ -228,10 +229,10 @@ fn encode(graph: &Graph, roots: &[[u8; 32]]) -> Vec<u8> {
 /// A model with the prover's data of its weight commitment.
 pub struct ProvingKey {
     pub(crate) vk: VerifyingKey,
-    pub(crate) witness: Whir,
+    pub(crate) witness: PlainScheme,
     /// The scheme and the data of every shard of the weights.
-    pub(crate) weights: Vec<Whir>,
-    pub(crate) data: Vec<<Whir as Commitment>::Data>,
+    pub(crate) weights: Vec<PlainScheme>,
+    pub(crate) data: Vec<WhirData>,
     /// The constants with their multipliers.
     constants: Vec<Vec<i32>>,
     /// The entries of the explicit tables.
@@ -313,8 +314,10 @@ pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
         blocks[plan.weights.places[block].0].push(block);
     }
 
-    let scheme = |variables| Whir::new(variables, true).ok_or(SetupError::Size(variables));
-    let witness = scheme(plan.witness.variables)?;
+    let scheme = |stacking: &Stacking| {
+        PlainScheme::new(stacking, true).ok_or(SetupError::Size(stacking.variables))
+    };
+    let witness = scheme(&plan.witness)?;
     let (mut weights, mut roots, mut data) = (Vec::new(), Vec::new(), Vec::new());
     for (shard, blocks) in plan.weights.stackings.iter().zip(blocks) {
         let mut stack = F::zero_vec(1 << shard.variables);
@@ -322,7 +325,7 @@ pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
             let (dims, values) = &contents[blocks[index]];
             dims.place(part, F::ZERO, |i| signed(i64::from(values[i])));
         }
-        let scheme = scheme(shard.variables)?;
+        let scheme = scheme(shard)?;
         let (root, committed) = scheme.commit(stack);
         weights.push(scheme);
         roots.push(root);

@@ -93,6 +93,7 @@ mod key;
 mod layout;
 mod logup;
 mod messages;
+mod opening;
 mod plan;
 mod proof;
 mod prover;

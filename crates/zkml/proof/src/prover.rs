@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use hallmark_graph::Trace;
 
-use crate::commitment::Commitment;
 use crate::key::ProvingKey;
 use crate::plan::Mode;
 use crate::proof::{Proof, Statement, encode};
@@ -142,10 +141,9 @@ fn prove_phases(
     let stack = witness.stack(plan);
     let (root, data) = pk.witness.commit(stack.clone());
     for (scheme, root) in pk.weights.iter().zip(pk.vk.roots()) {
-        scheme.observe(root, &mut channel.transcript.challenger);
+        scheme.observe(root, &mut channel.transcript);
     }
-    pk.witness
-        .observe(&root, &mut channel.transcript.challenger);
+    pk.witness.observe(&root, &mut channel.transcript);
     lap(&mut phases.witness);
 
     let mut run = Run::new(plan, witness, channel);
@@ -158,22 +156,16 @@ fn prove_phases(
     let (mut channel, claims) = run.finish();
 
     debug_assert_eq!(channel.sent.len(), plan.elements);
-    channel.transcript.phase(
-        "open witness",
-        &[plan.witness.variables, claims.witness.len()],
-    );
+    let transcript = &mut channel.transcript;
     let witness_opening = pk
         .witness
-        .open(&data, &claims.witness, &mut channel.transcript.challenger)
+        .prove(&data, &claims.witness, transcript)
         .ok_or(ProveError::Opening("the witness"))?;
     lap(&mut phases.witness);
     let mut weights = Vec::with_capacity(pk.weights.len());
     for ((scheme, data), claims) in pk.weights.iter().zip(&pk.data).zip(&claims.weights) {
-        channel
-            .transcript
-            .phase("open weights", &[scheme.num_variables(), claims.len()]);
         let opening = scheme
-            .open(data, claims, &mut channel.transcript.challenger)
+            .prove(data, claims, transcript)
             .ok_or(ProveError::Opening("the weights"))?;
         weights.push(opening);
     }

@@ -20,9 +20,9 @@ use crate::{logup, sumcheck};
 
 /// Points of the stacked polynomials that have to be opened.
 pub(crate) struct Points {
-    pub(crate) witness: Vec<Vec<E>>,
+    pub(crate) witness: Vec<(usize, Vec<E>)>,
     /// Of every shard of the weights.
-    pub(crate) weights: Vec<Vec<Vec<E>>>,
+    pub(crate) weights: Vec<Vec<(usize, Vec<E>)>>,
 }
 
 pub(crate) struct Run<'a> {
@@ -316,10 +316,10 @@ impl<'a> Run<'a> {
             };
             let point = self.at(&evaluation.point);
             match home {
-                Target::Witness(block) => witness.push(plan.witness.point(block, &point)),
+                Target::Witness(block) => witness.push((block, point)),
                 Target::Weights(block) => {
                     let (shard, block) = plan.weights.places[block];
-                    weights[shard].push(plan.weights.stackings[shard].point(block, &point));
+                    weights[shard].push((block, point));
                 }
                 Target::Value(_) => {}
             }

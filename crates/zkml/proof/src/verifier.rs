@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 
 use hallmark_graph::TensorError;
 
-use crate::commitment::{Claim, Commitment, Whir};
 use crate::key::VerifyingKey;
 use crate::messages::{Public, verify_messages};
 use crate::proof::{DecodeFailure, FormatError, Proof, Statement, decode};
@@ -180,8 +179,8 @@ pub fn verify_with(
         proof,
         inputs.mode(),
         vk.plan().elements,
-        vk.witness_scheme().config(),
-        vk.weight_schemes().iter().map(Whir::config),
+        vk.witness_scheme().whir().config(),
+        vk.weight_schemes().iter().map(|s| s.whir().config()),
     )?;
     check_statement(&proof.statement, &statement(vk, inputs, output, context))?;
     // Nothing below panics on any proof that decodes: every length that the library asserts is
@@ -217,10 +216,10 @@ fn verify_decoded(
     let plan = vk.plan();
     let mut channel = VerifierChannel::new(&proof.statement.transcript_seed(), &proof.elements);
     for (scheme, root) in vk.weight_schemes().iter().zip(vk.roots()) {
-        scheme.observe(root, &mut channel.transcript.challenger);
+        scheme.observe(root, &mut channel.transcript);
     }
     vk.witness_scheme()
-        .observe(&proof.root, &mut channel.transcript.challenger);
+        .observe(&proof.root, &mut channel.transcript);
     let public = Public {
         inputs: Some(inputs(vk.graph(), input)),
         outputs: outputs(vk.graph(), output),
@@ -230,37 +229,27 @@ fn verify_decoded(
         return Err(FormatError::Trailing.into());
     }
 
-    let witness: Vec<Claim> = remaining
+    let witness: Vec<_> = remaining
         .witness
         .into_iter()
-        .map(|claim| Claim {
-            point: plan.witness.point(claim.block, &claim.point),
-            value: claim.value.constant,
-        })
+        .map(|claim| (claim.block, claim.point, claim.value.constant))
         .collect();
     let shards = &plan.weights;
-    let mut weights: Vec<Vec<Claim>> = vec![Vec::new(); shards.stackings.len()];
+    let mut weights = vec![Vec::new(); shards.stackings.len()];
     for claim in remaining.weights {
         let (shard, block) = shards.places[claim.block];
-        weights[shard].push(Claim {
-            point: shards.stackings[shard].point(block, &claim.point),
-            value: claim.value,
-        });
+        weights[shard].push((block, claim.point, claim.value));
     }
     let transcript = &mut channel.transcript;
-    transcript.phase("open witness", &[plan.witness.variables, witness.len()]);
-    if !vk.witness_scheme().verify(
-        &proof.root,
-        &witness,
-        proof.witness,
-        &mut transcript.challenger,
-    ) {
+    if !vk
+        .witness_scheme()
+        .verify(&proof.root, &witness, proof.witness, transcript)
+    {
         return Err(VerifyError::WitnessOpening);
     }
     let schemes = vk.weight_schemes().iter().zip(vk.roots());
     for (((scheme, root), claims), opening) in schemes.zip(&weights).zip(proof.weights) {
-        transcript.phase("open weights", &[scheme.num_variables(), claims.len()]);
-        if !scheme.verify(root, claims, opening, &mut transcript.challenger) {
+        if !scheme.verify(root, claims, opening, transcript) {
             return Err(VerifyError::WeightOpening);
         }
     }

@@ -1,0 +1,154 @@
+//! Openings that hide nothing.
+//!
+//! Claims `F_b(r_j) = v_j` on blocks of a stacked polynomial `F` are batched by powers of a
+//! challenge, reduced to `F̃(z)` (module `reduction`), and WHIR opens that one point. Soundness error
+//! `(claims - 1 + 2n)/|E|` for each polynomial that the root leaves open, and WHIR's own.
+//!
+//! The claimed values have to follow from what the transcript has absorbed before.
+
+use p3_field::PrimeCharacteristicRing;
+
+use super::reduction::{self, Weights};
+use crate::commitment::{Whir, WhirData, WhirOpening, values};
+use crate::field::{E, F};
+use crate::layout::{Block, Stacking};
+use crate::transcript::Transcript;
+
+/// A lower bound of `log2 |E|`.
+const FIELD_BITS: f64 = 154.0;
+
+/// Commits to stacked blocks and opens them.
+pub(crate) struct PlainScheme {
+    blocks: Vec<Block>,
+    whir: Whir,
+}
+
+/// The proof of a batch of claims.
+#[derive(Clone)]
+pub(crate) struct PlainOpening {
+    /// Two messages for each variable.
+    pub(crate) messages: Vec<[E; 2]>,
+    /// `F̃(z)`.
+    pub(crate) value: E,
+    pub(crate) whir: WhirOpening,
+}
+
+impl PlainScheme {
+    /// The scheme of a stacking, or `None` where the profile has no parameters of that size;
+    /// `prover` prepares the transform's roots of unity.
+    pub(crate) fn new(stacking: &Stacking, prover: bool) -> Option<Self> {
+        Some(Self {
+            blocks: stacking.blocks.clone(),
+            whir: Whir::new(stacking.variables, prover)?,
+        })
+    }
+
+    pub(crate) fn whir(&self) -> &Whir {
+        &self.whir
+    }
+
+    /// Commits to the `2^variables` values.
+    pub(crate) fn commit(&self, values: Vec<F>) -> ([u8; 32], WhirData) {
+        self.whir.commit(values)
+    }
+
+    /// Binds a root into the transcript; before any challenge that depends on it.
+    pub(crate) fn observe(&self, root: &[u8; 32], transcript: &mut Transcript) {
+        self.whir.observe(root, &mut transcript.challenger);
+    }
+
+    fn weights(
+        &self,
+        claims: impl Iterator<Item = (usize, Vec<E>)>,
+        transcript: &mut Transcript,
+    ) -> Vec<Weights> {
+        let factor = transcript.sample();
+        claims
+            .zip(factor.powers())
+            .map(|((block, point), scale)| Weights::Eq {
+                block: self.blocks[block],
+                point,
+                scale,
+            })
+            .collect()
+    }
+
+    /// Proves the values at `(block, point in the block)`. `None` is a defect of the profile.
+    pub(crate) fn prove(
+        &self,
+        data: &WhirData,
+        claims: &[(usize, Vec<E>)],
+        transcript: &mut Transcript,
+    ) -> Option<PlainOpening> {
+        transcript.phase("opening", &[self.whir.num_variables(), claims.len()]);
+        let weights = self.weights(claims.iter().cloned(), transcript);
+        let mut messages = Vec::with_capacity(self.whir.num_variables());
+        let (point, value) = reduction::prove(values(data), &weights, |message| {
+            messages.push(message);
+            message.into_iter().for_each(|m| transcript.absorb(m));
+            transcript.sample()
+        });
+        transcript.absorb(value);
+        let whir = self.whir.open(data, point, &mut transcript.challenger)?;
+        Some(PlainOpening {
+            messages,
+            value,
+            whir,
+        })
+    }
+
+    /// Checks the claims `(block, point in the block, value)` against an observed root. Blocks and
+    /// the lengths of points are the stacking's.
+    pub(crate) fn verify(
+        &self,
+        root: &[u8; 32],
+        claims: &[(usize, Vec<E>, E)],
+        opening: PlainOpening,
+        transcript: &mut Transcript,
+    ) -> bool {
+        transcript.phase("opening", &[self.whir.num_variables(), claims.len()]);
+        let points = claims
+            .iter()
+            .map(|(block, point, _)| (*block, point.clone()));
+        let weights = self.weights(points, transcript);
+        let claim = claims
+            .iter()
+            .zip(&weights)
+            .map(|((_, _, value), weights)| match weights {
+                Weights::Eq { scale, .. } => *value * *scale,
+                Weights::Dense { .. } => E::ZERO,
+            })
+            .sum::<E>();
+        let mut challenges = Vec::with_capacity(opening.messages.len());
+        for message in &opening.messages {
+            message.iter().for_each(|&m| transcript.absorb(m));
+            challenges.push(transcript.sample());
+        }
+        let (scale, factors) = reduction::message_weights(&challenges);
+        let reduced = opening
+            .messages
+            .iter()
+            .zip(factors)
+            .fold(scale * claim, |sum, (m, w)| sum + m[0] * w[0] + m[1] * w[1]);
+        let point = reduction::point_of(&challenges);
+        let weight: E = weights.iter().map(|w| w.evaluate(&point)).sum();
+        transcript.absorb(opening.value);
+        reduced == weight * opening.value
+            && self.whir.verify(
+                root,
+                point,
+                opening.value,
+                opening.whir,
+                &mut transcript.challenger,
+            )
+    }
+
+    /// `-log2` of the error of an opening of `claims` claims, and of how many polynomials a root
+    /// leaves open.
+    pub(crate) fn security(&self, claims: usize) -> (f64, f64) {
+        let (whir, candidates) = self.whir.security();
+        let degree = (claims + 2 * self.whir.num_variables()) as f64;
+        let reduction = FIELD_BITS - degree.log2() - candidates;
+        (-((-whir).exp2() + (-reduction).exp2()).log2(), candidates)
+    }
+}

@@ -259,17 +259,6 @@ impl Stacking {
         }
     }
 
-    /// The point of the whole polynomial at which it equals block `block` at `point`.
-    pub(crate) fn point(&self, block: usize, point: &[E]) -> Vec<E> {
-        let block = self.blocks[block];
-        let index = block.offset >> block.variables;
-        let selectors = self.variables - block.variables;
-        (0..selectors)
-            .map(|i| E::from_bool((index >> (selectors - 1 - i)) & 1 == 1))
-            .chain(point.iter().copied())
-            .collect()
-    }
-
     /// Elements of all blocks.
     pub(crate) fn elements(&self) -> usize {
         self.blocks.iter().map(|b| 1usize << b.variables).sum()

@@ -173,18 +173,21 @@ pub(crate) fn prove(
     (point_of(&challenges), high[0].value())
 }
 
+/// A block of rows, a point in it, a factor.
+type RowClaim = (Block, Vec<E>, E);
+
 /// Where the weight of a low table stays.
 enum Places {
     /// On rows, each with a factor.
     Rows(Vec<(usize, E)>),
     /// On blocks of rows, by `scale · eq(point, ·)`.
-    Blocks(Vec<(Block, Vec<E>, E)>),
+    Blocks(Vec<RowClaim>),
 }
 
 /// The pairs of tables whose products the low part sums.
 fn low_tables(values: &[F], terms: &[Weights], low: usize) -> (Vec<Table>, Vec<Places>) {
     let mut rows: BTreeMap<usize, Vec<E>> = BTreeMap::new();
-    let mut groups: Vec<(&[E], Vec<(Block, Vec<E>, E)>)> = Vec::new();
+    let mut groups: Vec<(&[E], Vec<RowClaim>)> = Vec::new();
     let mut tables = Vec::new();
     let mut places = Vec::new();
     let mut small = |block: Block, weights: &[E], scale: E| {
@@ -262,7 +265,7 @@ fn low_tables(values: &[F], terms: &[Weights], low: usize) -> (Vec<Table>, Vec<P
 }
 
 /// `Σ_claims Σ_{x_hi} scale·eq(point, x_hi)·F(x_hi, ·)`.
-fn claims_sum(values: &[F], claims: &[(Block, Vec<E>, E)], low: usize) -> Vec<PE> {
+fn claims_sum(values: &[F], claims: &[RowClaim], low: usize) -> Vec<PE> {
     let width = PF::WIDTH;
     let zero = || vec![PE::ZERO; (1 << low) / width];
     let mut sum = zero();

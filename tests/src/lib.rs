@@ -7,7 +7,9 @@ use alloy_sol_types::SolCall;
 use hallmark_abi::IInference;
 use hallmark_client::{Client, ClientError, Level, Listing, OrderReceipt, PaidEvent, Revert};
 use hallmark_engine::Prepared;
-use hallmark_graph::{Builder, Input, LinearWeights, Model, Range, Scale, Shape, Table, Trace};
+use hallmark_graph::{
+    Builder, Constant, Elements, Input, Model, Range, Scale, Shape, TableSpec, Trace,
+};
 use hallmark_node::devnet::{self, Devnet};
 use hallmark_proof::ProvingKey;
 use hallmark_provider::{Provider, ProviderConfig, ProviderHandle, mirror};
@@ -52,31 +54,38 @@ pub struct World {
 /// A two-layer network of 16 inputs and 4 classes with weights from a seed.
 pub fn small_model(seed: u64) -> Model {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-    let mut layer = |inner: usize, cols: usize| LinearWeights {
-        w: (0..inner * cols)
-            .map(|_| rng.random_range(-127..=127))
-            .collect(),
-        b: (0..cols).map(|_| rng.random_range(-1000..=1000)).collect(),
-        m: vec![64; cols],
-    };
-    let (first, second) = (layer(16, 16), layer(16, 4));
     let scale = Scale {
         multiplier: 1,
         shift: 7,
     };
-    let mut builder = Builder::new(Input {
+    let mut builder = Builder::new(vec![Input {
         shape: Shape(vec![1, 16]),
         range: Range { lo: -128, hi: 127 },
         scale,
-    });
-    let table = |lo, hi| Table::Clamp { bits: 12, lo, hi };
-    let v = builder.linear(0, first).expect("first layer");
-    let y = builder.requant(v, 14, table(0, 127)).expect("relu");
-    let v = builder.linear(y, second).expect("second layer");
-    builder
-        .requant(v, 14, table(-2048, 2047))
-        .expect("the scores");
-    builder.finish(scale).expect("a sound model")
+    }]);
+    let mut layer = |builder: &mut Builder, x, inner: u32, cols: u32, (lo, hi)| {
+        let w: Vec<i8> = (0..inner * cols)
+            .map(|_| rng.random_range(-127..=127))
+            .collect();
+        let b: Vec<i32> = (0..cols).map(|_| rng.random_range(-1000..=1000)).collect();
+        let weights = Constant {
+            elements: Elements::I8(w),
+            multipliers: vec![64; cols as usize],
+        };
+        let bias = Constant {
+            elements: Elements::narrowest(&b),
+            multipliers: vec![64; cols as usize],
+        };
+        let weights = builder.constant(Shape(vec![inner, cols]), weights)?;
+        let bias = builder.constant(Shape(vec![1, cols]), bias)?;
+        let v = builder.matmul(x, weights, 0, 1)?;
+        let v = builder.combine(&[(v, 1), (bias, 1)], 0)?;
+        builder.lookup(v, 14, TableSpec::Clamp { bits: 12, lo, hi })
+    };
+    let y = layer(&mut builder, 0, 16, 16, (0, 127)).expect("relu");
+    let y = layer(&mut builder, y, 16, 4, (-2048, 2047)).expect("the scores");
+    builder.output(y, scale).expect("the output");
+    builder.finish().expect("a sound model")
 }
 
 impl World {
@@ -178,7 +187,7 @@ impl World {
 
     /// The model's output for a trace.
     pub fn output(&self, trace: &Trace) -> Vec<i32> {
-        trace.values[self.model.graph.output as usize].clone()
+        self.model.graph.join_output(&trace.values)
     }
 
     /// An honest proof for a claimed order.

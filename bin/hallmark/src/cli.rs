@@ -144,6 +144,8 @@ pub enum ZkCommand {
         /// Where to write the compiled model.
         #[arg(short, long)]
         output: PathBuf,
+        #[command(flatten)]
+        quantise: QuantiseArgs,
     },
     /// Show a compiled model: operators, sizes, bounds, commitment, security.
     #[command(after_help = "Example:\n  hallmark zk inspect digits.hmk --json")]
@@ -164,6 +166,9 @@ pub enum ZkCommand {
             default_value = "0x0000000000000000000000000000000000000000000000000000000000000000"
         )]
         context: String,
+        /// What the proof hides.
+        #[arg(long, value_enum, default_value = "public")]
+        mode: ProofMode,
     },
     /// Check a proof bundle against a compiled model.
     #[command(after_help = "Example:\n  hallmark zk verify proof.json --model digits.hmk")]
@@ -192,7 +197,48 @@ pub enum ZkCommand {
         /// Proofs to make; the median counts.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
         repeat: u32,
+        /// What the proofs hide.
+        #[arg(long, value_enum, default_value = "public")]
+        mode: ProofMode,
+        #[command(flatten)]
+        quantise: QuantiseArgs,
     },
+}
+
+/// What a proof hides. Neither hides the input from the seller that runs the model.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProofMode {
+    /// Nothing: proves integrity only.
+    Public,
+    /// The input and every value in between: not available yet, refused by name.
+    PrivateInput,
+}
+
+impl From<ProofMode> for hallmark_proof::Mode {
+    fn from(mode: ProofMode) -> Self {
+        match mode {
+            ProofMode::Public => Self::Public,
+            ProofMode::PrivateInput => Self::PrivateInput,
+        }
+    }
+}
+
+/// How a float model becomes an integer one.
+#[derive(Args, Clone)]
+pub struct QuantiseArgs {
+    /// Bits of activations: 8, or 16 for results within a thousandth of the float model's.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(8..=16))]
+    pub bits: u8,
+}
+
+impl QuantiseArgs {
+    /// The compiler's options.
+    pub fn options(&self) -> hallmark_onnx::CompileOptions {
+        hallmark_onnx::CompileOptions {
+            bits: self.bits,
+            ..hallmark_onnx::CompileOptions::default()
+        }
+    }
 }
 
 #[derive(Subcommand)]

@@ -7,7 +7,7 @@ use crate::output::{Reporter, mark};
 use alloy_primitives::U256;
 use hallmark_client::{Client, ClientError, Level, Status};
 use hallmark_engine::Prepared;
-use hallmark_graph::Model;
+use hallmark_graph::{Elements, Model};
 use hallmark_types::MARK;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<C
         } else {
             &images[i + 1]
         };
-        let input = hallmark_onnx::quantize(&world.model.graph.input, image.pixels)?;
+        let input = hallmark_onnx::quantize(&world.model.graph, image.pixels)?;
         let bytes = world.model.graph.encode_input(&input);
         let deadline = world.buyer.now_ms().await? + 2 * window + 1_000;
         let placed = world
@@ -146,7 +146,7 @@ async fn deliver_lie(
     let context = world.cheat.order_context(order).await?.0;
     let prepared = Prepared::new(world.model.clone())?;
     let trace = hallmark_engine::trace(&prepared, input)?;
-    let honest = trace.values[graph.output as usize].clone();
+    let honest = graph.join_output(&trace.values);
     let (output, proof) = match lie {
         Lie::OutputChanged => {
             // The two best classes swapped: another digit, with an honest proof of the true one.
@@ -161,7 +161,7 @@ async fn deliver_lie(
             // The statement names the order's true input; the witness ran on another one.
             let other: Vec<i32> = input.iter().rev().copied().collect();
             let trace = hallmark_engine::trace(&prepared, &other)?;
-            let output = trace.values[graph.output as usize].clone();
+            let output = graph.join_output(&trace.values);
             let proof =
                 hallmark_proof::prove_statement(&world.proving, input, &output, &trace, &context)?;
             (output, proof)
@@ -170,7 +170,7 @@ async fn deliver_lie(
             let other = perturbed(&world.model);
             let proving = hallmark_proof::setup(&other)?;
             let trace = hallmark_engine::trace(&Prepared::new(other)?, input)?;
-            let output = trace.values[graph.output as usize].clone();
+            let output = graph.join_output(&trace.values);
             (output, hallmark_proof::prove(&proving, &trace, &context)?)
         }
         Lie::FlippedByte => {
@@ -198,16 +198,16 @@ async fn deliver_lie(
     }
 }
 
-/// The same graph with one weight of the last layer changed: another model by its commitment.
+/// The same graph with one weight of the first layer changed: another model by its commitment.
 fn perturbed(model: &Model) -> Model {
     let mut other = model.clone();
-    if let Some(w) = other
-        .weights
-        .linear
-        .last_mut()
-        .and_then(|l| l.w.iter_mut().find(|w| **w > 0))
-    {
-        *w -= 1;
+    for constant in &mut other.weights.constants {
+        if let Elements::I8(w) = &mut constant.elements
+            && let Some(w) = w.iter_mut().find(|w| **w > 1)
+        {
+            *w -= 1;
+            break;
+        }
     }
     other
 }

@@ -131,7 +131,7 @@ async fn serve_orders(
             world.stop_validator(3);
             report.say("validator 3 was stopped: orders go on with three of four\n");
         }
-        let input = hallmark_onnx::quantize(&world.model.graph.input, image.pixels)?;
+        let input = hallmark_onnx::quantize(&world.model.graph, image.pixels)?;
         let bytes = world.model.graph.encode_input(&input);
         let deadline = world.buyer.now_ms().await? + 60_000;
         let started = Instant::now();

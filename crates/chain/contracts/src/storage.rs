@@ -150,17 +150,6 @@ macro_rules! unsigned {
 }
 unsigned!(u8, u16, u32, u64, u128);
 
-/// Two's complement.
-impl Word for i32 {
-    const BYTES: usize = 4;
-    fn to_word(self) -> U256 {
-        self.cast_unsigned().to_word()
-    }
-    fn from_word(word: U256) -> Self {
-        u32::from_word(word).cast_signed()
-    }
-}
-
 impl Word for U256 {
     const BYTES: usize = 32;
     fn to_word(self) -> U256 {

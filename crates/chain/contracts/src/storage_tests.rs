@@ -135,20 +135,6 @@ fn a_mapping_hashes_key_then_slot() {
 }
 
 #[test]
-fn negative_values_share_a_slot_with_others() {
-    let mut host = host();
-    let model = Models::new().models.at(B256::repeat_byte(4));
-    model.input_elements.write(&mut host, 7).unwrap();
-    model.input_hi.write(&mut host, i32::MAX).unwrap();
-    for lo in [-1, i32::MIN, 0, -128] {
-        model.input_lo.write(&mut host, lo).unwrap();
-        assert_eq!(model.input_lo.read(&mut host).unwrap(), lo);
-        assert_eq!(model.input_hi.read(&mut host).unwrap(), i32::MAX);
-        assert_eq!(model.input_elements.read(&mut host).unwrap(), 7);
-    }
-}
-
-#[test]
 fn neighbours_in_a_slot_do_not_disturb_each_other() {
     let mut host = host();
     let deposit = Inference::new().deposits.at(Address::repeat_byte(2));

@@ -6,7 +6,7 @@ use hallmark_abi::{
     IInference, IModels,
     inference::IInference::{Order, Status},
 };
-use hallmark_graph::{Builder, Input, LinearWeights, Model, Range, Scale, Shape, Table};
+use hallmark_graph::{Builder, Constant, Elements, Input, Model, Range, Scale, Shape, TableSpec};
 use hallmark_proof::ProvingKey;
 use hallmark_types::{ChainSpec, MARK, addresses, order_context};
 
@@ -34,29 +34,26 @@ pub(crate) fn model() -> Model {
         multiplier: 1,
         shift: 0,
     };
-    let mut builder = Builder::new(Input {
+    let mut builder = Builder::new(vec![Input {
         shape: Shape(vec![1, 2]),
         range: Range { lo: -8, hi: 8 },
         scale,
-    });
-    let weights = LinearWeights {
-        w: vec![1, -1],
-        b: vec![3],
-        m: vec![100],
+    }]);
+    let weights = Constant {
+        elements: Elements::I8(vec![1, -1]),
+        multipliers: vec![100],
     };
-    let v = builder.linear(0, weights).unwrap();
-    builder
-        .requant(
-            v,
-            4,
-            Table::Clamp {
-                bits: 12,
-                lo: 0,
-                hi: 127,
-            },
-        )
-        .unwrap();
-    builder.finish(scale).unwrap()
+    let weights = builder.constant(Shape(vec![2, 1]), weights).unwrap();
+    let v = builder.matmul(0, weights, 0, 1).unwrap();
+    let v = builder.combine(&[(v, 1)], 300).unwrap();
+    let table = TableSpec::Clamp {
+        bits: 12,
+        lo: 0,
+        hi: 127,
+    };
+    let y = builder.lookup(v, 4, table).unwrap();
+    builder.output(y, scale).unwrap();
+    builder.finish().unwrap()
 }
 
 pub(crate) fn wei(amount: u128) -> U256 {

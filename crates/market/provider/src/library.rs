@@ -133,17 +133,18 @@ impl Served {
 fn trial(prepared: &Prepared, proving: &ProvingKey) -> Result<(usize, u64), LibraryError> {
     let failed = |error: &dyn std::fmt::Display| LibraryError::Trial(error.to_string());
     let graph = prepared.graph();
-    let input = vec![graph.input.range.hi; graph.input_len()];
+    let input: Vec<i32> = graph
+        .inputs
+        .iter()
+        .flat_map(|input| std::iter::repeat_n(input.range.hi, input.shape.elements()))
+        .collect();
     let context = [0; 32];
     let start = Instant::now();
     let trace = hallmark_engine::trace(prepared, &input).map_err(|error| failed(&error))?;
     let proof = hallmark_proof::prove(proving, &trace, &context).map_err(|error| failed(&error))?;
     let proved_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let output = trace
-        .values
-        .get(graph.output as usize)
-        .ok_or_else(|| LibraryError::Trial("the run has no output".to_owned()))?;
-    hallmark_proof::verify(proving.verifying_key(), &input, output, &context, &proof)
+    let output = graph.join_output(&trace.values);
+    hallmark_proof::verify(proving.verifying_key(), &input, &output, &context, &proof)
         .map_err(|error| failed(&error))?;
     Ok((
         proof.len(),

@@ -389,11 +389,7 @@ fn answer(served: &Served, input: &[u8], context: B256) -> Result<Answer, String
     let trace =
         hallmark_engine::trace(&served.prepared, &input).map_err(|error| error.to_string())?;
     let trace_ms = millis(start);
-    let output = trace
-        .values
-        .get(graph.output as usize)
-        .ok_or("the run has no output")?;
-    let output = graph.encode_output(output);
+    let output = graph.encode_output(&graph.join_output(&trace.values));
     let start = Instant::now();
     let proof = hallmark_proof::prove(&served.proving, &trace, &context.0)
         .map_err(|error| error.to_string())?;

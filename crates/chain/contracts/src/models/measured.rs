@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use hallmark_graph::{
-    Builder, Graph, Input, LinearWeights, Model, Range, Scale, Shape, Table, ValueId,
+    Builder, Constant, Elements, Graph, Input, Model, Range, Scale, Shape, TableSpec, ValueId,
 };
 use hallmark_proof::VerifyingKey;
 use hallmark_types::MarketParams;
@@ -17,46 +17,48 @@ const SCALE: Scale = Scale {
 };
 
 fn builder(shape: Vec<u32>) -> Builder {
-    Builder::new(Input {
+    Builder::new(vec![Input {
         shape: Shape(shape),
         range: Range { lo: -8, hi: 8 },
         scale: SCALE,
-    })
+    }])
 }
 
-/// A `Linear` whose result is zero, so that no range grows.
-fn nothing(builder: &mut Builder, input: ValueId, width: usize) -> ValueId {
-    let weights = LinearWeights {
-        w: vec![0; width * width],
-        b: vec![0; width],
-        m: vec![1; width],
+fn finish(mut builder: Builder, output: ValueId) -> Model {
+    builder.output(output, SCALE).unwrap();
+    builder.finish().unwrap()
+}
+
+/// The product with a constant matrix of equal entries.
+fn product(builder: &mut Builder, input: ValueId, (inner, cols): (u32, u32), entry: i8) -> ValueId {
+    let weights = Constant {
+        elements: Elements::I8(vec![entry; (inner * cols) as usize]),
+        multipliers: Vec::new(),
     };
-    builder.linear(input, weights).unwrap()
+    let weights = builder
+        .constant(Shape(vec![inner, cols]), weights)
+        .unwrap();
+    builder.matmul(input, weights, 0, 1).unwrap()
 }
 
 /// The classifier of the documentation: 64-128-128-10.
 fn digits() -> Model {
     let mut builder = builder(vec![1, 64]);
     let mut value = 0;
-    for (inner, cols) in [(64, 128), (128, 128), (128, 10)] {
-        let weights = LinearWeights {
-            w: vec![1; inner * cols],
-            b: vec![0; cols],
-            m: vec![100; cols],
-        };
-        let table = Table::Clamp {
+    for layer in [(64, 128), (128, 128), (128, 10)] {
+        let v = product(&mut builder, value, layer, 100);
+        let table = TableSpec::Clamp {
             bits: 12,
             lo: 0,
             hi: 127,
         };
-        value = builder.linear(value, weights).unwrap();
-        value = builder.requant(value, 14, table).unwrap();
+        value = builder.lookup(v, 14, table).unwrap();
     }
-    builder.finish(SCALE).unwrap()
+    finish(builder, value)
 }
 
-/// Every claim on a value becomes two on the value two layers below: `2^depth` claims from few
-/// bytes, and each looks through `reshapes` changes of shape.
+/// Every value is read twice by the next, and each reading looks through `reshapes` changes of
+/// shape: without merging, claims would double with every layer.
 fn fan_out(depth: usize, reshapes: usize) -> Graph {
     let mut builder = builder(vec![1, 1]);
     let mut value = 0;
@@ -64,26 +66,26 @@ fn fan_out(depth: usize, reshapes: usize) -> Graph {
         value = builder.reshape(value, Shape(vec![1, 1])).unwrap();
     }
     for _ in 0..depth {
-        let a = nothing(&mut builder, value, 1);
-        let b = nothing(&mut builder, value, 1);
-        value = builder.add((a, 1), (b, 1)).unwrap();
+        let a = product(&mut builder, value, (1, 1), 0);
+        let b = product(&mut builder, value, (1, 1), 0);
+        value = builder.combine(&[(a, 1), (b, 1)], 0).unwrap();
     }
-    builder.finish(SCALE).unwrap().graph
+    finish(builder, value).graph
 }
 
 /// One large tensor, rounded over and over.
-fn large(elements: u32, requants: usize) -> Graph {
+fn large(elements: u32, lookups: usize) -> Graph {
     let mut builder = builder(vec![1, elements]);
     let mut value = 0;
-    for _ in 0..requants {
-        let table = Table::Clamp {
+    for _ in 0..lookups {
+        let table = TableSpec::Clamp {
             bits: 12,
             lo: -9,
             hi: 9,
         };
-        value = builder.requant(value, 1, table).unwrap();
+        value = builder.lookup(value, 1, table).unwrap();
     }
-    builder.finish(SCALE).unwrap().graph
+    finish(builder, value).graph
 }
 
 /// A key of this graph under some commitment; decoding looks at no weights.
@@ -155,7 +157,7 @@ fn decoding_the_key_and_verifying_take_no_longer_than_the_gas_of_a_verification(
     let bytes = proving.verifying_key().encode();
     let input = vec![3; model.graph.input_len()];
     let trace = hallmark_graph::reference::trace(&model, &input).unwrap();
-    let output = trace.values.last().unwrap();
+    let output = &model.graph.join_output(&trace.values);
     let proof = hallmark_proof::prove(&proving, &trace, &[7; 32]).unwrap();
     let time = fastest(|| {
         let key = VerifyingKey::decode(&bytes).unwrap();

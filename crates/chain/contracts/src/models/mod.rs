@@ -91,13 +91,11 @@ pub struct Model {
     pub max_proof_bytes: Slot<u32>,
     /// Length of an encoded output, in bytes.
     pub output_bytes: Slot<u32>,
-    /// Elements of an input, and their least and largest value: an order is checked without the
-    /// key, whose decoding costs more than the order.
-    pub input_elements: Slot<u32>,
-    pub input_lo: Slot<i32>,
-    pub input_hi: Slot<i32>,
     pub name: StorageBytes,
     pub uri: StorageBytes,
+    /// Elements of every input, and their least and largest value: an order is checked without the
+    /// key, whose decoding costs more than the order.
+    pub inputs: StorageBytes,
     pub key: StorageBytes,
 }
 
@@ -213,11 +211,7 @@ impl Models {
         model
             .output_bytes
             .write(host, length(key.graph().output_bytes())?)?;
-        let elements = length(key.graph().input_len())?;
-        model.input_elements.write(host, elements)?;
-        let range = key.graph().input.range;
-        model.input_lo.write(host, range.lo)?;
-        model.input_hi.write(host, range.hi)?;
+        model.inputs.write(host, &ports(key.graph())?)?;
         let block = host.block_number();
         model.registered_at.write(host, block)?;
         model.active.write(host, true)?;
@@ -400,27 +394,44 @@ impl Model {
         input: &[u8],
     ) -> Result<std::result::Result<(), TensorError>> {
         gas::charge_bytes(host, 0, gas::HASH_PER_BYTE, input.len())?;
-        let range = Range {
-            lo: self.input_lo.read(host)?,
-            hi: self.input_hi.read(host)?,
-        };
         let scale = Scale {
             multiplier: 1,
             shift: 0,
         };
+        let ports = self.inputs.read(host)?;
+        let inputs = ports.as_chunks::<PORT_BYTES>().0.iter().map(|port| {
+            let word = |at: usize| [port[at], port[at + 1], port[at + 2], port[at + 3]];
+            Input {
+                shape: Shape(vec![u32::from_be_bytes(word(0))]),
+                range: Range {
+                    lo: i32::from_be_bytes(word(4)),
+                    hi: i32::from_be_bytes(word(8)),
+                },
+                scale,
+            }
+        });
         // A graph of no steps: the encoding of an input depends on nothing behind it.
         let graph = Graph {
-            input: Input {
-                shape: Shape(vec![self.input_elements.read(host)?]),
-                range,
-                scale,
-            },
+            inputs: inputs.collect(),
             nodes: Vec::new(),
-            output: 0,
-            output_scale: scale,
+            outputs: Vec::new(),
         };
         Ok(graph.decode_input(input).map(|_| ()))
     }
+}
+
+/// Bytes of one declared input: elements, smallest and largest integer, big endian.
+const PORT_BYTES: usize = 12;
+
+/// What `check_input` needs of a graph's declared inputs.
+fn ports(graph: &Graph) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for input in &graph.inputs {
+        bytes.extend(length(input.shape.elements())?.to_be_bytes());
+        bytes.extend(input.range.lo.to_be_bytes());
+        bytes.extend(input.range.hi.to_be_bytes());
+    }
+    Ok(bytes)
 }
 
 /// Reads a listed model's key. [`Verifier::charge`] has charged for the decoding.

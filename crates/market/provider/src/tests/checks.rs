@@ -2,37 +2,33 @@ use super::{INPUT, order};
 use crate::checks::{Costs, Refusal, bond, check_order, earning};
 use alloy_primitives::{Address, B256, U256};
 use hallmark_client::{Deposit, Level, ModelRecord, Order, Status};
-use hallmark_graph::{Builder, Graph, Input, LinearWeights, Range, Scale, Shape, Table};
+use hallmark_graph::{Builder, Constant, Elements, Graph, Input, Range, Scale, Shape, TableSpec};
 
 fn graph() -> Graph {
     let scale = Scale {
         multiplier: 1,
         shift: 0,
     };
-    let range = Range { lo: -8, hi: 8 };
-    let mut builder = Builder::new(Input {
+    let mut builder = Builder::new(vec![Input {
         shape: Shape(vec![1, 2]),
-        range,
+        range: Range { lo: -8, hi: 8 },
         scale,
-    });
-    let weights = LinearWeights {
-        w: vec![1, -1],
-        b: vec![3],
-        m: vec![100],
+    }]);
+    let weights = Constant {
+        elements: Elements::I8(vec![1, -1]),
+        multipliers: vec![100],
     };
-    let value = builder.linear(0, weights).unwrap();
-    builder
-        .requant(
-            value,
-            4,
-            Table::Clamp {
-                bits: 12,
-                lo: 0,
-                hi: 127,
-            },
-        )
-        .unwrap();
-    builder.finish(scale).unwrap().graph
+    let weights = builder.constant(Shape(vec![2, 1]), weights).unwrap();
+    let v = builder.matmul(0, weights, 0, 1).unwrap();
+    let v = builder.combine(&[(v, 1)], 300).unwrap();
+    let table = TableSpec::Clamp {
+        bits: 12,
+        lo: 0,
+        hi: 127,
+    };
+    let y = builder.lookup(v, 4, table).unwrap();
+    builder.output(y, scale).unwrap();
+    builder.finish().unwrap().graph
 }
 
 fn record() -> ModelRecord {

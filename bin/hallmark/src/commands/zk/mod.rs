@@ -5,17 +5,22 @@ use crate::cli::ZkCommand;
 use crate::output::Reporter;
 use hallmark_engine::Prepared;
 use hallmark_graph::{Graph, Model, Op};
-use hallmark_onnx::{CompileOptions, Compiled, Dataset, ImportOptions, read_dataset, real};
-use hallmark_proof::{ProvingKey, VerifyingKey};
+use hallmark_onnx::{
+    CompileOptions, Compiled, Dataset, FloatGraph, ImportOptions, read_dataset, real,
+};
+use hallmark_proof::{Mode, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Instant;
 
-/// Plain runs that are timed together.
-const PLAIN_RUNS: u32 = 100;
+mod bench;
+
+pub use bench::peak_rss_mb;
+use bench::ms;
+
 /// Version of [`Bundle`].
-const BUNDLE_VERSION: u32 = 1;
+const BUNDLE_VERSION: u32 = 2;
 
 /// A proof with everything that its check needs; all byte strings in hex.
 #[derive(Serialize, Deserialize)]
@@ -35,7 +40,8 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             model,
             calibrate,
             output,
-        } => compile(&model, &calibrate, &output, report),
+            quantise,
+        } => compile(&model, &calibrate, &output, &quantise.options(), report),
         ZkCommand::Inspect { model } => inspect(&model, report),
         ZkCommand::Run { model, input } => run_model(&model, &input, report),
         ZkCommand::Prove {
@@ -43,7 +49,8 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             input,
             output,
             context,
-        } => prove(&model, &input, &output, &context, report),
+            mode,
+        } => prove(&model, &input, &output, &context, mode.into(), report),
         ZkCommand::Verify {
             proof,
             model,
@@ -54,7 +61,19 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             input,
             calibrate,
             repeat,
-        } => bench(&model, input, calibrate, repeat, report),
+            mode,
+            quantise,
+        } => bench::run(
+            bench::Bench {
+                model: &model,
+                input,
+                calibrate,
+                repeat,
+                mode: mode.into(),
+                options: quantise.options(),
+            },
+            report,
+        ),
     }
 }
 
@@ -62,14 +81,26 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
 struct FromOnnx {
     compiled: Compiled,
     data: Dataset,
+    float: FloatGraph,
     accuracy: Option<hallmark_onnx::Accuracy>,
 }
 
-fn compile_onnx(path: &Path, calibrate: &Path) -> Result<FromOnnx, Error> {
+/// Samples of a compiled model's inputs.
+fn dataset(graph: &Graph, path: &Path) -> Result<Dataset, Error> {
+    let elements: Vec<usize> = graph.inputs.iter().map(|i| i.shape.elements()).collect();
+    Ok(read_dataset(path, &elements)?)
+}
+
+fn compile_onnx(
+    path: &Path,
+    calibrate: &Path,
+    options: &CompileOptions,
+) -> Result<FromOnnx, Error> {
     let float = hallmark_onnx::import_file(path, ImportOptions::default())
         .map_err(|e| Error::at(path.display(), e))?;
-    let data = read_dataset(calibrate, float.input_len())?;
-    let compiled = hallmark_onnx::compile(&float, &data.calibration(), &CompileOptions::default())
+    let elements: Vec<usize> = float.inputs.iter().map(|i| i.shape.iter().product()).collect();
+    let data = read_dataset(calibrate, &elements)?;
+    let compiled = hallmark_onnx::compile(&float, &data.calibration(), options)
         .map_err(|e| Error::at(path.display(), e))?;
     let accuracy = match &data.labels {
         Some(labels) => {
@@ -88,6 +119,7 @@ fn compile_onnx(path: &Path, calibrate: &Path) -> Result<FromOnnx, Error> {
     Ok(FromOnnx {
         compiled,
         data,
+        float,
         accuracy,
     })
 }
@@ -111,25 +143,29 @@ fn describe(report: &hallmark_onnx::Report, accuracy: Option<&hallmark_onnx::Acc
             100.0 * a.integer_correct as f64 / a.samples.max(1) as f64,
         ));
     }
+    if let Some(worst) = &report.worst {
+        text.push_str(&format!("the worst layer is {worst}\n"));
+    }
     for layer in &report.layers {
         text.push_str(&format!(
-            "  {:<24} table 2^{:<2} shift {:<2} multipliers {}..{}  signal to noise {:.1} dB\n",
-            layer.name,
-            layer.table_bits,
-            layer.shift,
-            layer.multiplier_min,
-            layer.multiplier_max,
-            layer.snr_db,
+            "  {:<32} {:<20} signal to noise {:.1} dB\n",
+            layer.name, layer.source, layer.snr_db,
         ));
     }
     text
 }
 
-fn compile(path: &Path, calibrate: &Path, output: &Path, report: &Reporter) -> Result<(), Error> {
+fn compile(
+    path: &Path,
+    calibrate: &Path,
+    output: &Path,
+    options: &CompileOptions,
+    report: &Reporter,
+) -> Result<(), Error> {
     let spinner = report.spinner("importing and quantising");
     let FromOnnx {
         compiled, accuracy, ..
-    } = compile_onnx(path, calibrate)?;
+    } = compile_onnx(path, calibrate, options)?;
     let bytes = compiled.model.encode();
     write(output, &bytes)?;
     spinner.finish_and_clear();
@@ -161,44 +197,34 @@ fn inspect(path: &Path, report: &Reporter) -> Result<(), Error> {
     let key = proving.verifying_key();
     let security = hallmark_proof::security_report(key);
     let graph = &model.graph;
-    let mut lines = vec![format!(
-        "input   {:?} in {}..={}, one step is {:.6}",
-        graph.input.shape.0,
-        graph.input.range.lo,
-        graph.input.range.hi,
-        real(graph.input.scale)
-    )];
+    let mut lines = Vec::new();
+    for (i, input) in graph.inputs.iter().enumerate() {
+        lines.push(format!(
+            "input   v{i} {} in {}, one step is {:.6}",
+            input.shape,
+            input.range,
+            real(input.scale)
+        ));
+    }
     let mut nodes = Vec::new();
     for (i, node) in graph.nodes.iter().enumerate() {
-        let what = match &node.op {
-            Op::Linear {
-                rows, inner, cols, ..
-            } => format!("Linear {rows}x{inner} by {inner}x{cols}"),
-            Op::Add {
-                a,
-                b,
-                multiplier_a,
-                multiplier_b,
-            } => format!("Add {multiplier_a}*v{a} + {multiplier_b}*v{b}"),
-            Op::Requant { shift, table, .. } => format!("Requant >> {shift}, {table:?}"),
-            Op::Reshape { .. } => "Reshape".to_owned(),
-        };
+        let value = graph.value_of(i);
+        let what = describe_op(&node.op);
         lines.push(format!(
-            "v{:<5}  {what} -> {:?} in {}..={}",
-            i + 1,
-            node.shape.0,
-            node.range.lo,
-            node.range.hi
+            "v{value:<5}  {what} -> {} in {}",
+            node.shape, node.range
         ));
-        nodes.push(json!({ "value": i + 1, "op": what, "shape": node.shape.0, "lo": node.range.lo, "hi": node.range.hi }));
+        nodes.push(json!({ "value": value, "op": what, "shape": node.shape.0, "lo": node.range.lo, "hi": node.range.hi }));
     }
     let digest = alloy_primitives::B256::from(key.digest());
     let commitment = alloy_primitives::B256::from(key.commitment());
-    lines.push(format!(
-        "output  v{}, one step is {:.6}",
-        graph.output,
-        real(graph.output_scale)
-    ));
+    for output in &graph.outputs {
+        lines.push(format!(
+            "output  v{}, one step is {:.6}",
+            output.value,
+            real(output.scale)
+        ));
+    }
     lines.push(format!(
         "params  {}, multiply-adds {}",
         graph.params(),
@@ -232,9 +258,33 @@ fn inspect(path: &Path, report: &Reporter) -> Result<(), Error> {
     Ok(())
 }
 
+/// An operator in a line.
+fn describe_op(op: &Op) -> String {
+    match op {
+        Op::Constant { constant } => format!("Constant {constant}"),
+        Op::MatMul { a, b, batch, inner } => {
+            format!("MatMul v{a} v{b} (batch axes {batch}, inner axes {inner})")
+        }
+        Op::Mul { a, b } => format!("Mul v{a} v{b}"),
+        Op::Combine { terms, offset } => {
+            let terms: Vec<String> = terms.iter().map(|(v, m)| format!("{m}*v{v}")).collect();
+            format!("Combine {} + {offset}", terms.join(" + "))
+        }
+        Op::Sum { input, axes } => format!("Sum v{input} over {axes:?}"),
+        Op::View { input, .. } => format!("View v{input}"),
+        Op::Reshape { input, .. } => format!("Reshape v{input}"),
+        Op::Lookup {
+            input,
+            shift,
+            table,
+        } => format!("Lookup v{input} >> {shift}, {table:?}"),
+        Op::Shift { input, shift, bits } => format!("Shift v{input} >> {shift} to {bits} bits"),
+    }
+}
+
 /// The one input of a file, quantised for the model.
 pub fn one_input(graph: &Graph, path: &Path) -> Result<Vec<i32>, Error> {
-    let data = read_dataset(path, graph.input_len())?;
+    let data = dataset(graph, path)?;
     let [sample] = data.samples.as_slice() else {
         let held = data.samples.len();
         return Err(Error::at(
@@ -242,7 +292,7 @@ pub fn one_input(graph: &Graph, path: &Path) -> Result<Vec<i32>, Error> {
             format!("one input is needed, the file holds {held}"),
         ));
     };
-    hallmark_onnx::quantize(&graph.input, sample).map_err(|e| Error::at(path.display(), e))
+    hallmark_onnx::quantize(graph, sample).map_err(|e| Error::at(path.display(), e))
 }
 
 fn run_model(path: &Path, input: &Path, report: &Reporter) -> Result<(), Error> {
@@ -267,6 +317,7 @@ fn prove(
     input: &Path,
     output: &Path,
     context: &str,
+    mode: Mode,
     report: &Reporter,
 ) -> Result<(), Error> {
     let context = parse_b256("--context", context)?;
@@ -278,10 +329,10 @@ fn prove(
     spinner.set_message("proving");
     let started = Instant::now();
     let trace = hallmark_engine::trace(&prepared, &input)?;
-    let proof = hallmark_proof::prove(&proving, &trace, &context.0)?;
+    let proof = hallmark_proof::prove_with(&proving, &trace, &context.0, mode)?;
     let elapsed = started.elapsed();
     spinner.finish_and_clear();
-    let answer = trace.values[proving.verifying_key().graph().output as usize].clone();
+    let answer = proving.verifying_key().graph().join_output(&trace.values);
     let bundle = Bundle {
         version: BUNDLE_VERSION,
         verifying_key: proving.verifying_key().encode().into(),
@@ -333,171 +384,13 @@ fn verify(
         return Err(Error::at(path.display(), "the proof is of another model"));
     }
     let started = Instant::now();
-    hallmark_proof::verify(
-        &key,
-        &bundle.input,
-        &bundle.output,
-        &bundle.context.0,
-        &bundle.proof,
-    )
-    .map_err(|e| Error::at(path.display(), format!("refused: {e}")))?;
+    let (output, context, proof) = (&bundle.output, &bundle.context.0, &bundle.proof);
+    hallmark_proof::verify(&key, &bundle.input, output, context, proof)
+        .map_err(|e| Error::at(path.display(), format!("refused: {e}")))?;
     let elapsed = started.elapsed();
     report.result(
         format!("verified in {:.1} ms: output {:?}", ms(elapsed), bundle.output),
         &json!({ "verified": true, "verify_ms": ms(elapsed), "output_int": bundle.output, "context": bundle.context }),
     );
     Ok(())
-}
-
-fn bench(
-    path: &Path,
-    input: Option<PathBuf>,
-    calibrate: Option<PathBuf>,
-    repeat: u32,
-    report: &Reporter,
-) -> Result<(), Error> {
-    let compile_start = Instant::now();
-    let (model, mut samples, max_abs_error) = if path.extension().is_some_and(|e| e == "hmk") {
-        (load(path)?, Vec::new(), None)
-    } else {
-        let calibrate = calibrate
-            .as_deref()
-            .ok_or_else(|| Error::new("an ONNX model needs --calibrate DATA to be compiled"))?;
-        let FromOnnx { compiled, data, .. } = compile_onnx(path, calibrate)?;
-        (
-            compiled.model,
-            data.samples,
-            Some(compiled.report.max_error),
-        )
-    };
-    let compile_time = compile_start.elapsed();
-    if let Some(input) = &input {
-        samples = read_dataset(input, model.graph.input_len())?.samples;
-    }
-    let sample = samples
-        .first()
-        .ok_or_else(|| Error::new("a compiled model needs --input FILE to be measured on"))?;
-    let input = hallmark_onnx::quantize(&model.graph.input, sample)?;
-    let model_bytes = model.encode().len();
-
-    let (proving, setup_time) = timed(|| hallmark_proof::setup(&model));
-    let proving: ProvingKey = proving?;
-    let key = proving.verifying_key();
-    let work = hallmark_proof::work(key);
-    let (params, macs) = (model.graph.params(), model.graph.macs());
-    let prepared = Prepared::new(model)?;
-    let context = [7u8; 32];
-
-    // Warm up once, then measure; the median counts.
-    let trace = hallmark_engine::trace(&prepared, &input)?;
-    let output = hallmark_engine::run(&prepared, &input)?;
-    hallmark_proof::prove(&proving, &trace, &context)?;
-    let (mut plain, mut prove, mut verify) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut prove_cpu, mut lookups, mut commitment, mut opening) =
-        (Duration::ZERO, Vec::new(), Vec::new(), Vec::new());
-    let bar = report.bar(u64::from(repeat), "proving");
-    let mut proof = Vec::new();
-    let mut verified = true;
-    for _ in 0..repeat {
-        // One run takes microseconds: time a hundred.
-        let (ran, t) = timed(|| {
-            (0..PLAIN_RUNS).try_for_each(|_| hallmark_engine::run(&prepared, &input).map(|_| ()))
-        });
-        ran?;
-        plain.push(t / PLAIN_RUNS);
-        let cpu = cpu_time();
-        let (made, t) = timed(|| {
-            let trace = hallmark_engine::trace(&prepared, &input)?;
-            hallmark_proof::prove_measured(&proving, &trace, &context).map_err(Error::from)
-        });
-        let (bytes, phases) = made?;
-        proof = bytes;
-        prove.push(t);
-        prove_cpu += cpu_time().saturating_sub(cpu);
-        lookups.push(phases.lookups);
-        commitment.push(phases.witness);
-        opening.push(phases.weights);
-        let (checked, t) = timed(|| hallmark_proof::verify(key, &input, &output, &context, &proof));
-        verified &= checked.is_ok();
-        verify.push(t);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    let (plain, prove, verify) = (median(plain), median(prove), median(verify));
-    // The clock of the processor ticks in centiseconds: only the sum says something.
-    let prove_cpu = prove_cpu / repeat;
-    let nanos = |total: Duration, count: usize| {
-        (total.as_nanos() as f64 / count.max(1) as f64 * 10.0).round() / 10.0
-    };
-    let value = json!({
-        "model": path, "params": params, "macs": macs,
-        "lookups": work.lookups, "committed": work.committed,
-        "mode": "public", "security_bits": hallmark_proof::security_report(key).bits(),
-        "compile_ms": ms(compile_time), "setup_ms": ms(setup_time),
-        "plain_ms": ms(plain), "prove_ms": ms(prove), "prove_cpu_ms": ms(prove_cpu),
-        "verify_ms": ms(verify), "proof_bytes": proof.len(), "model_bytes": model_bytes,
-        "prove_over_plain": (prove.as_secs_f64() / plain.as_secs_f64().max(1e-9)).round(),
-        "ns_per_lookup": nanos(median(lookups), work.lookups),
-        "ns_per_committed": nanos(median(commitment), work.committed),
-        "ns_per_weight": nanos(median(opening), work.weights),
-        "peak_rss_mb": peak_rss_mb(), "max_abs_error": max_abs_error, "verified": verified,
-    });
-    let text = value
-        .as_object()
-        .map(|m| {
-            m.iter()
-                .map(|(k, v)| format!("{k:<18} {v}"))
-                .collect::<Vec<_>>()
-                .join("\n")
-        })
-        .unwrap_or_default();
-    report.result(text, &value);
-    if verified {
-        Ok(())
-    } else {
-        Err(Error::new("a proof did not verify"))
-    }
-}
-
-fn timed<T>(f: impl FnOnce() -> T) -> (T, Duration) {
-    let started = Instant::now();
-    let value = f();
-    (value, started.elapsed())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-fn ms(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
-}
-
-/// User and system time of this process (Linux; zero elsewhere).
-pub fn cpu_time() -> Duration {
-    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
-        return Duration::ZERO;
-    };
-    // Fields 14 and 15, counted after the command name, which may hold spaces; 100 ticks a second.
-    let ticks: u64 = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|t| t.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks.saturating_mul(10))
-}
-
-/// Peak resident memory of this process in MiB (Linux; zero elsewhere).
-pub fn peak_rss_mb() -> u64 {
-    std::fs::read_to_string("/proc/self/status")
-        .unwrap_or_default()
-        .lines()
-        .find_map(|l| l.strip_prefix("VmHWM:"))
-        .and_then(|v| v.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
-        .map_or(0, |kb| kb / 1024)
 }

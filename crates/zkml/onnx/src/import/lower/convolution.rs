@@ -299,10 +299,11 @@ fn conv_transpose(b: &mut Builder, n: &Node<'_>) -> Made {
         let (before, after) = match size {
             Some(size) => {
                 let total = (full - size).max(0);
-                match auto {
-                    "SAME_UPPER" => (total / 2, total - total / 2),
-                    _ => (total - total / 2, total / 2),
-                }
+                let before = match auto {
+                    "SAME_UPPER" => total / 2,
+                    _ => total - total / 2,
+                };
+                (before, full - size - before)
             }
             None => (pads[axis], pads[spatial + axis]),
         };

@@ -2,7 +2,7 @@
 
 mod arithmetic;
 mod convolution;
-// mod gather;
+mod gather;
 mod layout;
 mod matrix;
 mod norm;
@@ -11,7 +11,7 @@ mod pooling;
 // mod recurrent;
 mod reduce;
 // mod resize;
-// mod select;
+mod select;
 // mod trees;
 
 use super::builder::{Builder, Operand};
@@ -23,10 +23,10 @@ pub(super) type Lowered = Result<Vec<Operand>, ImportError>;
 
 type Family = fn(&mut Builder, &Node<'_>, &str) -> Option<Lowered>;
 
-const FAMILIES: [Family; 7] = [
+const FAMILIES: [Family; 9] = [
     arithmetic::lower,
     convolution::lower,
-    // gather::lower,
+    gather::lower,
     layout::lower,
     matrix::lower,
     norm::lower,
@@ -35,7 +35,7 @@ const FAMILIES: [Family; 7] = [
     // recurrent::lower,
     reduce::lower,
     // resize::lower,
-    // select::lower,
+    select::lower,
     // trees::lower,
 ];
 

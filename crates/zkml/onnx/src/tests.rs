@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use hallmark_graph::{Model, reference};
+use hallmark_graph::AxisMap;
 use prost::Message;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -132,43 +132,47 @@ fn gemm_follows_its_attributes() {
     graph(&mut source).node[0].attribute = vec![int("transA", 1)];
     assert_eq!(
         refusal(&source),
-        "operator Gemm at node \"fc\": transA = 1 is not supported"
+        "operator Gemm at node \"fc\": [2, 1] and [2, 2] cannot be multiplied"
+    );
+    graph(&mut source).node[0].attribute = vec![int("transC", 1)];
+    assert_eq!(
+        refusal(&source),
+        "operator Gemm at node \"fc\": attribute \"transC\" is not supported"
     );
 }
 
+/// What the steps of a graph are, in order.
+fn steps(graph: &FloatGraph) -> Vec<String> {
+    let name = |op: &FloatOp| {
+        let text = format!("{op:?}");
+        match op {
+            FloatOp::Unary { function, .. } => function.name().to_owned(),
+            _ => text.split([' ', '{']).next().unwrap_or("").to_owned(),
+        }
+    };
+    graph.nodes.iter().map(|node| name(&node.op)).collect()
+}
+
 #[test]
-fn a_bias_added_after_matmul_joins_it_and_renaming_costs_nothing() {
+fn names_are_those_of_onnx_and_what_nobody_reads_is_dropped() {
     let w = tensor("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
     let b = tensor("b", &[1, 2], &[0.5, -0.5]);
     let nodes = vec![
         node("Identity", "same", &["x"], "x2"),
         node("MatMul", "mm", &["x2", "w"], "t"),
         node("Add", "bias", &["b", "t"], "u"),
-        node("Relu", "relu", &["u"], "y"),
-        node("Relu", "dead", &["u"], "nobody"),
+        node("Relu", "", &["u"], "y"),
+        node("Relu", "dead", &["t"], "nobody"),
     ];
     let imported = read(&model(nodes, vec![w, b])).unwrap();
     let names: Vec<_> = imported.nodes.iter().map(|n| n.name.as_str()).collect();
-    assert_eq!(names, ["mm", "relu"]);
+    assert_eq!(names, ["mm", "mm", "bias", "bias", "Relu#3"]);
+    assert_eq!(
+        steps(&imported),
+        ["Constant", "MatMul", "Constant", "Combine", "Relu"]
+    );
     assert_eq!(imported.evaluate(&[1.0, -1.0]), [0.0, 0.0]);
     assert_eq!(imported.evaluate(&[-1.0, 1.0]), [2.5, 1.5]);
-}
-
-#[test]
-fn a_bias_joins_no_matmul_that_something_else_reads_under_another_name() {
-    let w = tensor("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
-    let b = tensor("b", &[2], &[0.5, -0.5]);
-    let nodes = vec![
-        node("MatMul", "mm", &["x", "w"], "t"),
-        node("Identity", "same", &["t"], "t2"),
-        node("Add", "bias", &["t2", "b"], "u"),
-        node("Add", "again", &["u", "b"], "v"),
-        node("Relu", "relu", &["v"], "y"),
-    ];
-    let mut source = model(nodes, vec![w, b]);
-    assert_eq!(read(&source).unwrap().evaluate(&[1.0, 0.0]), [2.0, 1.0]);
-    graph(&mut source).node[4] = node("Add", "residual", &["v", "t"], "y");
-    assert!(refusal(&source).starts_with("operator Add at node \"bias\": a constant can be added"));
 }
 
 #[test]
@@ -182,9 +186,187 @@ fn shapes_follow_reshape_flatten_squeeze_and_unsqueeze() {
     ];
     let lists = vec![list("axes", &[0, -1]), list("shape", &[0, -1, 1, 2])];
     let imported = read(&model(nodes, lists)).unwrap();
-    let shapes: Vec<_> = imported.nodes.iter().map(|n| n.shape.clone()).collect();
-    let expected: [&[usize]; 5] = [&[1, 1, 2, 1], &[1, 1, 1, 2], &[2], &[2, 1], &[2, 1]];
-    assert_eq!(shapes, expected);
+    assert_eq!(imported.shape(imported.outputs[0].value), [2, 1]);
+    assert_eq!(imported.evaluate(&[-1.0, 3.0]), [0.0, 3.0]);
+}
+
+#[test]
+fn shape_arithmetic_is_done_at_import() {
+    let nodes = vec![
+        node("Shape", "s", &["x"], "s"),
+        node("Gather", "g", &["s", "last"], "n"),
+        node("Mul", "m", &["n", "n"], "nn"),
+        node("Concat", "c", &["nn", "one"], "t"),
+        node("ConstantOfShape", "z", &["t"], "zeros"),
+        node("Add", "a", &["zeros", "x"], "y"),
+    ];
+    let mut source = model(nodes, vec![list("last", &[-1]), list("one", &[1])]);
+    graph(&mut source).node[3].attribute = vec![int("axis", 0)];
+    let imported = read(&source).unwrap();
+    assert_eq!(imported.shape(imported.outputs[0].value), [4, 2]);
+    assert_eq!(imported.evaluate(&[1.0, 2.0]), [1.0, 2.0].repeat(4));
+}
+
+#[test]
+fn a_convolution_is_patches_times_a_matrix_and_layouts_meet() {
+    let w = tensor("w", &[1, 1, 2, 2], &[1.0, 2.0, 3.0, 4.0]);
+    let nodes = vec![
+        node("Conv", "a", &["x", "w"], "t"),
+        node("Relu", "r", &["t"], "u"),
+        node("Conv", "b", &["u", "w"], "y"),
+    ];
+    let mut source = model(nodes, vec![w]);
+    graph(&mut source).input = vec![value("x", &[1, 1, 3, 3])];
+    let imported = read(&source).unwrap();
+    assert_eq!(
+        steps(&imported),
+        [
+            "View", "Constant", "MatMul", "Relu", "View", "MatMul", "View"
+        ]
+    );
+    let ramp: Vec<f32> = (0..9u8).map(f32::from).collect();
+    // 0·1 + 1·2 + 3·3 + 4·4 = 27, and so on; then 27 + 2·37 + 3·57 + 4·67.
+    assert_eq!(imported.evaluate(&ramp), [540.0]);
+    graph(&mut source).node[0].attribute = vec![AttributeProto {
+        name: "pads".into(),
+        ints: vec![0, 0, -1, 0],
+        ..Default::default()
+    }];
+    assert!(refusal(&source).contains("operator Conv at node \"a\": pads"));
+}
+
+#[test]
+fn a_maximum_over_padding_sees_the_padding_never() {
+    let ints = |name: &str, ints: &[i64]| AttributeProto {
+        name: name.into(),
+        ints: ints.to_vec(),
+        ..Default::default()
+    };
+    let mut pool = node("MaxPool", "p", &["x"], "y");
+    pool.attribute = vec![
+        ints("kernel_shape", &[3]),
+        ints("strides", &[2]),
+        ints("pads", &[1, 1]),
+    ];
+    let mut source = model(vec![pool], vec![]);
+    graph(&mut source).input = vec![value("x", &[1, 1, 4])];
+    let imported = read(&source).unwrap();
+    assert_eq!(imported.evaluate(&[-5.0, -4.0, -3.0, -9.0]), [-4.0, -3.0]);
+}
+
+#[test]
+fn spelled_out_formulas_become_what_they_are() {
+    let scalar = |name: &str, x: f32| tensor(name, &[], &[x]);
+    let nodes = vec![
+        node("Div", "d", &["x", "root"], "a"),
+        node("Erf", "e", &["a"], "b"),
+        node("Add", "p", &["b", "one"], "c"),
+        node("Mul", "m", &["x", "c"], "d"),
+        node("Mul", "h", &["d", "half"], "y"),
+    ];
+    let scalars = vec![
+        scalar("root", std::f32::consts::SQRT_2),
+        scalar("one", 1.0),
+        scalar("half", 0.5),
+    ];
+    assert_eq!(steps(&read(&model(nodes, scalars)).unwrap()), ["Gelu"]);
+
+    let mut mean = node("ReduceMean", "mean", &["x"], "m");
+    let axes = AttributeProto {
+        name: "axes".into(),
+        ints: vec![-1],
+        ..Default::default()
+    };
+    mean.attribute = vec![axes.clone()];
+    let mut variance = node("ReduceMean", "variance", &["q"], "v");
+    variance.attribute = vec![axes];
+    let nodes = vec![
+        mean,
+        node("Sub", "sub", &["x", "m"], "d"),
+        node("Mul", "square", &["d", "d"], "q"),
+        variance,
+        node("Add", "eps", &["v", "e"], "w"),
+        node("Sqrt", "sqrt", &["w"], "s"),
+        node("Div", "div", &["d", "s"], "y"),
+    ];
+    let imported = read(&model(nodes, vec![scalar("e", 0.25)])).unwrap();
+    assert_eq!(steps(&imported), ["Normalize"]);
+    let result = imported.evaluate(&[0.0, 2.0]);
+    assert!(
+        (result[1] - 1.0 / 1.25f32.sqrt()).abs() < 1e-6,
+        "{result:?}"
+    );
+}
+
+#[test]
+fn a_bound_far_away_is_no_relu() {
+    let nodes = vec![
+        node("Mul", "m", &["x", "two"], "t"),
+        node("Clip", "c", &["t", "lo", "hi"], "y"),
+    ];
+    let scalars = vec![
+        tensor("two", &[], &[2.0]),
+        tensor("lo", &[], &[0.0]),
+        tensor("hi", &[], &[100.0]),
+    ];
+    let imported = read(&model(nodes, scalars)).unwrap();
+    assert_eq!(imported.evaluate(&[-3.0, 80.0]), [0.0, 100.0]);
+}
+
+#[test]
+fn a_mask_does_not_stretch_the_scale_of_scores() {
+    let nodes = vec![
+        node("Where", "mask", &["keep", "x", "low"], "m"),
+        node("Softmax", "soft", &["m"], "y"),
+    ];
+    let mut keep = list("keep", &[1, 0]);
+    keep.data_type = 9;
+    keep.int32_data = vec![1, 0];
+    keep.int64_data.clear();
+    let low = tensor("low", &[], &[f32::NEG_INFINITY]);
+    let imported = read(&model(nodes, vec![keep, low])).unwrap();
+    let values = imported.values(&[3.0, 9.0]);
+    assert!(
+        values.iter().flatten().all(|x| x.abs() <= 100.0),
+        "{values:?}"
+    );
+    let shares = imported.evaluate(&[3.0, 9.0]);
+    assert!(shares[0] == 1.0 && shares[1] < 1e-40, "{shares:?}");
+}
+
+#[test]
+fn an_index_that_is_computed_chooses_by_a_one_hot_product() {
+    let table = tensor("t", &[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let mut source = model(vec![node("Gather", "g", &["t", "x"], "y")], vec![table]);
+    let mut ids = value("x", &[2]);
+    let kind = ids.kind.as_mut().unwrap().tensor_type.as_mut().unwrap();
+    kind.elem_type = 7;
+    graph(&mut source).input = vec![ids];
+    let imported = read(&source).unwrap();
+    assert!(imported.inputs[0].integer);
+    assert_eq!(steps(&imported), ["OneHot", "Constant", "MatMul"]);
+    assert_eq!(imported.evaluate(&[2.0, 0.0]), [5.0, 6.0, 1.0, 2.0]);
+}
+
+#[test]
+fn views_compose_into_one() {
+    let nodes = vec![
+        node("Transpose", "t", &["x"], "a"),
+        node("Slice", "s", &["a", "start", "end"], "b"),
+        node("Transpose", "u", &["b"], "y"),
+    ];
+    let lists = vec![list("start", &[1]), list("end", &[2])];
+    let imported = read(&model(nodes, lists)).unwrap();
+    assert_eq!(steps(&imported), ["View"]);
+    let FloatOp::View { axes, .. } = &imported.nodes[0].op else {
+        panic!("no view");
+    };
+    let read = |offset: i32, axis: u8| AxisMap::Affine {
+        offset,
+        terms: vec![(axis, 1)],
+    };
+    assert_eq!(axes[..], [read(0, 0), read(1, 1)]);
+    assert_eq!(imported.evaluate(&[7.0, 8.0]), [8.0]);
 }
 
 #[test]
@@ -212,8 +394,15 @@ fn dynamic_shapes_are_refused_and_a_batch_may_be_fixed() {
         text.starts_with("input \"x\": dimension 0 (\"batch\") is dynamic"),
         "{text}"
     );
-    let fixed = import(&source.encode_to_vec(), ImportOptions { fix_batch: true }).unwrap();
-    assert_eq!(fixed.input_shape, [1, 2]);
+    let options = |fix_batch: bool, dims: &[(&str, usize)]| ImportOptions {
+        fix_batch,
+        dims: dims.iter().map(|&(n, d)| (n.to_owned(), d)).collect(),
+    };
+    let bytes = source.encode_to_vec();
+    let fixed = import(&bytes, options(true, &[])).unwrap();
+    assert_eq!(fixed.inputs[0].shape, [1, 2]);
+    let bound = import(&bytes, options(true, &[("batch", 3)])).unwrap();
+    assert_eq!(bound.inputs[0].shape, [3, 2]);
     graph(&mut source).input = vec![value("x", &[1, -2])];
     assert!(refusal(&source).contains("dimension 1 of the input is -2"));
 }
@@ -231,17 +420,16 @@ fn bad_tensors_are_refused_by_name() {
         with(&|t| t.raw_data[4..8].copy_from_slice(&nan)),
         "tensor \"w\": element 1 is NaN"
     );
-    let infinity = f32::NEG_INFINITY.to_le_bytes();
-    assert!(with(&|t| t.raw_data[..4].copy_from_slice(&infinity)).ends_with("element 0 is -inf"));
     assert!(with(&|t| t.raw_data.truncate(15)).contains("cut off"));
     assert!(with(&|t| t.raw_data.truncate(12)).contains("it has 3 elements"));
     assert!(with(&|t| t.dims = vec![1 << 40, 1 << 40]).contains("too large"));
     assert!(with(&|t| t.dims = vec![-2, -2]).contains("negative"));
-    assert!(with(&|t| t.data_type = 6).contains("its elements are int32"));
+    assert!(with(&|t| t.data_type = 8).contains("its elements are string"));
+    assert!(with(&|t| t.float_data = vec![1.0]).contains("its data twice"));
     assert!(with(&|t| t.data_location = 1).contains("external data"));
-    assert!(with(&|t| t.dims = vec![4]).contains("is no matrix"));
-    assert!(with(&|t| t.dims = vec![4, 1]).contains("neither one number nor one per column"));
-    assert!(with(&|t| t.dims = vec![1, 4]).contains("neither one number nor one per column"));
+    assert!(with(&|t| t.dims = vec![4]).contains("are no matrices"));
+    assert!(with(&|t| t.dims = vec![4, 1]).contains("cannot be multiplied"));
+    assert!(with(&|t| t.dims = vec![1, 4]).contains("cannot be multiplied"));
     source.opset_import[0].version = 6;
     assert!(refusal(&source).contains("operator set 6"));
 }
@@ -261,13 +449,13 @@ fn broken_graphs_are_refused() {
     assert!(twice.contains("defines \"y\" a second time"), "{twice}");
     assert!(build(vec![relu("a", "x", "w")]).contains("is defined twice"));
     assert!(build(vec![relu("a", "x", "t")]).contains("output \"y\" is defined by nothing"));
-    assert!(build(vec![node("Identity", "i", &["x"], "y")]).contains("does not depend"));
-    assert!(build(vec![node("Relu", "", &["x", "x"], "y")]).contains("node \"#0\""));
-    assert!(build(vec![node("Add", "sum", &["x", "b"], "y")]).contains("only to a MatMul or Gemm"));
+    assert!(build(vec![node("Add", "", &["x"], "y")]).contains("node \"Add#0\": lacks operand 1"));
+    assert!(build(vec![node("MatMul", "m", &["x", "x"], "y")]).contains("cannot be multiplied"));
     let mut source = small();
-    graph(&mut source).input.push(value("z", &[1]));
-    assert!(refusal(&source).contains("2 inputs"));
-    graph(&mut source).input.pop();
+    graph(&mut source).input.clear();
+    graph(&mut source).node.clear();
+    assert!(refusal(&source).contains("0 inputs"));
+    let mut source = small();
     graph(&mut source).output = vec![value("y", &[1, 3])];
     assert!(refusal(&source).contains("another shape"));
 }
@@ -299,186 +487,40 @@ fn truncated_and_oversized_files_are_refused() {
     assert!(matches!(bomb, ImportError::TooMany { .. }), "{bomb}");
 }
 
-fn compiled_digits() -> (FloatGraph, Dataset, Compiled) {
-    let float = import_file(&asset("digits.onnx"), ImportOptions::default()).unwrap();
-    let data = read_dataset(&asset("digits.csv"), float.input_len()).unwrap();
-    let compiled = compile(&float, &data.calibration(), &CompileOptions::default()).unwrap();
-    (float, data, compiled)
-}
-
 #[test]
-fn the_digits_model_keeps_its_accuracy_on_images_that_training_never_saw() {
-    let (float, data, compiled) = compiled_digits();
-    let test = data.test_indices();
-    let samples: Vec<_> = test.iter().map(|&i| data.samples[i].as_slice()).collect();
-    let labels = data.labels.as_ref().unwrap();
-    let labels: Vec<_> = test.iter().map(|&i| labels[i]).collect();
-    let result = accuracy(&float, &compiled.model, &samples, &labels).unwrap();
-    println!(
-        "{result:?}\n{}",
-        serde_json::to_string_pretty(&compiled.report).unwrap()
-    );
-    assert_eq!(result.samples, 359);
+fn the_digits_model_reads_its_images() {
+    let float = import_file(&asset("digits.onnx"), ImportOptions::default()).unwrap();
+    let data = read_dataset(&asset("digits.csv"), &[float.input_len()]).unwrap();
     let told: serde_json::Value =
         serde_json::from_slice(&std::fs::read(asset("digits.json")).unwrap()).unwrap();
-    assert_eq!(told["test"]["correct"], result.float_correct);
-    assert!(result.float_correct * 100 >= result.samples * 97);
-    assert!(result.integer_correct * 100 >= result.samples * 97);
-    assert!(result.agree * 1000 >= result.samples * 985);
-    assert!(
-        compiled
-            .report
-            .layers
-            .iter()
-            .all(|layer| layer.snr_db > 25.0)
-    );
-    assert_eq!(
-        compiled.model.graph.input.scale,
-        hallmark_graph::Scale {
-            multiplier: 1,
-            shift: 4
-        }
-    );
-    assert_eq!(compiled.model.graph.input_bytes(), 64);
-    let input = quantize(&compiled.model.graph.input, samples[0]).unwrap();
-    let output = reference::run(&compiled.model, &input).unwrap();
-    let real = dequantize(&compiled.model.graph, &output);
-    for (a, b) in float.evaluate(samples[0]).iter().zip(real) {
-        assert!((a - b).abs() <= compiled.report.max_error as f32 * 2.0);
-    }
-    assert_eq!(
-        Model::decode(&compiled.model.encode()).unwrap(),
-        compiled.model
-    );
-}
-
-#[test]
-fn compiling_twice_gives_the_same_bytes() {
-    let (_, _, first) = compiled_digits();
-    let (_, _, second) = compiled_digits();
-    assert_eq!(first.model.content_hash(), second.model.content_hash());
-}
-
-#[test]
-fn percentile_calibration_narrows_the_scale_and_still_works() {
-    let (float, data, _) = compiled_digits();
-    let options = CompileOptions {
-        calibration: Calibration::Percentile(99.9),
-        ..CompileOptions::default()
+    let labels = data.labels.as_ref().unwrap();
+    let right = |&index: &usize| {
+        let scores = float.evaluate(&data.samples[index]);
+        let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+        best == Some(labels[index] as usize)
     };
-    let compiled = compile(&float, &data.calibration(), &options).unwrap();
-    assert!(
-        compiled.report.top1_agreement > 0.98,
-        "{:?}",
-        compiled.report
-    );
+    let correct = data.test_indices().into_iter().filter(right).count();
+    assert_eq!(told["test"]["correct"], correct);
 }
 
 #[test]
-fn residual_additions_and_unfused_relus_stay_close_to_the_float_graph() {
-    let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let size = 24usize;
-    let mut random = |scale: f32| -> Vec<f32> {
-        (0..size * size)
-            .map(|_| rng.random_range(-scale..scale))
-            .collect()
+fn a_sample_of_several_inputs_is_all_of_them_one_after_the_other() {
+    let mut source = model(vec![node("Add", "a", &["x", "z"], "y")], vec![]);
+    graph(&mut source).input.push(value("z", &[1]));
+    let imported = read(&source).unwrap();
+    assert_eq!(imported.input_len(), 3);
+    assert_eq!(imported.evaluate(&[1.0, 2.0, 10.0]), [11.0, 12.0]);
+    let read = |text: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        std::fs::write(&path, text).unwrap();
+        read_dataset(&path, &[2, 1]).map(|data| data.samples)
     };
-    let dims = [24, 24];
-    let weights = vec![
-        tensor("w1", &dims, &random(0.2)),
-        tensor("w2", &dims, &random(0.2)),
-        tensor("w3", &dims, &random(0.2)),
-        list("shape", &[3, 8]),
-        list("back", &[1, 24]),
-    ];
-    let nodes = vec![
-        node("MatMul", "a", &["x", "w1"], "a"),
-        node("Relu", "ra", &["a"], "ra"),
-        node("MatMul", "b", &["ra", "w2"], "b"),
-        // Two readers: this one cannot be fused.
-        node("Add", "sum", &["ra", "b"], "s"),
-        node("Relu", "rs", &["s"], "rs"),
-        node("Add", "again", &["s", "rs"], "t"),
-        node("Reshape", "r1", &["t", "shape"], "u"),
-        node("Reshape", "r2", &["u", "back"], "v"),
-        node("MatMul", "c", &["v", "w3"], "y"),
-    ];
-    let mut source = model(nodes, weights);
-    graph(&mut source).input = vec![value("x", &[1, 24])];
-    let float = read(&source).unwrap();
-    let samples: Vec<Vec<f32>> = (0..200)
-        .map(|_| (0..size).map(|_| rng.random_range(-1.0..1.0f32)).collect())
-        .collect();
-    let views: Vec<_> = samples.iter().map(Vec::as_slice).collect();
-    let options = CompileOptions {
-        output_bits: 14,
-        ..CompileOptions::default()
-    };
-    let compiled = compile(&float, &views, &options).unwrap();
-    let names: Vec<_> = compiled
-        .report
-        .layers
-        .iter()
-        .map(|l| l.name.as_str())
-        .collect();
-    assert_eq!(names, ["a", "b", "sum", "again", "c"]);
-    for layer in &compiled.report.layers {
-        assert!(layer.snr_db > 25.0, "{layer:?}");
-        assert!(layer.multiplier_min >= 8, "{layer:?}");
-    }
-    assert!(compiled.report.top1_agreement > 0.95);
-}
-
-#[test]
-fn a_node_whose_sums_fit_no_table_is_refused_by_name() {
-    // One weight makes the others' sums cancel on the samples but not in the worst case.
-    let size = 4096usize;
-    let mut w = vec![1.0f32; size];
-    w[1..].iter_mut().step_by(2).for_each(|w| *w = -1.0);
-    let head = tensor("w2", &[1, 1], &[1.0]);
-    let nodes = vec![
-        node("MatMul", "wide", &["x", "w"], "t"),
-        node("Relu", "relu", &["t"], "u"),
-        node("MatMul", "head", &["u", "w2"], "y"),
-    ];
-    let mut source = model(nodes, vec![tensor("w", &[size as i64, 1], &w), head]);
-    graph(&mut source).input = vec![value("x", &[1, size as i64])];
-    let float = read(&source).unwrap();
-    let mut sample = vec![1.0f32; size];
-    sample[0] = 1.001;
-    let error = compile(&float, &[&sample], &CompileOptions::default()).unwrap_err();
-    assert!(
-        matches!(&error, CompileError::Bound { node, .. } if node == "wide"),
-        "{error}"
-    );
-}
-
-#[test]
-fn inputs_out_of_range_or_of_the_wrong_length_are_refused() {
-    let (_, data, compiled) = compiled_digits();
-    let input = &compiled.model.graph.input;
-    let mut sample = data.samples[0].clone();
-    assert!(
-        quantize(input, &sample[1..])
-            .unwrap_err()
-            .to_string()
-            .contains("63 elements")
-    );
-    sample[5] = 1.5;
-    assert_eq!(
-        quantize(input, &sample).unwrap_err().to_string(),
-        "input element 5 is 1.5, outside the model's range [0, 1]"
-    );
-    sample[5] = f32::NAN;
-    assert!(quantize(input, &sample).is_err());
-    assert!(compile_error(&[f32::NAN, 0.0]).contains("sample 0, element 0 is NaN"));
-    assert!(compile_error(&[1.0]).contains("sample 0 has 1 elements"));
-}
-
-fn compile_error(sample: &[f32]) -> String {
-    let float = read(&small()).unwrap();
-    let result = compile(&float, &[sample], &CompileOptions::default());
-    result.unwrap_err().to_string()
+    let one = read(r#"{"input_data": [[1, 2], [true]]}"#).unwrap();
+    assert_eq!(one, [[1.0, 2.0, 1.0]]);
+    let two = read(r#"{"input_data": [[[1, 2], 3], [4, 5, 6]]}"#).unwrap();
+    assert_eq!(two, [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+    assert!(read(r#"{"input_data": [[1, 2], [3, 4]]}"#).is_err());
 }
 
 fn npy_file(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
@@ -494,7 +536,7 @@ fn read_bytes(name: &str, bytes: &[u8]) -> Result<Dataset, DataError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
     std::fs::write(&path, bytes).unwrap();
-    read_dataset(&path, 2)
+    read_dataset(&path, &[2])
 }
 
 #[test]
@@ -573,38 +615,56 @@ fn mutated_onnx_files_never_panic_and_what_imports_is_sound() {
     let weights = vec![
         tensor("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0]),
         tensor("b", &[2], &[0.5, -0.5]),
-        list("shape", &[-1, 2]),
+        tensor("k", &[1, 1, 1, 2], &[1.0, 2.0]),
+        list("shape", &[1, 1, -1, 2]),
+        list("at", &[1, 0]),
     ];
-    let nodes = vec![
+    let ints = |name: &str, ints: &[i64]| AttributeProto {
+        name: name.into(),
+        ints: ints.to_vec(),
+        ..Default::default()
+    };
+    let mut nodes = vec![
         node("Gemm", "fc", &["x", "w", "b"], "t"),
         node("Relu", "relu", &["t"], "u"),
-        node("Add", "sum", &["t", "u"], "v"),
-        node("Reshape", "r", &["v", "shape"], "y"),
+        node("Concat", "both", &["t", "u"], "v"),
+        node("Gather", "pick", &["v", "at"], "p"),
+        node("Reshape", "r", &["v", "shape"], "i"),
+        node("Conv", "conv", &["i", "k"], "c"),
+        node("MaxPool", "pool", &["c"], "m"),
+        node("Softmax", "soft", &["m"], "q"),
+        node("ArgMax", "best", &["q"], "a"),
+        node("Add", "sum", &["q", "a"], "y"),
     ];
-    let source = model(nodes, weights).encode_to_vec();
-    let (mut imported, mut compiled) = (0, 0);
-    for _ in 0..40_000 {
+    nodes[2].attribute = vec![int("axis", 1)];
+    nodes[3].attribute = vec![int("axis", 1)];
+    nodes[5].attribute = vec![ints("pads", &[0, 1, 0, 0]), ints("strides", &[1, 1])];
+    nodes[6].attribute = vec![ints("kernel_shape", &[1, 2]), ints("pads", &[0, 1, 0, 1])];
+    nodes[7].attribute = vec![int("axis", -1)];
+    nodes[8].attribute = vec![int("axis", 2)];
+    let source = model(nodes, weights);
+    read(&source).unwrap();
+    let source = source.encode_to_vec();
+    let mut imported = 0;
+    for _ in 0..100_000 {
         let bytes = mutate(&mut rng, &source);
         let Ok(float) = import(&bytes, ImportOptions::default()) else {
             continue;
         };
         imported += 1;
-        if float.input_len() > 4096 {
+        let most = (0..float.nodes.len() + float.inputs.len())
+            .map(|value| float.shape(value).iter().product::<usize>())
+            .max();
+        if most > Some(1 << 16) {
             continue;
         }
-        let sample = vec![0.5; float.input_len()];
-        assert_eq!(
-            float.evaluate(&sample).len(),
-            float.shape(float.nodes.len()).iter().product::<usize>()
-        );
-        if let Ok(result) = compile(&float, &[&sample], &CompileOptions::default()) {
-            result.model.check().unwrap();
-            compiled += 1;
+        let values = float.values(&vec![0.5; float.input_len()]);
+        for (value, elements) in values.iter().enumerate() {
+            assert_eq!(elements.len(), float.shape(value).iter().product::<usize>());
         }
     }
     assert!(
         imported > 500,
         "only {imported} mutations reach the importer's end"
     );
-    assert!(compiled > 100, "only {compiled} mutations compile");
 }

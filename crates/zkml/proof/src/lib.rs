@@ -85,6 +85,7 @@
 //! regime leaves a few polynomials open, so every term outside WHIR pays the size of those lists.
 #![forbid(unsafe_code)]
 
+mod arena;
 mod commitment;
 mod cost;
 mod field;
@@ -94,6 +95,7 @@ mod layout;
 mod logup;
 mod messages;
 mod opening;
+mod packed;
 mod plan;
 mod proof;
 mod prover;

@@ -1,13 +1,16 @@
 //! LogUp-GKR (ePrint 2023/1284): `Σ_i p_i/q_i = 0` by a binary tree of fractions.
 //!
-//! Layer `k` has `2^k` fractions; the children of fraction `x` are `(0,x)` and `(1,x)`:
+//! Layer `k` has `2^k` fractions. The two children of fraction `x` are told apart by bit 4 of their
+//! index, or by its highest bit while there are at most 16, and the other bits are those of `x`:
 //! `p = p_0 q_1 + p_1 q_0`, `q = q_0 q_1`. A claim `(p̃(r), q̃(r))` is reduced with `λ`:
 //!
 //! `p̃(r) + λ q̃(r) = Σ_x eq(r,x) [ (p_0 + λ q_0)(x) q_1(x) + p_1(x) q_0(x) ]`
 //!
 //! by the rounds of module `sumcheck` under a full equality factor: `t(0), t(∞)`, two messages. Then
 //! the prover sends `p_0, p_1, q_0, q_1` at the point, whose products `p_0 q_1`, `q_0 q_1`, `p_1 q_0`
-//! must give the reduced claim, and `μ` joins the children.
+//! must give the reduced claim, and `μ` joins the children. Rounds bind the bits of `x` from bit 4 up
+//! and then from bit 3 down: neighbours meet, so that leaves which end early cost nothing, and the
+//! lowest 16 stay together as lanes of vectors.
 //!
 //! At the root `p_0 q_1 + p_1 q_0 = 0`, and the prover sends the inverses of `q_0` and `q_1`: two
 //! products equal to 1 show that no denominator is zero, and reveal none in a hiding mode.
@@ -17,13 +20,18 @@
 //! A [`Block`] is a run of leaves `n_i / (c - x_i - β y_i)` with `c` of its own; a leaf outside all
 //! blocks is `0/1`.
 
+mod leaves;
+mod tree;
+
 use std::borrow::Cow;
 
-use p3_field::{Field, PrimeCharacteristicRing};
+use p3_field::PrimeCharacteristicRing;
 
-use crate::field::{E, F, eq_table};
+use crate::field::{E, F};
 use crate::sumcheck::{SumcheckError, verify_eq_product};
-use crate::transcript::{Exhausted, Lin, NotZero, ProverChannel, VerifierChannel};
+use crate::transcript::{Exhausted, Lin, NotZero, VerifierChannel};
+
+pub(crate) use tree::prove;
 
 /// Numerators of a block.
 #[derive(Clone, Debug)]
@@ -57,77 +65,24 @@ pub(crate) const fn products(depth: usize) -> usize {
     3 * depth + 1
 }
 
-/// Proves that the fractions sum to zero; returns the leaf point.
-///
-/// Blocks ascend, are disjoint and end by `2^depth`; `depth` is at least 1.
-pub(crate) fn prove(
-    depth: usize,
-    beta: E,
-    blocks: &[Block<'_>],
-    channel: &mut ProverChannel,
-) -> Vec<E> {
-    let mut p = vec![E::ZERO; 1 << depth];
-    let mut q = vec![E::ONE; 1 << depth];
-    for block in blocks {
-        for i in 0..block.x.len() {
-            p[block.offset + i] = match &block.numerator {
-                Numerator::Zero => E::ZERO,
-                Numerator::One => E::ONE,
-                Numerator::Base(values) => values[i].into(),
-            };
-            let y = block.y.as_ref().map_or(F::ZERO, |y| y[i]);
-            q[block.offset + i] = block.constant - block.x[i] - beta * y;
-        }
-    }
-    let mut layers = vec![(p, q)];
-    for _ in 1..depth {
-        let (p, q) = &layers[layers.len() - 1];
-        let half = p.len() / 2;
-        let next = (0..half)
-            .map(|i| (p[i] * q[i + half] + p[i + half] * q[i], q[i] * q[i + half]))
-            .unzip();
-        layers.push(next);
-    }
-    let mut point: Vec<E> = Vec::new();
-    while let Some((mut p, mut q)) = layers.pop() {
-        let lambda = match point.is_empty() {
-            true => E::ZERO,
-            false => channel.transcript.sample(),
-        };
-        let half = p.len() / 2;
-        let (mut q1, mut p1) = (q.split_off(half), p.split_off(half));
-        let mut xs = Vec::new();
-        while p.len() > 1 {
-            let half = p.len() / 2;
-            let eq = eq_table(&point[xs.len() + 1..], E::ONE);
-            let (mut t0, mut leading) = (E::ZERO, E::ZERO);
-            for i in 0..half {
-                let j = i + half;
-                let a = |i: usize| p[i] + lambda * q[i];
-                t0 += eq[i] * (a(i) * q1[i] + p1[i] * q[i]);
-                leading +=
-                    eq[i] * ((a(j) - a(i)) * (q1[j] - q1[i]) + (p1[j] - p1[i]) * (q[j] - q[i]));
-            }
-            channel.send_all(&[t0, leading]);
-            let x = channel.transcript.sample();
-            for table in [&mut p, &mut q, &mut p1, &mut q1] {
-                for i in 0..half {
-                    let high = table[i + half];
-                    table[i] = table[i] + x * (high - table[i]);
-                }
-                table.truncate(half);
-            }
-            xs.push(x);
-        }
-        channel.send_all(&[p[0], p1[0], q[0], q1[0]]);
-        if point.is_empty() {
-            // A zero denominator has no inverse; the verifier refuses whatever stands for it.
-            let inverse = |q: E| q.try_inverse().unwrap_or(E::ZERO);
-            channel.send_all(&[inverse(q[0]), inverse(q1[0])]);
-        }
-        let mu = channel.transcript.sample();
-        point = std::iter::once(mu).chain(xs).collect();
-    }
+/// The bit of an index that tells two children apart, or the highest bit of an index that has no
+/// such one: below it lie the lanes of vectors.
+const CHILD_BIT: usize = 4;
+
+/// A point, most significant coordinate first, in the order in which a layer's rounds bind it: the
+/// variables from bit [`CHILD_BIT`] up, then those below it from the highest down. The same
+/// permutation leads back.
+fn in_rounds(point: &[E]) -> Vec<E> {
+    let mut point = point.to_vec();
+    let above = point.len().saturating_sub(CHILD_BIT);
+    point[..above].reverse();
+    point
+}
+
+/// The point of the children of `point` where `x` chooses between them.
+fn child_point(point: &[E], x: E) -> Vec<E> {
+    let mut point = point.to_vec();
+    point.insert(point.len().saturating_sub(CHILD_BIT), x);
     point
 }
 
@@ -174,11 +129,12 @@ pub(crate) fn verify(
         let refuse = |_: NotZero| LogUpError::Layer(layer);
         let lambda = channel.transcript.sample();
         p.add_scaled(&q, lambda);
-        let (xs, claim) =
-            verify_eq_product(p, &point, layer, channel).map_err(|error| match error {
+        let (xs, claim) = verify_eq_product(p, &in_rounds(&point), layer, channel).map_err(
+            |error| match error {
                 SumcheckError::Exhausted => LogUpError::Exhausted,
                 SumcheckError::ZeroCoordinate => LogUpError::Layer(layer),
-            })?;
+            },
+        )?;
         let [p0, p1, q0, q1] = channel.receive_array()?;
         let mut value = channel.product(&p0, &q1);
         value.add_scaled(&channel.product(&q0, &q1), lambda);
@@ -187,7 +143,7 @@ pub(crate) fn verify(
         channel.zero(value).map_err(refuse)?;
         mu = channel.transcript.sample();
         (p, q) = (join(&p0, &p1, mu), join(&q0, &q1, mu));
-        point = std::iter::once(mu).chain(xs).collect();
+        point = child_point(&in_rounds(&xs), mu);
     }
     Ok((point, p, q))
 }

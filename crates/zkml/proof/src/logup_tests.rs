@@ -1,5 +1,6 @@
 use super::*;
-use crate::field::coordinates;
+use crate::field::{coordinates, eq_table};
+use crate::transcript::ProverChannel;
 
 /// Deterministic field elements.
 struct Source(ProverChannel);

@@ -1,0 +1,124 @@
+//! Vectors of extension elements, and sums of products with one reduction for several terms.
+
+use p3_field::{
+    BasedVectorSpace, ExtensionField, Field, PackedFieldExtension, PackedValue,
+    PrimeCharacteristicRing,
+};
+
+use crate::field::{E, F};
+
+/// Base elements side by side.
+pub(crate) type Base = <F as Field>::Packing;
+/// Extension elements side by side.
+pub(crate) type Packed = <E as ExtensionField<F>>::ExtensionPacking;
+/// Elements of a vector.
+pub(crate) const WIDTH: usize = <Base as PackedValue>::WIDTH;
+
+/// `a·b`, in line: a call would pass both factors through memory.
+#[inline(always)]
+pub(crate) fn product(a: Packed, b: Packed) -> Packed {
+    let [a, b] = [&a, &b].map(|v| {
+        let v = <Packed as BasedVectorSpace<Base>>::as_basis_coefficients_slice(v);
+        [v[0], v[1], v[2], v[3], v[4]]
+    });
+    let c0 = a[0] * b[0];
+    let c1 = Base::dot_product::<2>(&[a[0], a[1]], &[b[1], b[0]]);
+    let c2 = Base::dot_product::<3>(&[a[0], a[1], a[2]], &[b[2], b[1], b[0]]);
+    let c3 = Base::dot_product::<4>(&[a[0], a[1], a[2], a[3]], &[b[3], b[2], b[1], b[0]]);
+    let c4 = Base::dot_product::<5>(&a, &[b[4], b[3], b[2], b[1], b[0]]);
+    let c5 = Base::dot_product::<4>(&[a[1], a[2], a[3], a[4]], &[b[4], b[3], b[2], b[1]]);
+    let c6 = Base::dot_product::<3>(&[a[2], a[3], a[4]], &[b[4], b[3], b[2]]);
+    let c7 = Base::dot_product::<2>(&[a[3], a[4]], &[b[4], b[3]]);
+    let c8 = a[4] * b[4];
+    modulo([c0, c1, c2, c3, c4, c5, c6, c7, c8])
+}
+
+/// The polynomial with these coefficients modulo `X^5 + X^2 - 1`.
+#[inline(always)]
+fn modulo(c: [Base; 9]) -> Packed {
+    // X^5 = 1 - X^2, X^6 = X - X^3, X^7 = X^2 - X^4, X^8 = X^3 + X^2 - 1.
+    let c58 = c[5] - c[8];
+    let value = [
+        c[0] + c58,
+        c[1] + c[6],
+        c[2] - c58 + c[7],
+        c[3] - c[6] + c[8],
+        c[4] - c[7],
+    ];
+    Packed::from_basis_coefficients_fn(|i| value[i])
+}
+
+/// `a·b + c·d`.
+#[inline(always)]
+pub(crate) fn two_products(a: Packed, b: Packed, c: Packed, d: Packed) -> Packed {
+    let [a, b, c, d] = [&a, &b, &c, &d].map(|v| {
+        let v = <Packed as BasedVectorSpace<Base>>::as_basis_coefficients_slice(v);
+        [v[0], v[1], v[2], v[3], v[4]]
+    });
+    let dot = Base::dot_product::<2>;
+    // c_k = Σ_{i+j=k} (a_i b_j + c_i d_j), at most eight products a reduction.
+    let c0 = dot(&[a[0], c[0]], &[b[0], d[0]]);
+    let c1 = Base::dot_product::<4>(&[a[0], a[1], c[0], c[1]], &[b[1], b[0], d[1], d[0]]);
+    let c2 = Base::dot_product::<6>(
+        &[a[0], a[1], a[2], c[0], c[1], c[2]],
+        &[b[2], b[1], b[0], d[2], d[1], d[0]],
+    );
+    let c3 = Base::dot_product::<8>(
+        &[a[0], a[1], a[2], a[3], c[0], c[1], c[2], c[3]],
+        &[b[3], b[2], b[1], b[0], d[3], d[2], d[1], d[0]],
+    );
+    let c4 = Base::dot_product::<5>(&a, &[b[4], b[3], b[2], b[1], b[0]])
+        + Base::dot_product::<5>(&c, &[d[4], d[3], d[2], d[1], d[0]]);
+    let c5 = Base::dot_product::<8>(
+        &[a[1], a[2], a[3], a[4], c[1], c[2], c[3], c[4]],
+        &[b[4], b[3], b[2], b[1], d[4], d[3], d[2], d[1]],
+    );
+    let c6 = Base::dot_product::<6>(
+        &[a[2], a[3], a[4], c[2], c[3], c[4]],
+        &[b[4], b[3], b[2], d[4], d[3], d[2]],
+    );
+    let c7 = Base::dot_product::<4>(&[a[3], a[4], c[3], c[4]], &[b[4], b[3], d[4], d[3]]);
+    let c8 = dot(&[a[4], c[4]], &[b[4], d[4]]);
+    modulo([c0, c1, c2, c3, c4, c5, c6, c7, c8])
+}
+
+/// Whole vectors of a slice whose length they divide.
+pub(crate) fn pack(values: &[E]) -> Vec<Packed> {
+    values
+        .chunks_exact(WIDTH)
+        .map(Packed::from_ext_slice)
+        .collect()
+}
+
+pub(crate) fn unpack(values: &[Packed]) -> Vec<E> {
+    let mut out = vec![E::ZERO; values.len() * WIDTH];
+    for (v, chunk) in values.iter().zip(out.chunks_exact_mut(WIDTH)) {
+        v.to_ext_slice(chunk);
+    }
+    out
+}
+
+/// The sum of a vector's elements.
+pub(crate) fn lane_sum(value: Packed) -> E {
+    let mut lanes = [E::ZERO; WIDTH];
+    value.to_ext_slice(&mut lanes);
+    lanes.into_iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::Transcript;
+
+    #[test]
+    fn two_products_are_the_sum_of_two_products() {
+        let values = pack(&Transcript::new(b"p").sample_point(4 * WIDTH));
+        let [a, b, c, d] = values[..] else { panic!() };
+        assert_eq!(product(a, b), a * b);
+        assert_eq!(two_products(a, b, c, d), a * b + c * d);
+        assert_eq!(
+            lane_sum(a),
+            unpack(&[a]).into_iter().fold(E::ZERO, |s, x| s + x)
+        );
+    }
+}

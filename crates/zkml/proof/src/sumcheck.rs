@@ -12,9 +12,14 @@
 //! The next claim is `t(x_j)`, so that the last one is `a(x) b(x)` alone. Soundness error `2/|E|` a
 //! round. The verifier is linear in the messages: it works on [`Lin`].
 
-use p3_field::{Field, PrimeCharacteristicRing};
+use std::ops::{Range, Sub};
 
-use crate::field::{E, F};
+use p3_field::{Field, PackedValue, PrimeCharacteristicRing};
+use rayon::prelude::*;
+
+use crate::arena::Buffer;
+use crate::field::{E, F, eq_table};
+use crate::packed::{Base, Packed, WIDTH, lane_sum, pack, product, unpack};
 use crate::transcript::{Exhausted, Lin, ProverChannel, VerifierChannel};
 
 /// Why a reduction was refused.
@@ -51,7 +56,14 @@ pub(crate) fn prove_product_base(
     values: Vec<F>,
     channel: &mut ProverChannel,
 ) -> (Vec<E>, [E; 2]) {
-    prove_product(weights, values.into_iter().map(E::from).collect(), channel)
+    if weights.len() < SMALL {
+        return scalar_rounds(&[], [weights, lift(values)], channel);
+    }
+    rounds::<(Extension, Ground)>(
+        &[],
+        (pack(&weights).as_slice(), Base::pack_slice(&values)),
+        channel,
+    )
 }
 
 /// Proves `Σ_x eq(point, x') a(x) b(x)`; returns the point and both values there.
@@ -59,21 +71,341 @@ pub(crate) fn prove_product_base(
 /// The tables have the same length, a power of two that is at least `2^|point|`.
 pub(crate) fn prove_eq_product(
     point: &[E],
-    mut a: Vec<E>,
-    mut b: Vec<E>,
+    a: Vec<E>,
+    b: Vec<E>,
     channel: &mut ProverChannel,
 ) -> (Vec<E>, [E; 2]) {
-    let mut bound = Vec::new();
+    if a.len() < SMALL {
+        return scalar_rounds(point, [a, b], channel);
+    }
+    rounds::<(Extension, Extension)>(point, (pack(&a).as_slice(), pack(&b).as_slice()), channel)
+}
+
+/// [`prove_eq_product`] with both tables in the base field: same messages.
+pub(crate) fn prove_eq_product_base(
+    point: &[E],
+    a: Vec<F>,
+    b: Vec<F>,
+    channel: &mut ProverChannel,
+) -> (Vec<E>, [E; 2]) {
+    if a.len() < SMALL {
+        return scalar_rounds(point, [lift(a), lift(b)], channel);
+    }
+    rounds::<(Ground, Ground)>(point, (Base::pack_slice(&a), Base::pack_slice(&b)), channel)
+}
+
+/// Tables below this length are not worth vectors.
+const SMALL: usize = 4 * WIDTH;
+/// Vectors of a pass that a thread takes at a time.
+const CHUNK: usize = 64;
+/// Chunks that are worth a second thread.
+const PARALLEL_FROM: usize = 16;
+
+fn lift(values: Vec<F>) -> Vec<E> {
+    values.into_iter().map(E::from).collect()
+}
+
+/// What a table holds.
+trait Kind {
+    type Entry: Copy + Sync + Sub<Output = Self::Entry>;
+
+    /// `low + r·difference`.
+    fn fold(low: Self::Entry, r: Packed, difference: Self::Entry) -> Packed;
+}
+
+struct Extension;
+struct Ground;
+
+impl Kind for Extension {
+    type Entry = Packed;
+
+    #[inline(always)]
+    fn fold(low: Packed, r: Packed, difference: Packed) -> Packed {
+        low + product(r, difference)
+    }
+}
+
+impl Kind for Ground {
+    type Entry = Base;
+
+    #[inline(always)]
+    fn fold(low: Base, r: Packed, difference: Base) -> Packed {
+        r * difference + low
+    }
+}
+
+/// Products of the entries of two tables, in the base field where they can be.
+trait Pair {
+    type A: Kind;
+    type B: Kind;
+    type Product: Copy + Send + Sync + PrimeCharacteristicRing;
+
+    fn times(a: <Self::A as Kind>::Entry, b: <Self::B as Kind>::Entry) -> Self::Product;
+    fn weigh(value: Self::Product, weight: Packed) -> Packed;
+    fn lift(value: Self::Product) -> Packed;
+}
+
+impl Pair for (Extension, Extension) {
+    type A = Extension;
+    type B = Extension;
+    type Product = Packed;
+
+    #[inline(always)]
+    fn times(a: Packed, b: Packed) -> Packed {
+        product(a, b)
+    }
+
+    #[inline(always)]
+    fn weigh(value: Packed, weight: Packed) -> Packed {
+        product(value, weight)
+    }
+
+    #[inline(always)]
+    fn lift(value: Packed) -> Packed {
+        value
+    }
+}
+
+impl Pair for (Extension, Ground) {
+    type A = Extension;
+    type B = Ground;
+    type Product = Packed;
+
+    #[inline(always)]
+    fn times(a: Packed, b: Base) -> Packed {
+        a * b
+    }
+
+    #[inline(always)]
+    fn weigh(value: Packed, weight: Packed) -> Packed {
+        product(value, weight)
+    }
+
+    #[inline(always)]
+    fn lift(value: Packed) -> Packed {
+        value
+    }
+}
+
+impl Pair for (Ground, Ground) {
+    type A = Ground;
+    type B = Ground;
+    type Product = Base;
+
+    #[inline(always)]
+    fn times(a: Base, b: Base) -> Base {
+        a * b
+    }
+
+    #[inline(always)]
+    fn weigh(value: Base, weight: Packed) -> Packed {
+        weight * value
+    }
+
+    #[inline(always)]
+    fn lift(value: Base) -> Packed {
+        Packed::from(value)
+    }
+}
+
+/// `eq` over the variables that stay free, for the entries of half a table.
+enum Weights {
+    /// None: the equality is bound.
+    One,
+    /// One for every run of `1 << shift` vectors.
+    Runs { table: Vec<E>, shift: u32 },
+    /// `outer[i >> bits]·inner[i mod 2^bits]` for vector `i`.
+    Split { outer: Vec<E>, inner: Vec<Packed> },
+}
+
+impl Weights {
+    /// `rest` spans the leading variables of `vectors` vectors.
+    fn new(rest: &[E], vectors: usize) -> Self {
+        let variables = vectors.trailing_zeros() as usize;
+        if rest.is_empty() {
+            return Self::One;
+        }
+        if rest.len() <= variables {
+            return Self::Runs {
+                table: eq_table(rest, E::ONE),
+                shift: (variables - rest.len()) as u32,
+            };
+        }
+        // Lanes that the equality does not span have its weight too.
+        let (outer, inner) = rest.split_at(variables / 2);
+        let lanes = WIDTH.trailing_zeros() as usize + variables - rest.len();
+        let inner: Vec<E> = eq_table(inner, E::ONE)
+            .into_iter()
+            .flat_map(|w| std::iter::repeat_n(w, 1 << lanes))
+            .collect();
+        Self::Split {
+            outer: eq_table(outer, E::ONE),
+            inner: pack(&inner),
+        }
+    }
+
+    /// `Σ_i weight_i values(i)` over a range of vectors.
+    #[inline(always)]
+    fn sum<P: Pair>(
+        &self,
+        range: Range<usize>,
+        mut values: impl FnMut(usize) -> [P::Product; 2],
+    ) -> [Packed; 2] {
+        let mut total = [Packed::ZERO; 2];
+        let end = range.end;
+        match self {
+            Self::One => {
+                let mut sum = [P::Product::ZERO; 2];
+                for i in range {
+                    let [zero, leading] = values(i);
+                    sum[0] += zero;
+                    sum[1] += leading;
+                }
+                total = sum.map(P::lift);
+            }
+            Self::Runs { table, shift } => {
+                let mut i = range.start;
+                while i < end {
+                    let run = i >> shift;
+                    let until = ((run + 1) << shift).min(end);
+                    let mut sum = [P::Product::ZERO; 2];
+                    for i in i..until {
+                        let [zero, leading] = values(i);
+                        sum[0] += zero;
+                        sum[1] += leading;
+                    }
+                    let weight = Packed::from(table[run]);
+                    total[0] += P::weigh(sum[0], weight);
+                    total[1] += P::weigh(sum[1], weight);
+                    i = until;
+                }
+            }
+            Self::Split { outer, inner } => {
+                let bits = inner.len().trailing_zeros();
+                let mask = inner.len() - 1;
+                let mut i = range.start;
+                while i < end {
+                    let run = i >> bits;
+                    let until = ((run + 1) << bits).min(end);
+                    let mut sum = [Packed::ZERO; 2];
+                    for i in i..until {
+                        let [zero, leading] = values(i);
+                        let weight = inner[i & mask];
+                        sum[0] += P::weigh(zero, weight);
+                        sum[1] += P::weigh(leading, weight);
+                    }
+                    let weight = Packed::from(outer[run]);
+                    total[0] += product(sum[0], weight);
+                    total[1] += product(sum[1], weight);
+                    i = until;
+                }
+            }
+        }
+        total
+    }
+}
+
+/// `t(0), t(∞)` of the two tables.
+fn round<P: Pair>(a: &[<P::A as Kind>::Entry], b: &[<P::B as Kind>::Entry], rest: &[E]) -> [E; 2] {
+    let half = a.len() / 2;
+    let weights = Weights::new(rest, half);
+    let (a0, a1) = a.split_at(half);
+    let (b0, b1) = b.split_at(half);
+    let chunk = |index: usize| {
+        let range = index * CHUNK..half.min((index + 1) * CHUNK);
+        weights.sum::<P>(range, |i| {
+            [
+                P::times(a0[i], b0[i]),
+                P::times(a1[i] - a0[i], b1[i] - b0[i]),
+            ]
+        })
+    };
+    let add = |x: [Packed; 2], y: [Packed; 2]| [x[0] + y[0], x[1] + y[1]];
+    let zero = || [Packed::ZERO; 2];
+    let chunks = half.div_ceil(CHUNK);
+    if chunks >= PARALLEL_FROM {
+        (0..chunks).into_par_iter().map(chunk).reduce(zero, add)
+    } else {
+        (0..chunks).map(chunk).fold(zero(), add)
+    }
+    .map(lane_sum)
+}
+
+/// The upper half of a table folded into the lower one.
+fn fold<K: Kind>(table: &[K::Entry], r: Packed, out: &mut [Packed]) {
+    let (low, high) = table.split_at(table.len() / 2);
+    let fill = |((out, low), high): ((&mut [Packed], &[K::Entry]), &[K::Entry])| {
+        for ((out, &low), &high) in out.iter_mut().zip(low).zip(high) {
+            *out = K::fold(low, r, high - low);
+        }
+    };
+    if low.len() >= PARALLEL_FROM * CHUNK {
+        out.par_chunks_mut(CHUNK)
+            .zip(low.par_chunks(CHUNK))
+            .zip(high.par_chunks(CHUNK))
+            .for_each(fill);
+    } else {
+        fill(((out, low), high));
+    }
+}
+
+fn rounds<P: Pair>(
+    point: &[E],
+    (a, b): (&[<P::A as Kind>::Entry], &[<P::B as Kind>::Entry]),
+    channel: &mut ProverChannel,
+) -> (Vec<E>, [E; 2]) {
+    let half = a.len() / 2;
+    let (mut from_a, mut from_b) = (Buffer::new(half), Buffer::new(half));
+    let (mut to_a, mut to_b) = (Buffer::new(half / 2), Buffer::new(half / 2));
+    let mut xs = Vec::new();
+    let mut send = |sums: [E; 2], channel: &mut ProverChannel| {
+        channel.send_all(&sums);
+        let x = channel.transcript.sample();
+        xs.push(x);
+        Packed::from(x)
+    };
+    let rest = |bound: usize| point.get(bound + 1..).unwrap_or(&[]);
+    let r = send(round::<P>(a, b, rest(0)), channel);
+    fold::<P::A>(a, r, &mut from_a);
+    fold::<P::B>(b, r, &mut from_b);
+    let mut len = half;
+    let mut bound = 1;
+    while len > 1 {
+        let (a, b) = (&from_a[..len], &from_b[..len]);
+        let r = send(round::<(Extension, Extension)>(a, b, rest(bound)), channel);
+        len /= 2;
+        bound += 1;
+        fold::<Extension>(a, r, &mut to_a[..len]);
+        fold::<Extension>(b, r, &mut to_b[..len]);
+        std::mem::swap(&mut from_a, &mut to_a);
+        std::mem::swap(&mut from_b, &mut to_b);
+    }
+    let tables = [unpack(&from_a[..1]), unpack(&from_b[..1])];
+    let (last, values) = scalar_rounds(point.get(bound..).unwrap_or(&[]), tables, channel);
+    xs.extend(last);
+    (xs, values)
+}
+
+/// The rounds of short tables.
+fn scalar_rounds(
+    point: &[E],
+    [mut a, mut b]: [Vec<E>; 2],
+    channel: &mut ProverChannel,
+) -> (Vec<E>, [E; 2]) {
+    let mut xs = Vec::new();
     while a.len() > 1 {
         let half = a.len() / 2;
-        let rest = point.get(bound.len() + 1..).unwrap_or(&[]);
-        let eq = crate::field::eq_table(rest, E::ONE);
+        let eq = eq_table(point.get(xs.len() + 1..).unwrap_or(&[]), E::ONE);
         let inner = half / eq.len();
         let (mut t0, mut leading) = (E::ZERO, E::ZERO);
-        for i in 0..half {
-            let w = eq[i / inner];
-            t0 += w * a[i] * b[i];
-            leading += w * (a[i + half] - a[i]) * (b[i + half] - b[i]);
+        for (run, &weight) in eq.iter().enumerate() {
+            let (mut zero, mut infinity) = (E::ZERO, E::ZERO);
+            for i in run * inner..(run + 1) * inner {
+                zero += a[i] * b[i];
+                infinity += (a[i + half] - a[i]) * (b[i + half] - b[i]);
+            }
+            t0 += weight * zero;
+            leading += weight * infinity;
         }
         channel.send_all(&[t0, leading]);
         let x = channel.transcript.sample();
@@ -84,20 +416,9 @@ pub(crate) fn prove_eq_product(
             }
             table.truncate(half);
         }
-        bound.push(x);
+        xs.push(x);
     }
-    (bound, [a[0], b[0]])
-}
-
-/// [`prove_eq_product`] with both tables in the base field: same messages.
-pub(crate) fn prove_eq_product_base(
-    point: &[E],
-    a: Vec<F>,
-    b: Vec<F>,
-    channel: &mut ProverChannel,
-) -> (Vec<E>, [E; 2]) {
-    let lift = |v: Vec<F>| v.into_iter().map(E::from).collect();
-    prove_eq_product(point, lift(a), lift(b), channel)
+    (xs, [a[0], b[0]])
 }
 
 /// Reduces `claim = Σ_x a(x) b(x)` over `rounds` variables to a claim on `a·b` at the point.

@@ -80,8 +80,9 @@ impl Leaves<'_> {
         let at = self
             .blocks
             .partition_point(|b| b.offset + b.x.len() <= from);
-        let covers =
-            |b: &Block<'_>| b.offset <= from && b.offset + b.x.len() >= to && from % WIDTH == b.offset % WIDTH;
+        let covers = |b: &Block<'_>| {
+            b.offset <= from && b.offset + b.x.len() >= to && from % WIDTH == b.offset % WIDTH
+        };
         let covered = self.blocks.get(at).filter(|b| covers(b));
         chunk.ones = covered.is_some_and(|b| matches!(b.numerator, Numerator::One));
         if covered.is_none() {

@@ -60,11 +60,9 @@ impl Children<'_> {
         let from = index * CHUNK;
         let to = (from + CHUNK).min(self.len());
         match self {
-            Self::Leaves(leaves, _) => {
-                leaves.with_chunk(from, |chunk| {
-                    f(&chunk.p[..to - from], &chunk.q[..to - from], chunk.ones)
-                })
-            }
+            Self::Leaves(leaves, _) => leaves.with_chunk(from, |chunk| {
+                f(&chunk.p[..to - from], &chunk.q[..to - from], chunk.ones)
+            }),
             Self::Stored(layer) => f(&layer.p[from..to], &layer.q[from..to], false),
         }
     }
@@ -373,7 +371,10 @@ fn layer_rounds(
         len = next;
     }
     let tables = std::array::from_fn(|k| {
-        let vectors: Vec<Packed> = from.as_chunks::<4>().0[..G].iter().map(|node| node[k]).collect();
+        let vectors: Vec<Packed> = from.as_chunks::<4>().0[..G]
+            .iter()
+            .map(|node| node[k])
+            .collect();
         unpack(&vectors)
     });
     let lanes = &point[point.len() - CHILD_BIT..];

@@ -134,6 +134,9 @@ impl Kind for Ground {
     }
 }
 
+/// The vectors of a table of kind `K`.
+type Entries<'t, K> = &'t [<K as Kind>::Entry];
+
 /// Products of the entries of two tables, in the base field where they can be.
 trait Pair {
     type A: Kind;
@@ -334,7 +337,7 @@ fn round<P: Pair>(a: &[<P::A as Kind>::Entry], b: &[<P::B as Kind>::Entry], rest
 /// The upper half of a table folded into the lower one.
 fn fold<K: Kind>(table: &[K::Entry], r: Packed, out: &mut [Packed]) {
     let (low, high) = table.split_at(table.len() / 2);
-    let fill = |((out, low), high): ((&mut [Packed], &[K::Entry]), &[K::Entry])| {
+    let fill = |((out, low), high): ((&mut [Packed], Entries<'_, K>), Entries<'_, K>)| {
         for ((out, &low), &high) in out.iter_mut().zip(low).zip(high) {
             *out = K::fold(low, r, high - low);
         }
@@ -351,7 +354,7 @@ fn fold<K: Kind>(table: &[K::Entry], r: Packed, out: &mut [Packed]) {
 
 fn rounds<P: Pair>(
     point: &[E],
-    (a, b): (&[<P::A as Kind>::Entry], &[<P::B as Kind>::Entry]),
+    (a, b): (Entries<'_, P::A>, Entries<'_, P::B>),
     channel: &mut ProverChannel,
 ) -> (Vec<E>, [E; 2]) {
     let half = a.len() / 2;

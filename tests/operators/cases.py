@@ -262,3 +262,27 @@ for largest in (0, 1):
 op("topk_axis", "TopK", {"x": f(5, 2)}, {"k": i64(2)}, outputs=("v", "i"), axis=0)
 chain("nonzero_const", [("NonZero", ["m"], "z"), ("Transpose", ["z"], "t"), ("GatherND", ["x", "t"], "y")], {"x": f(2, 3)}, {"m": np.array([[1, 0, 2], [0, 3, 0]], np.float32)})
 chain("embedding", [("Gather", ["t", "i"], "e"), ("Gather", ["p", "r"], "q"), ("Add", ["e", "q"], "s"), ("LayerNormalization", ["s", "g", "b"], "y")], {"i": np.array([[1, 4, 2]])}, {"t": f(6, 8), "p": f(10, 8), "r": np.array([[0, 1, 2]]), "g": f(8), "b": f(8)})
+# --- resampling
+for mode, transforms in (("nearest", ("asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel")), ("linear", ("asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel")), ("cubic", ("half_pixel", "align_corners", "asymmetric"))):
+    for transform in transforms:
+        op(f"resize_{mode}_{transform}", "Resize", {"x": f(1, 2, 4, 5)}, {"s": np.array([1, 1, 2, 1.6], np.float32)}, order=["x", "", "s"], mode=mode, coordinate_transformation_mode=transform)
+        op(f"resize_{mode}_{transform}_down", "Resize", {"x": f(1, 2, 6, 7)}, {"z": i64(1, 2, 3, 4)}, order=["x", "", "", "z"], mode=mode, coordinate_transformation_mode=transform)
+for rounding in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
+    op(f"resize_nearest_{rounding}", "Resize", {"x": f(1, 1, 4, 4)}, {"z": i64(1, 1, 7, 9)}, order=["x", "", "", "z"], nearest_mode=rounding)
+op("resize_axes", "Resize", {"x": f(1, 2, 3, 4)}, {"s": np.array([2, 3], np.float32)}, order=["x", "", "s"], opset=18, axes=[2, 3])
+op("resize_10", "Resize", {"x": f(1, 2, 3, 4)}, {"s": np.array([1, 1, 2, 2], np.float32)}, opset=10)
+op("upsample_9", "Upsample", {"x": f(1, 2, 3, 4)}, {"s": np.array([1, 1, 2, 2], np.float32)}, opset=9)
+op("upsample_linear", "Upsample", {"x": f(1, 2, 3, 4)}, {"s": np.array([1, 1, 2, 2], np.float32)}, opset=9, mode="linear")
+# --- quantised
+u8, s8 = np.uint8, np.int8
+op("quantize", "QuantizeLinear", {"x": f(3, 4, lo=-9, hi=9)}, {"s": np.float32(0.05), "z": u8(120)})
+op("quantize_s8", "QuantizeLinear", {"x": f(3, 4, lo=-9, hi=9)}, {"s": np.float32(0.05), "z": s8(3)})
+op("quantize_axis", "QuantizeLinear", {"x": f(3, 4)}, {"s": np.array([0.01, 0.02, 0.03], np.float32), "z": np.array([1, 2, 3], u8)}, axis=0)
+op("quantize_nozero", "QuantizeLinear", {"x": f(3, 4)}, {"s": np.float32(0.05)})
+op("dequantize", "DequantizeLinear", {"q": np.array([[0, 7, 255]], u8)}, {"s": np.float32(0.05), "z": u8(120)})
+op("dequantize_weight", "DequantizeLinear", {"q": np.array([[0, 7], [4, -5]], s8)}, {"s": np.array([0.1, 0.3], np.float32), "z": np.array([0, 2], s8)}, axis=1)
+chain("qdq_conv", [("QuantizeLinear", ["x", "xs", "xz"], "q"), ("DequantizeLinear", ["q", "xs", "xz"], "d"), ("DequantizeLinear", ["w", "ws", "wz"], "e", dict(axis=0)), ("Conv", ["d", "e"], "c"), ("Relu", ["c"], "y")], {"x": f(1, 2, 4, 4)}, {"xs": np.float32(0.02), "xz": u8(100), "w": rng.integers(-9, 9, (3, 2, 2, 2)).astype(s8), "ws": np.array([0.1, 0.2, 0.3], np.float32), "wz": np.zeros(3, s8)})
+op("qlinearconv", "QLinearConv", {"x": rng.integers(0, 255, (1, 2, 5, 5)).astype(u8)}, {"xs": np.float32(0.013), "xz": u8(100), "w": rng.integers(-9, 9, (3, 2, 3, 3)).astype(s8), "ws": np.array([0.11, 0.23, 0.31], np.float32), "wz": np.zeros(3, s8), "ys": np.float32(0.137), "yz": u8(90), "b": np.array([5, -6, 70], np.int32)}, pads=[1, 1, 1, 1])
+op("qlinearmatmul", "QLinearMatMul", {"x": rng.integers(0, 255, (3, 4)).astype(u8)}, {"xs": np.float32(0.013), "xz": u8(100), "w": rng.integers(0, 255, (4, 5)).astype(u8), "ws": np.float32(0.11), "wz": u8(128), "ys": np.float32(0.137), "yz": u8(90)})
+op("matmulinteger", "MatMulInteger", {"x": rng.integers(0, 255, (3, 4)).astype(u8)}, {"w": rng.integers(0, 255, (4, 5)).astype(u8), "xz": u8(100), "wz": u8(128)})
+op("convinteger", "ConvInteger", {"x": rng.integers(0, 255, (1, 2, 5, 5)).astype(u8)}, {"w": rng.integers(0, 9, (3, 2, 3, 3)).astype(u8), "xz": u8(100)}, pads=[1, 1, 1, 1])

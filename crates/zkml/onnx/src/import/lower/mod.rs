@@ -7,10 +7,10 @@ mod layout;
 mod matrix;
 mod norm;
 mod pooling;
-// mod quantized;
+mod quantized;
 // mod recurrent;
 mod reduce;
-// mod resize;
+mod resize;
 mod select;
 // mod trees;
 
@@ -23,7 +23,7 @@ pub(super) type Lowered = Result<Vec<Operand>, ImportError>;
 
 type Family = fn(&mut Builder, &Node<'_>, &str) -> Option<Lowered>;
 
-const FAMILIES: [Family; 9] = [
+const FAMILIES: [Family; 11] = [
     arithmetic::lower,
     convolution::lower,
     gather::lower,
@@ -31,10 +31,10 @@ const FAMILIES: [Family; 9] = [
     matrix::lower,
     norm::lower,
     pooling::lower,
-    // quantized::lower,
+    quantized::lower,
     // recurrent::lower,
     reduce::lower,
-    // resize::lower,
+    resize::lower,
     select::lower,
     // trees::lower,
 ];

@@ -286,3 +286,66 @@ op("qlinearconv", "QLinearConv", {"x": rng.integers(0, 255, (1, 2, 5, 5)).astype
 op("qlinearmatmul", "QLinearMatMul", {"x": rng.integers(0, 255, (3, 4)).astype(u8)}, {"xs": np.float32(0.013), "xz": u8(100), "w": rng.integers(0, 255, (4, 5)).astype(u8), "ws": np.float32(0.11), "wz": u8(128), "ys": np.float32(0.137), "yz": u8(90)})
 op("matmulinteger", "MatMulInteger", {"x": rng.integers(0, 255, (3, 4)).astype(u8)}, {"w": rng.integers(0, 255, (4, 5)).astype(u8), "xz": u8(100), "wz": u8(128)})
 op("convinteger", "ConvInteger", {"x": rng.integers(0, 255, (1, 2, 5, 5)).astype(u8)}, {"w": rng.integers(0, 9, (3, 2, 3, 3)).astype(u8), "xz": u8(100)}, pads=[1, 1, 1, 1])
+# --- recurrent layers
+for kind, gates in (("RNN", 1), ("GRU", 3), ("LSTM", 4)):
+    outs = ("y", "h", "c") if kind == "LSTM" else ("y", "h")
+    for direction, d in (("forward", 1), ("reverse", 1), ("bidirectional", 2)):
+        op(f"{kind.lower()}_{direction}", kind, {"x": f(4, 2, 3)}, {"w": f(d, gates * 5, 3), "r": f(d, gates * 5, 5), "b": f(d, 2 * gates * 5)}, outputs=outs, hidden_size=5, direction=direction)
+    op(f"{kind.lower()}_nobias", kind, {"x": f(3, 1, 3)}, {"w": f(1, gates * 4, 3), "r": f(1, gates * 4, 4)}, outputs=outs, hidden_size=4)
+    op(f"{kind.lower()}_initial", kind, {"x": f(3, 2, 3), "h0": f(1, 2, 4)}, {"w": f(1, gates * 4, 3), "r": f(1, gates * 4, 4), "b": f(1, 2 * gates * 4)}, order=["x", "w", "r", "b", "", "h0"], outputs=outs, hidden_size=4)
+    op(f"{kind.lower()}_lengths", kind, {"x": f(3, 2, 3)}, {"w": f(1, gates * 4, 3), "r": f(1, gates * 4, 4), "b": f(1, 2 * gates * 4), "n": np.array([3, 3], np.int32)}, outputs=outs, hidden_size=4)
+op("gru_linear_before_reset", "GRU", {"x": f(4, 2, 3)}, {"w": f(1, 15, 3), "r": f(1, 15, 5), "b": f(1, 30)}, outputs=("y", "h"), hidden_size=5, linear_before_reset=1)
+op("rnn_relu", "RNN", {"x": f(3, 2, 3)}, {"w": f(1, 4, 3), "r": f(1, 4, 4)}, outputs=("y", "h"), hidden_size=4, activations=["Relu"])
+op("lstm_peepholes", "LSTM", {"x": f(3, 2, 3), "c0": f(1, 2, 4)}, {"w": f(1, 16, 3), "r": f(1, 16, 4), "b": f(1, 32), "p": f(1, 12), "h0": np.zeros((1, 2, 4), np.float32)}, order=["x", "w", "r", "b", "", "h0", "c0", "p"], outputs=("y", "h", "c"), hidden_size=4)
+# --- classical models
+ML = (("ai.onnx.ml", 3),)
+
+
+def ensemble(trees, features, targets, mode):
+    a = {k: [] for k in "treeids nodeids featureids modes values truenodeids falsenodeids".split()}
+    leaves = []
+    for t in range(trees):
+        count = 0
+
+        def grow(depth):
+            nonlocal count
+            me = count
+            count += 1
+            place = len(a["treeids"])
+            leaf = depth == 0 or (depth < 3 and rng.random() < 0.3)
+            for key, value in dict(treeids=t, nodeids=me, featureids=int(rng.integers(features)), modes="LEAF" if leaf else mode, values=float(np.float32(rng.uniform(-1, 1))), truenodeids=0, falsenodeids=0).items():
+                a[key].append(value)
+            if leaf:
+                leaves.append((t, me))
+            else:
+                a["truenodeids"][place] = grow(depth - 1)
+                a["falsenodeids"][place] = grow(depth - 1)
+            return me
+
+        grow(3)
+    return {f"nodes_{k}": v for k, v in a.items()}, leaves
+
+
+for mode in ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"):
+    nodes, leaves = ensemble(4, 5, 2, mode)
+    op(f"tree_regressor_{mode.lower()}", "TreeEnsembleRegressor", {"x": f(6, 5)}, domain="ai.onnx.ml", domains=ML, n_targets=2, base_values=[0.5, -1.0],
+       target_treeids=[t for t, _ in leaves for _ in range(2)], target_nodeids=[i for _, i in leaves for _ in range(2)], target_ids=[0, 1] * len(leaves), target_weights=f(2 * len(leaves)).tolist(), **nodes)
+for post in ("NONE", "SOFTMAX", "LOGISTIC"):
+    nodes, leaves = ensemble(4, 5, 3, "BRANCH_LEQ")
+    op(f"tree_classifier_{post.lower()}", "TreeEnsembleClassifier", {"x": f(6, 5)}, domain="ai.onnx.ml", domains=ML, outputs=("label", "scores"), classlabels_int64s=[10, 20, 30], post_transform=post,
+       class_treeids=[t for t, _ in leaves for _ in range(3)], class_nodeids=[i for _, i in leaves for _ in range(3)], class_ids=[0, 1, 2] * len(leaves), class_weights=f(3 * len(leaves)).tolist(), **nodes)
+for name, lo, post in (("gradient", -1, "LOGISTIC"), ("gradient_raw", -1, "NONE"), ("forest", 0, "NONE")):
+    for cls in (0, 1):
+        nodes, leaves = ensemble(4, 5, 1, "BRANCH_LEQ")
+        op(f"tree_binary_{name}_{cls}", "TreeEnsembleClassifier", {"x": f(6, 5)}, domain="ai.onnx.ml", domains=ML, outputs=("label", "scores"), classlabels_int64s=[0, 1], post_transform=post,
+           class_treeids=[t for t, _ in leaves], class_nodeids=[i for _, i in leaves], class_ids=[cls for _ in leaves], class_weights=[float(rng.uniform(lo, 1) / 4) for _ in leaves], **nodes)
+op("tree_average", "TreeEnsembleRegressor", {"x": f(6, 5)}, domain="ai.onnx.ml", domains=ML, n_targets=1, aggregate_function="AVERAGE",
+   target_treeids=[t for t, _ in leaves], target_nodeids=[i for _, i in leaves], target_ids=[0 for _ in leaves], target_weights=[float(rng.uniform(-1, 1)) for _ in leaves], **nodes)
+op("linear_regressor", "LinearRegressor", {"x": f(3, 4)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),), coefficients=f(8).tolist(), intercepts=[0.5, -0.5], targets=2)
+op("linear_classifier", "LinearClassifier", {"x": f(3, 4)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),), outputs=("l", "s"), coefficients=f(12).tolist(), intercepts=[0.5, -0.5, 0.1], classlabels_ints=[3, 5, 7], post_transform="SOFTMAX")
+op("linear_classifier_binary", "LinearClassifier", {"x": f(5, 4)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),), outputs=("l", "s"), coefficients=f(8).tolist(), intercepts=[0.5, -0.5], classlabels_ints=[0, 1], post_transform="LOGISTIC")
+op("scaler", "Scaler", {"x": f(3, 4)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),), offset=f(4).tolist(), scale=f(4).tolist())
+for norm in ("L1", "L2", "MAX"):
+    op(f"normalizer_{norm}", "Normalizer", {"x": f(3, 4, lo=0.1)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),), norm=norm)
+op("binarizer", "Binarizer", {"x": f(3, 4)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),), threshold=0.3)
+op("feature_extractor", "ArrayFeatureExtractor", {"x": f(3, 4)}, {"i": i64(0, 3)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),))

@@ -8,11 +8,11 @@ mod matrix;
 mod norm;
 mod pooling;
 mod quantized;
-// mod recurrent;
+mod recurrent;
 mod reduce;
 mod resize;
 mod select;
-// mod trees;
+mod trees;
 
 use super::builder::{Builder, Operand};
 use super::node::Node;
@@ -23,7 +23,7 @@ pub(super) type Lowered = Result<Vec<Operand>, ImportError>;
 
 type Family = fn(&mut Builder, &Node<'_>, &str) -> Option<Lowered>;
 
-const FAMILIES: [Family; 11] = [
+const FAMILIES: [Family; 13] = [
     arithmetic::lower,
     convolution::lower,
     gather::lower,
@@ -32,11 +32,11 @@ const FAMILIES: [Family; 11] = [
     norm::lower,
     pooling::lower,
     quantized::lower,
-    // recurrent::lower,
+    recurrent::lower,
     reduce::lower,
     resize::lower,
     select::lower,
-    // trees::lower,
+    trees::lower,
 ];
 
 /// Lowers a node. Operators of other domains are named `domain.Operator`.

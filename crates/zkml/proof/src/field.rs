@@ -6,6 +6,8 @@ use p3_field::extension::QuinticTrinomialExtensionField;
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField32};
 use p3_koala_bear::KoalaBear;
 
+use crate::packed::{INNER_BITS, long_eq_table};
+
 /// KoalaBear, `p = 2^31 - 2^24 + 1`.
 pub(crate) type F = KoalaBear;
 /// The quintic extension of `F`, about 2^155 elements.
@@ -35,6 +37,9 @@ pub(crate) fn inverse_power_of_two(k: usize) -> F {
 
 /// All `eq(point, x)` for `x` in `{0,1}^n`, scaled.
 pub(crate) fn eq_table(point: &[E], scale: E) -> Vec<E> {
+    if point.len() > INNER_BITS {
+        return long_eq_table(point, scale);
+    }
     let mut table = Vec::with_capacity(1 << point.len());
     table.push(scale);
     for &r in point.iter().rev() {
@@ -103,6 +108,7 @@ pub(crate) fn index_extension(point: &[E]) -> E {
 }
 
 /// `Σ_i eq[i]·values[i]` over the base field.
+#[cfg(test)]
 pub(crate) fn dot_base(eq: &[E], values: &[F]) -> E {
     eq.iter()
         .zip(values)
@@ -144,10 +150,13 @@ mod tests {
 
     #[test]
     fn eq_table_agrees_with_eq_at() {
-        let p = point(5);
-        let table = eq_table(&p, E::ONE);
-        for (i, &e) in table.iter().enumerate() {
-            assert_eq!(e, eq_at(&p, i));
+        for n in [0, 5, 9, 10, 15] {
+            let p = point(n);
+            let table = eq_table(&p, E::TWO);
+            assert_eq!(table.len(), 1 << n);
+            for (i, &e) in table.iter().enumerate() {
+                assert_eq!(e, eq_at(&p, i).double());
+            }
         }
     }
 

@@ -86,6 +86,9 @@
 #![forbid(unsafe_code)]
 
 mod arena;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod commitment;
 mod cost;
 mod field;

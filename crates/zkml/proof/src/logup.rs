@@ -36,7 +36,6 @@ pub(crate) use tree::prove;
 /// Numerators of a block.
 #[derive(Clone, Debug)]
 pub(crate) enum Numerator<'a> {
-    Zero,
     One,
     /// One per leaf.
     Base(Cow<'a, [F]>),
@@ -57,12 +56,6 @@ pub(crate) struct Block<'a> {
 pub(crate) const fn messages(depth: usize) -> usize {
     // Layer k: 2k in its rounds, 4 children; two inverses at the root.
     depth * depth.saturating_sub(1) + 4 * depth + 2
-}
-
-/// Products of two messages that the verifier makes for `2^depth` leaves.
-pub(crate) const fn products(depth: usize) -> usize {
-    // Two fractions and two inverses at the root, three in every other layer.
-    3 * depth + 1
 }
 
 /// The bit of an index that tells two children apart, or the highest bit of an index that has no

@@ -33,7 +33,6 @@ fn leaves(depth: usize, beta: E, blocks: &[Block<'_>]) -> (Vec<E>, Vec<E>) {
     for block in blocks {
         for (i, &x) in block.x.iter().enumerate() {
             p[block.offset + i] = match &block.numerator {
-                Numerator::Zero => E::ZERO,
                 Numerator::One => E::ONE,
                 Numerator::Base(values) => values[i].into(),
             };
@@ -127,7 +126,7 @@ fn blocks_of_every_kind_are_leaves_as_they_are_defined() {
                 blocks.push(Block {
                     offset: 0,
                     numerator: match (k, base) {
-                        (1, _) => Numerator::Zero,
+                        (1, _) => Numerator::Base(vec![F::ZERO; n].into()),
                         (_, true) => Numerator::Base(m.iter().map(|&m| sign * m).collect()),
                         _ if sign == F::ONE => Numerator::One,
                         _ => Numerator::Base(vec![F::NEG_ONE; n].into()),
@@ -162,7 +161,7 @@ fn a_lookup_outside_its_table_is_refused_at_the_root() {
 fn a_zero_denominator_is_refused_at_the_root() {
     let zero = Block {
         offset: 2,
-        numerator: Numerator::Zero,
+        numerator: Numerator::Base(vec![F::ZERO].into()),
         constant: E::TWO,
         x: vec![F::TWO].into(),
         y: None,
@@ -204,7 +203,8 @@ fn padded_messages_satisfy_the_collected_constraints() {
     assert_eq!(prover.pads_left(), 0);
     let mut verifier = VerifierChannel::with_mode(b"l", &prover.sent, true);
     let (_, p, q) = verify(depth, &mut verifier).unwrap();
-    assert_eq!(verifier.products.len(), products(depth));
+    // Two fractions and two inverses at the root, three products in every other layer.
+    assert_eq!(verifier.products.len(), 4 + 3 * (depth - 1));
     let value = |lin: &Lin| {
         lin.terms.iter().fold(lin.constant, |s, &(t, c)| {
             let secret = match t.checked_sub(crate::transcript::PRODUCTS) {

@@ -5,7 +5,10 @@ use p3_field::{
     PrimeCharacteristicRing,
 };
 
-use crate::field::{E, F};
+use rayon::prelude::*;
+
+use crate::arena::Buffer;
+use crate::field::{DEGREE, E, F, coordinates, eq_table};
 
 /// Base elements side by side.
 pub(crate) type Base = <F as Field>::Packing;
@@ -84,10 +87,66 @@ pub(crate) fn two_products(a: Packed, b: Packed, c: Packed, d: Packed) -> Packed
 
 /// Whole vectors of a slice whose length they divide.
 pub(crate) fn pack(values: &[E]) -> Vec<Packed> {
-    values
-        .chunks_exact(WIDTH)
-        .map(Packed::from_ext_slice)
-        .collect()
+    values.chunks_exact(WIDTH).map(pack_one).collect()
+}
+
+/// [`pack`] into a buffer, which costs no fresh pages.
+pub(crate) fn pack_long(values: &[E]) -> Buffer {
+    let mut out = Buffer::new(values.len() / WIDTH);
+    let fill = |(out, values): (&mut [Packed], &[E])| {
+        for (out, values) in out.iter_mut().zip(values.chunks_exact(WIDTH)) {
+            *out = pack_one(values);
+        }
+    };
+    if values.len() >= PARALLEL_FROM {
+        out.par_chunks_mut(CHUNK)
+            .zip(values.par_chunks(CHUNK * WIDTH))
+            .for_each(fill);
+    } else {
+        fill((&mut out, values));
+    }
+    out
+}
+
+#[inline(always)]
+fn pack_one(values: &[E]) -> Packed {
+    let mut columns = [[F::ZERO; WIDTH]; DEGREE];
+    for (lane, value) in values.iter().enumerate().take(WIDTH) {
+        for (column, &value) in columns.iter_mut().zip(coordinates(value)) {
+            column[lane] = value;
+        }
+    }
+    Packed::from_basis_coefficients_fn(|d| *Base::from_slice(&columns[d]))
+}
+
+/// Elements from which a second thread pays.
+const PARALLEL_FROM: usize = 1 << 14;
+/// Vectors that a thread takes at a time.
+const CHUNK: usize = 64;
+/// Variables of the part of an `eq` table that stays in the nearest cache.
+pub(crate) const INNER_BITS: usize = 9;
+
+/// All `eq(point, x)`, scaled, for more than `INNER_BITS` variables; see `field::eq_table`.
+pub(crate) fn long_eq_table(point: &[E], scale: E) -> Vec<E> {
+    let (outer, inner) = point.split_at(point.len() - INNER_BITS);
+    let outer = eq_table(outer, scale);
+    let inner = pack(&eq_table(inner, E::ONE));
+    let mut table = E::zero_vec(1 << point.len());
+    let fill = |(out, &weight): (&mut [E], &E)| {
+        let weight = Packed::from(weight);
+        for (out, &value) in out.chunks_exact_mut(WIDTH).zip(&inner) {
+            product(value, weight).to_ext_slice(out);
+        }
+    };
+    if table.len() >= PARALLEL_FROM {
+        table
+            .par_chunks_mut(1 << INNER_BITS)
+            .zip(&outer)
+            .for_each(fill);
+    } else {
+        table.chunks_mut(1 << INNER_BITS).zip(&outer).for_each(fill);
+    }
+    table
 }
 
 pub(crate) fn unpack(values: &[Packed]) -> Vec<E> {

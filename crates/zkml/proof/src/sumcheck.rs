@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use crate::arena::Buffer;
 use crate::field::{E, F, eq_table};
-use crate::packed::{Base, Packed, WIDTH, lane_sum, pack, product, unpack};
+use crate::packed::{Base, Packed, WIDTH, lane_sum, pack, pack_long, product, unpack};
 use crate::transcript::{Exhausted, Lin, ProverChannel, VerifierChannel};
 
 /// Why a reduction was refused.
@@ -61,7 +61,7 @@ pub(crate) fn prove_product_base(
     }
     rounds::<(Extension, Ground)>(
         &[],
-        (pack(&weights).as_slice(), Base::pack_slice(&values)),
+        (&pack_long(&weights), Base::pack_slice(&values)),
         channel,
     )
 }
@@ -78,7 +78,7 @@ pub(crate) fn prove_eq_product(
     if a.len() < SMALL {
         return scalar_rounds(point, [a, b], channel);
     }
-    rounds::<(Extension, Extension)>(point, (pack(&a).as_slice(), pack(&b).as_slice()), channel)
+    rounds::<(Extension, Extension)>(point, (&pack_long(&a), &pack_long(&b)), channel)
 }
 
 /// [`prove_eq_product`] with both tables in the base field: same messages.
@@ -422,18 +422,6 @@ fn scalar_rounds(
         xs.push(x);
     }
     (xs, [a[0], b[0]])
-}
-
-/// Reduces `claim = Σ_x a(x) b(x)` over `rounds` variables to a claim on `a·b` at the point.
-///
-/// # Errors
-/// [`SumcheckError::Exhausted`].
-pub(crate) fn verify_product(
-    claim: Lin,
-    rounds: usize,
-    channel: &mut VerifierChannel<'_>,
-) -> Result<(Vec<E>, Lin), SumcheckError> {
-    verify_eq_product(claim, &[], rounds, channel)
 }
 
 /// Reduces `claim = Σ_x eq(point, x') a(x) b(x)` over `rounds` variables, at least `|point|`, to a

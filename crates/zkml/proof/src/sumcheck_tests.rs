@@ -101,7 +101,7 @@ fn a_zero_coordinate_and_a_short_proof_are_refused() {
     );
     let mut verifier = VerifierChannel::new(b"s", &sent);
     assert_eq!(
-        verify_product(E::ONE.into(), 5, &mut verifier),
+        verify_eq_product(E::ONE.into(), &[], 5, &mut verifier),
         Err(SumcheckError::Exhausted)
     );
 }

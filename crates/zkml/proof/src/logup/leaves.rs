@@ -58,7 +58,6 @@ impl Leaves<'_> {
 
     fn fraction(&self, block: &Block<'_>, i: usize) -> (E, E) {
         let p = match &block.numerator {
-            Numerator::Zero => E::ZERO,
             Numerator::One => E::ONE,
             Numerator::Base(values) => values[i].into(),
         };
@@ -126,7 +125,6 @@ impl Leaves<'_> {
             }
             let ps = &mut chunk.p[vectors];
             match &block.numerator {
-                Numerator::Zero => {}
                 Numerator::One if chunk.ones => {}
                 Numerator::One => ps.fill(Packed::ONE),
                 Numerator::Base(values) => {

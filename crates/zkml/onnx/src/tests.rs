@@ -236,6 +236,34 @@ fn a_convolution_is_patches_times_a_matrix_and_layouts_meet() {
 }
 
 #[test]
+fn a_normalised_convolution_is_one_convolution() {
+    let column = |name: &str, x: f32| tensor(name, &[1], &[x]);
+    let weights = vec![
+        tensor("w", &[1, 1, 1, 1], &[3.0]),
+        column("scale", 2.0),
+        column("shift", 0.5),
+        column("mean", 1.0),
+        column("variance", 4.0 - 1e-5),
+    ];
+    let statistics = ["t", "scale", "shift", "mean", "variance"];
+    let nodes = vec![
+        node("Conv", "conv", &["x", "w"], "t"),
+        node("BatchNormalization", "norm", &statistics, "y"),
+    ];
+    let mut source = model(nodes, weights);
+    graph(&mut source).input = vec![value("x", &[1, 1, 1, 2])];
+    let imported = read(&source).unwrap();
+    assert!(!steps(&imported).contains(&"Mul".to_owned()));
+    assert_eq!(imported.evaluate(&[1.0, 2.0]), [2.5, 5.5]);
+    graph(&mut source).output.push(ValueInfoProto {
+        name: "t".into(),
+        kind: None,
+    });
+    let both = read(&source).unwrap();
+    assert_eq!(both.evaluate(&[1.0, 2.0]), [2.5, 5.5, 3.0, 6.0]);
+}
+
+#[test]
 fn a_maximum_over_padding_sees_the_padding_never() {
     let ints = |name: &str, ints: &[i64]| AttributeProto {
         name: name.into(),

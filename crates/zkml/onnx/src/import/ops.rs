@@ -8,6 +8,9 @@ use super::view::{fixed, list, straight, strided};
 use crate::float::{Binary, Function};
 use crate::{FloatOp, ImportError};
 
+/// Most terms of one sum.
+const MAX_SUM: usize = hallmark_graph::MAX_TERMS / 2;
+
 impl Builder {
     pub(super) fn scalar(&self, value: f64) -> Operand {
         Operand::constant(Tensor::wide(vec![], vec![value]), Kind::Float)
@@ -150,6 +153,16 @@ impl Builder {
         }
         if offset.is_nan() {
             return Err(self.refuse("adds what is not a number"));
+        }
+        // Long sums are sums of sums: a step of the integer graph has a bounded number of terms.
+        if rest.len() > MAX_SUM && !folded {
+            let mut parts = Vec::new();
+            for part in rest.chunks(MAX_SUM) {
+                let terms: Vec<(&Operand, f64)> = part.iter().map(|(x, c)| (x, *c)).collect();
+                parts.push(self.combine(&terms, 0.0)?);
+            }
+            let terms: Vec<(&Operand, f64)> = parts.iter().map(|part| (part, 1.0)).collect();
+            return self.combine(&terms, offset);
         }
         let coefficients: Vec<f64> = rest.iter().map(|(_, c)| *c).collect();
         let operands: Vec<&Operand> = rest.iter().map(|(x, _)| x).collect();

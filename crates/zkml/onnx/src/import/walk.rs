@@ -12,7 +12,12 @@ use super::tensor::tensor;
 use crate::proto::{GraphProto, NodeProto};
 use crate::{FloatGraph, FloatOutput, ImportError};
 
-struct Walk {
+struct Walk<'a> {
+    nodes: &'a [NodeProto],
+    /// Which node defines a name.
+    makers: BTreeMap<&'a str, usize>,
+    /// How often a name is read.
+    reads: BTreeMap<&'a str, usize>,
     builder: Builder,
     names: BTreeMap<String, Operand>,
     /// Every name that some node defines, earlier or later.
@@ -45,7 +50,21 @@ pub(super) fn graph(
             }
         }
     }
+    let mut makers = BTreeMap::new();
+    let mut reads = BTreeMap::new();
+    for (index, node) in graph.node.iter().enumerate() {
+        makers.extend(node.output.iter().map(|name| (name.as_str(), index)));
+        for name in &node.input {
+            *reads.entry(name.as_str()).or_insert(0usize) += 1;
+        }
+    }
+    for output in &graph.output {
+        *reads.entry(output.name.as_str()).or_insert(0) += 1;
+    }
     let mut walk = Walk {
+        nodes: &graph.node,
+        makers,
+        reads,
         builder: Builder::default(),
         names: BTreeMap::new(),
         defined,
@@ -82,7 +101,7 @@ fn limit(what: &str, count: usize) -> Result<(), ImportError> {
     Ok(())
 }
 
-impl Walk {
+impl Walk<'_> {
     fn is_input(&self, name: &str) -> bool {
         self.builder.inputs.iter().any(|input| input.name == name)
     }
@@ -109,7 +128,10 @@ impl Walk {
         }
         self.builder.site = site.clone();
         let node = Node::new(site, proto, operands, self.opset)?;
-        let made = super::lower::node(&mut self.builder, &node)?;
+        let made = match self.normalized_convolution(proto, &node)? {
+            Some(made) => made,
+            None => super::lower::node(&mut self.builder, &node)?,
+        };
         node.check_attributes()?;
         if node.outputs > made.len() {
             return Err(node.refuse(format!("its output {} is not supported", made.len())));
@@ -120,6 +142,59 @@ impl Walk {
             }
         }
         Ok(())
+    }
+
+    /// A `BatchNormalization` of a `Conv` that nothing else reads scales the weights instead.
+    fn normalized_convolution(
+        &mut self,
+        proto: &NodeProto,
+        node: &Node<'_>,
+    ) -> Result<Option<Vec<Operand>>, ImportError> {
+        if node.site.op != "BatchNormalization" || node.flag("training_mode", false) {
+            return Ok(None);
+        }
+        let from = proto.input.first().map_or("", String::as_str);
+        let (Some(&index), Some(1)) = (self.makers.get(from), self.reads.get(from)) else {
+            return Ok(None);
+        };
+        let maker = &self.nodes[index];
+        let site = Site::new(index, maker);
+        if site.op != "Conv" {
+            return Ok(None);
+        }
+        let mut operands = Vec::with_capacity(3);
+        for name in &maker.input {
+            operands.push(self.operand(&site, name)?);
+        }
+        let constant = |operand: Option<&Operand>| operand.is_none_or(|o| o.tensor().is_some());
+        let fixed = constant(operands.get(1).and_then(Option::as_ref))
+            && constant(operands.get(2).and_then(Option::as_ref))
+            && (1..5).all(|index| node.maybe(index).is_some_and(|o| o.tensor().is_some()));
+        let Some(Some(weight)) = operands.get(1).cloned().filter(|_| fixed) else {
+            return Ok(None);
+        };
+        let (scale, shift) = super::lower::scale_and_shift(&mut self.builder, node)?;
+        let b = &mut self.builder;
+        let mut column = vec![1; b.rank(&weight)];
+        let filters = b.shape(&weight).first().copied().unwrap_or(0);
+        if b.shape(&scale) != [filters] || column.is_empty() {
+            return Ok(None);
+        }
+        column[0] = filters;
+        let column = b.reshape(&scale, column)?;
+        operands[1] = Some(b.mul(&weight, &column)?);
+        let bias = match operands.get(2).cloned().flatten() {
+            Some(bias) => {
+                let scaled = b.mul(&bias, &scale)?;
+                b.add(&scaled, &shift)?
+            }
+            None => shift,
+        };
+        operands.truncate(2);
+        operands.push(Some(bias));
+        b.site = site.clone();
+        let convolution = Node::new(site, maker, operands, self.opset)?;
+        super::lower::node(&mut self.builder, &convolution).map(Some)
     }
 
     /// What an operand stands for; `None` for one that is left out.

@@ -161,9 +161,9 @@ fn tile(b: &mut Builder, n: &Node<'_>) -> Made {
     if repeats.len() != from.len() {
         return Err(n.refuse(format!("{repeats:?} does not fit {from:?}")));
     }
-    for axis in 0..from.len() {
-        if repeats[axis] != 1 {
-            x = repeat(b, &x, axis, repeats[axis])?;
+    for (axis, &times) in repeats.iter().enumerate() {
+        if times != 1 {
+            x = repeat(b, &x, axis, times)?;
         }
     }
     Ok(x)

@@ -14,6 +14,8 @@ mod resize;
 mod select;
 mod trees;
 
+pub(super) use norm::scale_and_shift;
+
 use super::builder::{Builder, Operand};
 use super::node::Node;
 use crate::ImportError;

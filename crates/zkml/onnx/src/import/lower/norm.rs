@@ -73,20 +73,28 @@ fn per_channel(b: &mut Builder, values: &Operand, rank: usize) -> Made {
     b.reshape(values, shape)
 }
 
-fn batch(b: &mut Builder, n: &Node<'_>) -> Made {
+/// What a `BatchNormalization` multiplies by and adds, per channel:
+/// `scale·(x - mean)/sqrt(variance + ε) + shift`.
+pub(in crate::import) fn scale_and_shift(
+    b: &mut Builder,
+    n: &Node<'_>,
+) -> Result<(Operand, Operand), ImportError> {
     n.ignore(&["momentum", "spatial"]);
-    if n.flag("training_mode", false) {
-        return Err(n.refuse("training mode is not supported"));
-    }
-    let epsilon = n.float("epsilon", 1e-5);
-    let x = n.operand(0)?;
-    let rank = b.rank(x);
-    // scale·(x - mean)/sqrt(variance + ε) + shift
-    let variance = b.affine(n.operand(4)?, 1.0, epsilon)?;
+    let variance = b.affine(n.operand(4)?, 1.0, n.float("epsilon", 1e-5))?;
     let inverse = b.unary(&variance, Function::Rsqrt)?;
     let scale = b.mul(n.operand(1)?, &inverse)?;
     let moved = b.mul(n.operand(3)?, &scale)?;
     let shift = b.sub(n.operand(2)?, &moved)?;
+    Ok((scale, shift))
+}
+
+fn batch(b: &mut Builder, n: &Node<'_>) -> Made {
+    if n.flag("training_mode", false) {
+        return Err(n.refuse("training mode is not supported"));
+    }
+    let x = n.operand(0)?;
+    let rank = b.rank(x);
+    let (scale, shift) = scale_and_shift(b, n)?;
     let scale = per_channel(b, &scale, rank)?;
     let shift = per_channel(b, &shift, rank)?;
     let scaled = b.mul(x, &scale)?;

@@ -352,3 +352,23 @@ op("feature_extractor", "ArrayFeatureExtractor", {"x": f(3, 4)}, {"i": i64(0, 3)
 # --- long sums
 op("concat_long", "Concat", {"a": f(1, 2)}, {f"c{i}": f(1, 1) for i in range(3)}, order=["a", "c0", "c1", "c2"] * 40, axis=1)
 op("sum_long", "Sum", {"a": f(3), "b": f(3)}, order=["a", "b"] * 50)
+# --- the rest
+MS = (("com.microsoft", 1),)
+op("ms_gelu", "Gelu", {"x": f(2, 3)}, domain="com.microsoft", domains=MS)
+op("ms_fastgelu", "FastGelu", {"x": f(2, 3)}, domain="com.microsoft", domains=MS)
+op("ms_fusedmatmul", "FusedMatMul", {"a": f(2, 4, 3), "b": f(2, 5, 4)}, domain="com.microsoft", domains=MS, transA=1, transB=1, alpha=0.5)
+op("ms_skiplayernorm", "SkipLayerNormalization", {"a": f(2, 3, 8), "b": f(2, 3, 8)}, {"g": f(8), "s": f(8)}, domain="com.microsoft", domains=MS, epsilon=1e-5)
+for kind in ("QLinearAdd", "QLinearMul"):
+    op(f"ms_{kind.lower()}", kind, {"a": rng.integers(0, 255, (3, 4)).astype(u8), "b": rng.integers(0, 255, (3, 4)).astype(u8)}, {"as": np.float32(0.013), "az": u8(100), "bs": np.float32(0.017), "bz": u8(120), "cs": np.float32(0.029), "cz": u8(110)}, order=["a", "as", "az", "b", "bs", "bz", "cs", "cz"], domain="com.microsoft", domains=MS)
+op("simplified_layernorm", "SimplifiedLayerNormalization", {"x": f(2, 3, 8)}, {"g": f(8)})
+op("castlike", "CastLike", {"x": f(2, 3, lo=-5, hi=5)}, {"t": i64(1)})
+op("swish", "Swish", {"x": f(2, 3)}, opset=24)
+op("eyelike", "EyeLike", {"x": f(3, 4)}, k=1)
+chain("constantofshape", [("ConstantOfShape", ["s"], "c", dict(value=helper.make_tensor("v", TensorProto.FLOAT, [1], [1.5]))), ("Add", ["x", "c"], "y")], {"x": f(3)}, {"s": i64(2, 3)})
+chain("size", [("Size", ["x"], "n"), ("Cast", ["n"], "c", dict(to=TensorProto.FLOAT)), ("Div", ["x", "c"], "y")], {"x": f(3, 4)})
+chain("constant", [("Constant", [], "c", dict(value_floats=[1.0, 2.0, 3.0])), ("Mul", ["x", "c"], "y")], {"x": f(2, 3)})
+chain("sigmoid_spelled", [("Neg", ["x"], "n"), ("Exp", ["n"], "e"), ("Add", ["e", "one"], "a"), ("Div", ["one", "a"], "y")], {"x": f(2, 3)}, {"one": np.float32(1)})
+chain("quick_gelu", [("Mul", ["x", "c"], "s"), ("Sigmoid", ["s"], "g"), ("Mul", ["x", "g"], "y")], {"x": f(2, 3)}, {"c": np.float32(1.702)})
+chain("rotary", [("Split", ["x"], ["a", "b"], dict(axis=-1)), ("Neg", ["b"], "n"), ("Concat", ["n", "a"], "r", dict(axis=-1)), ("Mul", ["x", "cos"], "p"), ("Mul", ["r", "sin"], "q"), ("Add", ["p", "q"], "y")], {"x": f(1, 2, 4, 6)}, {"cos": f(1, 1, 4, 6), "sin": f(1, 1, 4, 6)})
+for o in (11, 13, 17, 21):
+    chain(f"block_{o}", [("Conv", ["x", "w"], "c", dict(pads=[1, 1, 1, 1], strides=[2, 2])), ("Relu", ["c"], "r"), ("MaxPool", ["r"], "m", dict(kernel_shape=[2, 2], strides=[2, 2])), ("Flatten", ["m"], "g"), ("Gemm", ["g", "v", "b"], "h", dict(transB=1)), ("Softmax", ["h"], "y", dict(axis=-1))], {"x": f(1, 2, 8, 8)}, {"w": f(3, 2, 3, 3), "v": f(5, 12), "b": f(5)}, opset=o)

@@ -370,7 +370,6 @@ pub(crate) enum Content {
 /// The whole plan.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(crate) mode: Mode,
     /// The value of the first node: the inputs come before.
     pub(crate) first_node: usize,
     /// Dimensions of every value.
@@ -400,6 +399,13 @@ pub(crate) struct Plan {
     /// Extension elements of the proof, commitments apart.
     pub(crate) elements: usize,
     /// Those among them that a hiding proof pads.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "what mode `PrivateInput` opens; only tests run it so far"
+        )
+    )]
     pub(crate) masked: usize,
     /// Pads whose products the checks of a hiding proof need, in their order.
     pub(crate) products: Vec<(u32, u32)>,

@@ -155,6 +155,13 @@ impl ProverChannel {
     }
 
     /// Pads that no message took: none after a whole proof.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "what mode `PrivateInput` opens; only tests run it so far"
+        )
+    )]
     pub(crate) fn pads_left(&self) -> usize {
         self.pads.len()
     }

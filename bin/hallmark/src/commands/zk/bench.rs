@@ -138,12 +138,7 @@ pub(super) fn mode_name(mode: Mode) -> &'static str {
 }
 
 /// Largest difference of an output element from the float model on the measured input.
-fn error(
-    float: &FloatGraph,
-    sample: &[f32],
-    graph: &hallmark_graph::Graph,
-    output: &[i32],
-) -> f64 {
+fn error(float: &FloatGraph, sample: &[f32], graph: &hallmark_graph::Graph, output: &[i32]) -> f64 {
     let integers = hallmark_onnx::dequantize(graph, output);
     float
         .evaluate(sample)
@@ -178,10 +173,11 @@ impl Measured {
         let (ran, once) = timed(|| hallmark_engine::run(prepared, input));
         ran?;
         let runs = PLAIN_BUDGET.as_nanos() / once.as_nanos().max(1);
-        let runs = u32::try_from(runs).unwrap_or(u32::MAX).clamp(1, MAX_PLAIN_RUNS);
-        let (ran, time) = timed(|| {
-            (0..runs).try_for_each(|_| hallmark_engine::run(prepared, input).map(|_| ()))
-        });
+        let runs = u32::try_from(runs)
+            .unwrap_or(u32::MAX)
+            .clamp(1, MAX_PLAIN_RUNS);
+        let (ran, time) =
+            timed(|| (0..runs).try_for_each(|_| hallmark_engine::run(prepared, input).map(|_| ())));
         ran?;
         self.plain.push(time / runs);
         Ok(())

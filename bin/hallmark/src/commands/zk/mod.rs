@@ -16,8 +16,8 @@ use std::time::Instant;
 
 mod bench;
 
-pub use bench::peak_rss_mb;
 use bench::ms;
+pub use bench::peak_rss_mb;
 
 /// Version of [`Bundle`].
 const BUNDLE_VERSION: u32 = 2;
@@ -98,7 +98,11 @@ fn compile_onnx(
 ) -> Result<FromOnnx, Error> {
     let float = hallmark_onnx::import_file(path, ImportOptions::default())
         .map_err(|e| Error::at(path.display(), e))?;
-    let elements: Vec<usize> = float.inputs.iter().map(|i| i.shape.iter().product()).collect();
+    let elements: Vec<usize> = float
+        .inputs
+        .iter()
+        .map(|i| i.shape.iter().product())
+        .collect();
     let data = read_dataset(calibrate, &elements)?;
     let compiled = hallmark_onnx::compile(&float, &data.calibration(), options)
         .map_err(|e| Error::at(path.display(), e))?;

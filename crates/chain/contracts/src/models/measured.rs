@@ -35,9 +35,7 @@ fn product(builder: &mut Builder, input: ValueId, (inner, cols): (u32, u32), ent
         elements: Elements::I8(vec![entry; (inner * cols) as usize]),
         multipliers: Vec::new(),
     };
-    let weights = builder
-        .constant(Shape(vec![inner, cols]), weights)
-        .unwrap();
+    let weights = builder.constant(Shape(vec![inner, cols]), weights).unwrap();
     builder.matmul(input, weights, 0, 1).unwrap()
 }
 

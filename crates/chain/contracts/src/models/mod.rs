@@ -399,16 +399,15 @@ impl Model {
             shift: 0,
         };
         let ports = self.inputs.read(host)?;
-        let inputs = ports.as_chunks::<PORT_BYTES>().0.iter().map(|port| {
-            let word = |at: usize| [port[at], port[at + 1], port[at + 2], port[at + 3]];
-            Input {
-                shape: Shape(vec![u32::from_be_bytes(word(0))]),
-                range: Range {
-                    lo: i32::from_be_bytes(word(4)),
-                    hi: i32::from_be_bytes(word(8)),
-                },
-                scale,
-            }
+        let (words, _) = ports.as_chunks::<4>();
+        let (ports, _) = words.as_chunks::<PORT_WORDS>();
+        let inputs = ports.iter().map(|[elements, lo, hi]| Input {
+            shape: Shape(vec![u32::from_be_bytes(*elements)]),
+            range: Range {
+                lo: i32::from_be_bytes(*lo),
+                hi: i32::from_be_bytes(*hi),
+            },
+            scale,
         });
         // A graph of no steps: the encoding of an input depends on nothing behind it.
         let graph = Graph {
@@ -420,8 +419,8 @@ impl Model {
     }
 }
 
-/// Bytes of one declared input: elements, smallest and largest integer, big endian.
-const PORT_BYTES: usize = 12;
+/// Words of one declared input: elements, smallest and largest integer, big endian.
+const PORT_WORDS: usize = 3;
 
 /// What `check_input` needs of a graph's declared inputs.
 fn ports(graph: &Graph) -> Result<Vec<u8>> {

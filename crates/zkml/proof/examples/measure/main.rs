@@ -27,7 +27,8 @@ fn time<T>(runs: usize, mut f: impl FnMut() -> T) -> (Duration, Duration, T) {
 
 fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).collect();
-    let models: [(&str, fn() -> Model, usize); 6] = [
+    type Make = fn() -> Model;
+    let models: [(&str, Make, usize); 6] = [
         ("digit", || models::mlp(1, &[64, 128, 128, 10]), 15),
         ("mlp", || models::mlp(1, &[784, 128, 10]), 15),
         ("digit64", || models::mlp(64, &[64, 128, 128, 10]), 15),

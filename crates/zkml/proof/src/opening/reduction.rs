@@ -43,6 +43,13 @@ pub(crate) enum Weights {
         scale: E,
     },
     /// The same weights on blocks of the same size, each with its own factor.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "what mode `PrivateInput` opens; only tests run it so far"
+        )
+    )]
     Dense {
         blocks: Vec<(Block, E)>,
         weights: Vec<E>,

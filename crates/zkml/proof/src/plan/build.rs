@@ -118,7 +118,6 @@ impl<'a> Planner<'a> {
         let witness = Stacking::new(&self.witness, crate::commitment::MIN_VARIABLES);
         check_size("the witness commitment", witness.variables)?;
         Ok(Plan {
-            mode: self.mode,
             first_node: graph.inputs.len(),
             dims: self.dims,
             homes: self.homes,

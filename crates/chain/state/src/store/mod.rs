@@ -303,6 +303,9 @@ impl Store {
         if head.block.number() == number {
             return Some(head.block.clone());
         }
+        if number > head.block.number() {
+            return None;
+        }
         self.reported(self.try_block(number)).map(Arc::new)
     }
 
@@ -314,7 +317,7 @@ impl Store {
                 .get(hash.0)?
                 .map(|row| row.value()))
         };
-        self.reported(self.read(row))
+        self.published(self.reported(self.read(row))?)
     }
 
     /// Hash of the block at a height.
@@ -349,7 +352,14 @@ impl Store {
                 .map(|row| row.value()))
         };
         let (number, index) = self.reported(self.read(row))?;
+        self.published(number)?;
         Some((number, usize::try_from(index).ok()?))
+    }
+
+    /// A height, if its block is the head or below. A block is in the database a moment before its
+    /// state is the head's: whoever saw its receipt then would still read the state before it.
+    fn published(&self, number: u64) -> Option<u64> {
+        (number <= self.head().block.number()).then_some(number)
     }
 
     /// Finality certificate of the block at a height; empty for genesis.

@@ -41,12 +41,10 @@ fn every_field_lies_where_it_always_lay() {
             ("verify_gas", 5, 0, 8),
             ("max_proof_bytes", 5, 8, 4),
             ("output_bytes", 5, 12, 4),
-            ("input_elements", 5, 16, 4),
-            ("input_lo", 5, 20, 4),
-            ("input_hi", 5, 24, 4),
             ("name", 6, 0, 32),
             ("uri", 7, 0, 32),
-            ("key", 8, 0, 32),
+            ("inputs", 8, 0, 32),
+            ("key", 9, 0, 32),
         ]
     );
     assert_eq!(

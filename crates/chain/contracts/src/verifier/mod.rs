@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The proof system that judges new orders. An order keeps the version it was placed under.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Storage of `Verifier`: parameters only.
 #[contract(address = addresses::VERIFIER)]

@@ -226,16 +226,28 @@ impl From<ProofMode> for hallmark_proof::Mode {
 /// How a float model becomes an integer one.
 #[derive(Args, Clone)]
 pub struct QuantiseArgs {
-    /// Bits of activations: 8, or 16 for results within a thousandth of the float model's.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(8..=16))]
-    pub bits: u8,
+    /// Bits of activations: 8, or 16 for results nearer to the float model's at a higher cost.
+    #[arg(long, value_enum, default_value = "8")]
+    pub bits: Bits,
+}
+
+/// Bits of activations.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Bits {
+    #[value(name = "8")]
+    Eight,
+    #[value(name = "16")]
+    Sixteen,
 }
 
 impl QuantiseArgs {
     /// The compiler's options.
     pub fn options(&self) -> hallmark_onnx::CompileOptions {
         hallmark_onnx::CompileOptions {
-            bits: self.bits,
+            bits: match self.bits {
+                Bits::Eight => 8,
+                Bits::Sixteen => 16,
+            },
             ..hallmark_onnx::CompileOptions::default()
         }
     }

@@ -89,6 +89,11 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
     bar.finish_and_clear();
     let repeats = run.prove.len();
     let (plain, prove) = (median(run.plain), median(run.prove));
+    let (lookups, commitment, opening) = (
+        median(run.lookups),
+        median(run.commitment),
+        median(run.opening),
+    );
     let nanos = |total: Duration, count: usize| {
         (total.as_nanos() as f64 / count.max(1) as f64 * 10.0).round() / 10.0
     };
@@ -102,13 +107,13 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
         "verify_ms": ms(median(run.verify)), "verify_cpu_ms": ms(median(run.verify_cpu)),
         "proof_bytes": run.proof_bytes, "model_bytes": model_bytes,
         "prove_over_plain": (prove.as_secs_f64() / plain.as_secs_f64().max(1e-9)).round(),
-        "ns_per_lookup": nanos(median(run.lookups), work.lookups),
-        "ns_per_committed": nanos(median(run.commitment), work.committed),
-        "ns_per_weight": nanos(median(run.opening), work.weights),
+        "ns_per_lookup": nanos(lookups, work.lookups),
+        "ns_per_committed": nanos(commitment, work.committed),
+        "ns_per_weight": nanos(opening, work.weights),
         "phases_ms": {
-            "columns": ms(median(run.columns)), "lookups": ms(median(run.lookup_phase)),
-            "walk": ms(median(run.walk)), "witness": ms(median(run.commitment_phase)),
-            "weights": ms(median(run.opening_phase)),
+            "columns": ms(median(run.columns)), "lookups": ms(lookups),
+            "walk": ms(median(run.walk)), "witness": ms(commitment),
+            "weights": ms(opening),
         },
         "peak_rss_mb": peak_rss_mb(), "max_abs_error": max_abs_error,
         "repeat": repeats, "verified": run.verified == repeats && repeats > 0,
@@ -158,12 +163,9 @@ struct Measured {
     verify_cpu: Vec<Duration>,
     columns: Vec<Duration>,
     lookups: Vec<Duration>,
-    lookup_phase: Vec<Duration>,
     walk: Vec<Duration>,
     commitment: Vec<Duration>,
-    commitment_phase: Vec<Duration>,
     opening: Vec<Duration>,
-    opening_phase: Vec<Duration>,
     proof_bytes: usize,
     verified: usize,
 }
@@ -210,12 +212,9 @@ impl Measured {
         self.prove_cpu.push(cpu_time().saturating_sub(cpu));
         self.columns.push(phases.columns);
         self.lookups.push(phases.lookups);
-        self.lookup_phase.push(phases.lookups);
         self.walk.push(phases.walk);
         self.commitment.push(phases.witness);
-        self.commitment_phase.push(phases.witness);
         self.opening.push(phases.weights);
-        self.opening_phase.push(phases.weights);
         self.proof_bytes = proof.len();
         let cpu = cpu_time();
         let (checked, time) =

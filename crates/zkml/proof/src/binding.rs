@@ -296,10 +296,7 @@ where
             || [Packed::ZERO; 3],
             |sum, ((&l, &h), &w)| {
                 let step = h - l;
-                add(
-                    sum,
-                    [l, l - step, step].map(|y| weigh(w, y * y.square())),
-                )
+                add(sum, [l, l - step, step].map(|y| weigh(w, y * y.square())))
             },
         )
         .reduce(|| [Packed::ZERO; 3], add)

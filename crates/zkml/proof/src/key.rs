@@ -12,7 +12,7 @@ use crate::opening::codec::max_opening;
 use crate::opening::hiding::HidingScheme;
 use crate::opening::plain::PlainScheme;
 use crate::plan::{Dims, LookupTable, Mode, Plan, PlanError, Stacking};
-use crate::proof::{HEADER_BYTES, PROFILE, VERSION, WitnessConfig};
+use crate::proof::{HEADER_BYTES, PROFILE, VERSION, WitnessConfig, batch_header};
 use crate::witness::{TraceError, Witness};
 
 const MAGIC: [u8; 4] = *b"HMVK";
@@ -201,7 +201,31 @@ impl VerifyingKey {
         Some(self.longest(&private.plan, config))
     }
 
-    fn longest(&self, plan: &Plan, witness: WitnessConfig<'_>) -> usize {
+    /// No proof of `runs` runs in a mode is longer, in bytes; `None` as of [`Self::max_private_proof_len`].
+    #[must_use]
+    pub fn max_batch_len(&self, mode: Mode, runs: usize) -> Option<usize> {
+        Some(match mode {
+            Mode::Public => self.longest_batch(self.plan(), self.witness_config(), runs),
+            Mode::PrivateInput => {
+                let private = self.private()?;
+                let config = WitnessConfig::Hiding(private.scheme.config());
+                self.longest_batch(&private.plan, config, runs)
+            }
+        })
+    }
+
+    pub(crate) fn longest_batch(
+        &self,
+        plan: &Plan,
+        witness: WitnessConfig<'_>,
+        runs: usize,
+    ) -> usize {
+        let one = self.longest(plan, witness) - HEADER_BYTES;
+        let run = E_BYTES * plan.elements + witness.most().0;
+        batch_header(runs) + one + runs.saturating_sub(1) * run
+    }
+
+    pub(crate) fn longest(&self, plan: &Plan, witness: WitnessConfig<'_>) -> usize {
         HEADER_BYTES
             + E_BYTES * plan.elements
             + witness.most().0
@@ -216,7 +240,12 @@ impl VerifyingKey {
     /// What one verification of public inputs costs, whatever the proof: a function of the key alone.
     #[must_use]
     pub fn cost(&self) -> VerifyCost {
-        VerifyCost::new(self, self.plan(), self.witness_config(), self.max_proof_len())
+        VerifyCost::new(
+            self,
+            self.plan(),
+            self.witness_config(),
+            self.max_proof_len(),
+        )
     }
 
     /// What one verification of private inputs costs; `None` as of [`Self::max_private_proof_len`].

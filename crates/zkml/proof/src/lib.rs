@@ -96,10 +96,10 @@
 #![forbid(unsafe_code)]
 
 mod arena;
-mod binding;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod binding;
 mod commitment;
 mod cost;
 mod field;
@@ -136,10 +136,14 @@ pub use private::{
 };
 pub use proof::FormatError;
 pub use prover::{
-    Claim, Phases, ProveError, prove, prove_measured, prove_private, prove_private_measured,
-    prove_private_statement, prove_statement,
+    BatchRun, Claim, Phases, ProveError, prove, prove_batch, prove_measured, prove_private,
+    prove_private_measured, prove_private_statement, prove_statement,
 };
-pub use security::{SecurityReport, SecurityTerm, private_security_report, security_report};
+pub use security::{
+    SecurityReport, SecurityTerm, max_batch, private_security_report, security_report,
+};
 pub use statement::Inputs;
-pub use verifier::{VerifyError, verify, verify_private, verify_with};
+pub use verifier::{
+    BatchStatement, VerifyError, verify, verify_batch, verify_private, verify_with,
+};
 pub use witness::TraceError;

@@ -14,8 +14,8 @@ use hallmark_graph::{Graph, ValueId};
 use std::ops::Range;
 
 use crate::binding::BindingPlan;
-use crate::opening::hiding::HidingPlan;
 pub(crate) use crate::layout::{Dims, Shards, Stacking};
+use crate::opening::hiding::HidingPlan;
 pub(crate) use map::{Factor, Group, GroupKind, Map};
 
 /// What a proof shows to its verifier beside the output.

@@ -173,10 +173,14 @@ impl Layout {
         for input in &self.inputs {
             let (values, others) = rest.split_at(input.dims.elements());
             rest = others;
-            for (target, chunk) in message[input.first..].iter_mut().zip(values.chunks(input.per)) {
-                let packed = chunk.iter().rev().fold(0i64, |sum, &x| {
-                    (sum << input.bits) + i64::from(x)
-                });
+            for (target, chunk) in message[input.first..]
+                .iter_mut()
+                .zip(values.chunks(input.per))
+            {
+                let packed = chunk
+                    .iter()
+                    .rev()
+                    .fold(0i64, |sum, &x| (sum << input.bits) + i64::from(x));
                 *target = signed(packed);
             }
         }
@@ -235,9 +239,7 @@ pub fn commit_input(
     graph.check_input(inputs)?;
     let layout = Layout::new(graph);
     let opened = Opened::new(&layout, inputs, secret);
-    Ok(write_digest(
-        &absorb(&opened.message, layout.start).digest,
-    ))
+    Ok(write_digest(&absorb(&opened.message, layout.start).digest))
 }
 
 /// Whether bytes can be a commitment: 8 little-endian elements below the modulus.

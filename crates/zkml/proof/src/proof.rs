@@ -1,5 +1,9 @@
 //! The bytes of a proof.
 //!
+//! A proof of several runs has magic `HMKB`, version, profile, number of runs (a byte), digest of the key,
+//! context, then for every run digest of input (or commitment), digest of output and root, then for every
+//! run its messages and its opening, then the openings of the weights. Of one run:
+//!
 //! | part | bytes |
 //! |---|---|
 //! | magic `HMKP`, version, profile | 6 |
@@ -36,6 +40,11 @@ pub(crate) fn profile(mode: Mode) -> u8 {
     }
 }
 pub(crate) const HEADER_BYTES: usize = 6 + 4 * 32 + 32;
+const BATCH_MAGIC: [u8; 4] = *b"HMKB";
+/// Bytes before the messages of a batch.
+pub(crate) const fn batch_header(runs: usize) -> usize {
+    7 + 2 * 32 + runs * 3 * 32
+}
 
 /// What a proof says it proves; the verifier compares it and absorbs its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +78,36 @@ pub(crate) struct Proof {
     pub(crate) witness: WitnessOpening,
     /// Of every shard of the weights.
     pub(crate) weights: Vec<PlainOpening>,
+}
+
+/// One run of a proof of several.
+#[derive(Clone)]
+pub(crate) struct Instance {
+    pub(crate) statement: Statement,
+    pub(crate) root: [u8; 32],
+    pub(crate) elements: Vec<E>,
+    pub(crate) witness: WitnessOpening,
+}
+
+/// A decoded proof of several runs of one model.
+#[derive(Clone)]
+pub(crate) struct BatchProof {
+    pub(crate) instances: Vec<Instance>,
+    /// Of every shard of the weights.
+    pub(crate) weights: Vec<PlainOpening>,
+}
+
+/// Most runs of a batch.
+pub(crate) const MAX_BATCH: usize = 64;
+
+/// What the transcript of a batch absorbs first.
+pub(crate) fn batch_seed(statements: &[&Statement]) -> Vec<u8> {
+    let mut bytes = b"hallmark proof batch".to_vec();
+    bytes.extend_from_slice(&(statements.len() as u64).to_le_bytes());
+    for statement in statements {
+        bytes.extend_from_slice(&statement.transcript_seed());
+    }
+    bytes
 }
 
 /// The opening of the witness commitment.
@@ -117,6 +156,8 @@ pub enum FormatError {
     NonCanonical,
     #[error("more Merkle siblings than the tree has")]
     SiblingCount,
+    #[error("the batch holds another number of runs")]
+    Runs,
 }
 
 /// A decoding failure, or another profile or version.
@@ -145,14 +186,108 @@ pub(crate) fn encode(proof: &Proof) -> Vec<u8> {
     for &e in &proof.elements {
         write_e(&mut out, e);
     }
-    match &proof.witness {
-        WitnessOpening::Plain(opening) => encode_opening(&mut out, opening),
-        WitnessOpening::Hiding(opening) => encode_hiding(&mut out, opening),
+    encode_witness(&mut out, &proof.witness);
+    for opening in &proof.weights {
+        encode_opening(&mut out, opening);
+    }
+    out
+}
+
+/// Encodes a proof of several runs.
+pub(crate) fn encode_batch(proof: &BatchProof) -> Vec<u8> {
+    let mut out = BATCH_MAGIC.to_vec();
+    let first = proof.instances.first().map(|i| &i.statement);
+    let mode = first.map_or(Mode::Public, |s| s.mode);
+    // At most 64.
+    out.extend_from_slice(&[VERSION, profile(mode), proof.instances.len() as u8]);
+    for part in first.iter().flat_map(|s| [&s.model, &s.context]) {
+        out.extend_from_slice(part);
+    }
+    for instance in &proof.instances {
+        let s = &instance.statement;
+        for part in [&s.input, &s.output, &instance.root] {
+            out.extend_from_slice(part);
+        }
+    }
+    for instance in &proof.instances {
+        for &e in &instance.elements {
+            write_e(&mut out, e);
+        }
+        encode_witness(&mut out, &instance.witness);
     }
     for opening in &proof.weights {
         encode_opening(&mut out, opening);
     }
     out
+}
+
+fn encode_witness(out: &mut Vec<u8>, witness: &WitnessOpening) {
+    match witness {
+        WitnessOpening::Plain(opening) => encode_opening(out, opening),
+        WitnessOpening::Hiding(opening) => encode_hiding(out, opening),
+    }
+}
+
+/// Decodes a proof of `runs` runs, each of `elements` messages.
+pub(crate) fn decode_batch<'c>(
+    bytes: &[u8],
+    runs: usize,
+    elements: usize,
+    witness: WitnessConfig<'_>,
+    weights: impl Iterator<Item = &'c Config>,
+) -> Result<BatchProof, DecodeFailure> {
+    let mode = witness.mode();
+    let mut reader = Reader { bytes };
+    if reader.array::<4>()? != BATCH_MAGIC {
+        return Err(FormatError::Magic.into());
+    }
+    let [version, found, count] = reader.array()?;
+    if version != VERSION {
+        return Err(DecodeFailure::Version(version));
+    }
+    if found != profile(mode) {
+        return Err(DecodeFailure::Profile(found));
+    }
+    if usize::from(count) != runs {
+        return Err(FormatError::Runs.into());
+    }
+    let (model, context) = (reader.array()?, reader.array()?);
+    let heads = (0..runs)
+        .map(|_| Ok([reader.array()?, reader.array()?, reader.array()?]))
+        .collect::<Result<Vec<[[u8; 32]; 3]>, FormatError>>()?;
+    let instances = heads
+        .into_iter()
+        .map(|[input, output, root]| {
+            Ok(Instance {
+                statement: Statement {
+                    mode,
+                    model,
+                    input,
+                    output,
+                    context,
+                },
+                root,
+                elements: reader.elements(elements)?,
+                witness: reader.witness(witness)?,
+            })
+        })
+        .collect::<Result<_, FormatError>>()?;
+    let weights = weights
+        .map(|config| reader.opening(config))
+        .collect::<Result<_, _>>()?;
+    if !reader.bytes.is_empty() {
+        return Err(FormatError::Trailing.into());
+    }
+    Ok(BatchProof { instances, weights })
+}
+
+impl Reader<'_> {
+    fn witness(&mut self, config: WitnessConfig<'_>) -> Result<WitnessOpening, FormatError> {
+        Ok(match config {
+            WitnessConfig::Plain(config) => WitnessOpening::Plain(self.opening(config)?),
+            WitnessConfig::Hiding(config) => WitnessOpening::Hiding(Box::new(self.hiding(config)?)),
+        })
+    }
 }
 
 /// Decodes a proof for a plan of `elements` messages and the sizes of its commitments.
@@ -184,10 +319,7 @@ pub(crate) fn decode<'c>(
     };
     let root = reader.array()?;
     let elements = reader.elements(elements)?;
-    let witness = match witness {
-        WitnessConfig::Plain(config) => WitnessOpening::Plain(reader.opening(config)?),
-        WitnessConfig::Hiding(config) => WitnessOpening::Hiding(Box::new(reader.hiding(config)?)),
-    };
+    let witness = reader.witness(witness)?;
     let weights = weights
         .map(|config| reader.opening(config))
         .collect::<Result<_, _>>()?;

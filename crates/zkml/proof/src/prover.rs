@@ -1,24 +1,22 @@
 //! The prover: what is asked of it, and the phases of a proof.
 
+mod instance;
+
 use std::time::{Duration, Instant};
 
 use hallmark_graph::Trace;
 use p3_field::PrimeField32;
-use rand::rngs::{StdRng, SysRng};
-use rand::{SeedableRng, TryRng};
 
-use crate::field::{E, F, signed};
+use crate::field::{E, signed};
 use crate::key::{Private, ProvingKey};
-use crate::messages::{Public, verify_messages};
-use crate::opening::hiding::Relations;
 use crate::opening::plain::PlainOpening;
 use crate::plan::Mode;
-use crate::private::{InputSecret, read_digest, write_digest};
-use crate::proof::{Proof, Statement, WitnessOpening, encode};
-use crate::run::Run;
-use crate::statement::{Inputs, outputs, statement};
-use crate::transcript::{ProverChannel, Transcript, VerifierChannel, observe};
-use crate::witness::{TraceError, Witness};
+use crate::private::{InputSecret, write_digest};
+use crate::proof::{BatchProof, Proof, Statement, batch_seed, encode, encode_batch};
+use crate::security::max_batch;
+use crate::statement::{Inputs, statement};
+use crate::transcript::{Transcript, observe};
+use crate::witness::{self, TraceError, Witness};
 
 /// Why no proof was made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,11 +25,16 @@ pub enum ProveError {
     #[error("trace: {0}")]
     Trace(#[from] TraceError),
     /// The key has no proofs that hide the inputs.
-    #[error("this model has no proofs of private inputs: an input ranges over more than 2^29 integers, or the witness is too large")]
+    #[error(
+        "this model has no proofs of private inputs: an input ranges over more than 2^29 integers, or the witness is too large"
+    )]
     Mode,
     /// The operating system gave no randomness, without which nothing can be hidden.
     #[error("the operating system gave no randomness")]
     Entropy,
+    /// Not a batch of runs: none, more than this, or some public and some private.
+    #[error("a batch of this model holds 1 to {0} runs, all of public or all of private inputs")]
+    Batch(usize),
     /// The commitment scheme refused the claims: a defect, since the plan bounds them.
     #[error("the polynomial commitment refused to open {0}")]
     Opening(&'static str),
@@ -112,7 +115,7 @@ pub fn prove_private_statement(
     let masked: Vec<i32> = claim.masked.iter().map(|&x| x as i32).collect();
     let inputs = Inputs::Private(claim.commitment);
     let statement = statement(&pk.vk, inputs, &masked, claim.context);
-    let (proof, _) = prove_hiding(pk, private, statement, &masked, &witness)?;
+    let (proof, _) = prove_one(pk, Some(private), statement, &masked, &witness)?;
     Ok(encode(&proof))
 }
 
@@ -131,7 +134,7 @@ pub fn prove_measured(
     let (input, output) = ends(pk, trace, &witness);
     let statement = statement(&pk.vk, Inputs::Public(&input), &output, context);
     let columns = started.elapsed();
-    let (proof, mut phases) = prove_phases(pk, statement, &witness)?;
+    let (proof, mut phases) = prove_one(pk, None, statement, &output, &witness)?;
     phases.columns = columns;
     Ok((encode(&proof), phases))
 }
@@ -154,17 +157,21 @@ pub fn prove_private_measured(
     let witness = witness.with_secret(&private.plan, &inputs, secret);
     let opening = witness.private.as_ref().ok_or(ProveError::Mode)?;
     let commitment = write_digest(&opening.digest);
-    let pads = opening.pads.iter().flatten();
-    let masked: Vec<i32> = output
-        .iter()
-        .zip(pads)
-        .map(|(&x, &pad)| (signed(i64::from(x)) + pad).as_canonical_u32() as i32)
-        .collect();
+    let masked = masked(&output, opening);
     let statement = statement(&pk.vk, Inputs::Private(&commitment), &masked, context);
     let columns = started.elapsed();
-    let (proof, mut phases) = prove_hiding(pk, private, statement, &masked, &witness)?;
+    let (proof, mut phases) = prove_one(pk, Some(private), statement, &masked, &witness)?;
     phases.columns = columns;
     Ok((encode(&proof), phases))
+}
+
+/// Outputs plus pads.
+fn masked(output: &[i32], opening: &witness::Private) -> Vec<i32> {
+    let pads = opening.pads.iter().flatten();
+    let masked = output.iter().zip(pads);
+    masked
+        .map(|(&x, &pad)| (signed(i64::from(x)) + pad).as_canonical_u32() as i32)
+        .collect()
 }
 
 /// The flat inputs and outputs of a run.
@@ -197,145 +204,153 @@ pub struct Phases {
     pub weights: Duration,
 }
 
-/// Proves whatever the witness says under whatever statement.
+/// Gives the time since the last look to a phase.
+struct Clock {
+    phases: Phases,
+    last: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self {
+            phases: Phases::default(),
+            last: Instant::now(),
+        }
+    }
+
+    fn lap(&mut self, phase: impl FnOnce(&mut Phases) -> &mut Duration) {
+        let now = Instant::now();
+        *phase(&mut self.phases) += now - self.last;
+        self.last = now;
+    }
+}
+
+/// Proves whatever the witness says under whatever statement of public inputs.
 pub(crate) fn prove_witness(
     pk: &ProvingKey,
     statement: Statement,
     witness: &Witness<'_>,
 ) -> Result<Proof, ProveError> {
-    prove_phases(pk, statement, witness).map(|(proof, _)| proof)
+    prove_one(pk, None, statement, &[], witness).map(|(proof, _)| proof)
 }
 
-fn prove_phases(
+/// Proves whatever the witness says under whatever statement; `output` is that of the statement, and
+/// needed with private inputs only.
+pub(crate) fn prove_one(
     pk: &ProvingKey,
+    private: Option<&Private>,
     statement: Statement,
+    output: &[i32],
     witness: &Witness<'_>,
 ) -> Result<(Proof, Phases), ProveError> {
-    let mut phases = Phases::default();
-    let mut last = Instant::now();
-    let mut lap = |phase: &mut Duration| {
-        let now = Instant::now();
-        *phase += now - last;
-        last = now;
-    };
-    let plan = pk.vk.plan();
-    let mut channel = ProverChannel::new(&statement.transcript_seed());
-    let stack = witness.stack(plan);
-    let (root, data) = pk.witness.commit(stack.clone());
-    for (scheme, root) in pk.weights.iter().zip(pk.vk.roots()) {
-        scheme.observe(root, &mut channel.transcript);
-    }
-    observe(&root, &mut channel.transcript);
-    lap(&mut phases.witness);
-
-    let mut run = Run::new(plan, witness, channel);
-    run.outputs();
-    run.lookups(&stack);
-    drop(stack);
-    lap(&mut phases.lookups);
-    run.walk();
-    lap(&mut phases.walk);
-    let (mut channel, claims) = run.finish();
-
-    debug_assert_eq!(channel.sent.len(), plan.elements);
-    let transcript = &mut channel.transcript;
-    let witness_opening = pk
-        .witness
-        .prove(&data, &claims.witness, transcript)
-        .ok_or(ProveError::Opening("the witness"))?;
-    lap(&mut phases.witness);
-    let weights = open_weights(pk, &claims.weights, transcript)?;
-    lap(&mut phases.weights);
-    let proof = Proof {
-        statement,
-        root,
-        elements: channel.sent,
-        witness: WitnessOpening::Plain(witness_opening),
-        weights,
-    };
-    Ok((proof, phases))
-}
-
-/// Proves whatever the witness says of private inputs, under whatever statement; `masked` is that of
-/// the statement.
-pub(crate) fn prove_hiding(
-    pk: &ProvingKey,
-    private: &Private,
-    statement: Statement,
-    masked: &[i32],
-    witness: &Witness<'_>,
-) -> Result<(Proof, Phases), ProveError> {
-    let mut phases = Phases::default();
-    let mut last = Instant::now();
-    let mut lap = |phase: &mut Duration| {
-        let now = Instant::now();
-        *phase += now - last;
-        last = now;
-    };
-    let Private { plan, scheme } = private;
+    let mut clock = Clock::start();
     let seed = statement.transcript_seed();
-    let stack = witness.stack(plan);
-    let mut rng = randomness(&seed, &stack)?;
-    let pads = scheme.pads(&mut rng);
-    let mut channel = ProverChannel::hiding(&seed, pads.clone());
-    let committed = scheme.commit(stack.clone(), pads, rng);
-    let (root, data) = committed.ok_or(ProveError::Opening("the witness"))?;
-    for (scheme, root) in pk.weights.iter().zip(pk.vk.roots()) {
-        scheme.observe(root, &mut channel.transcript);
-    }
-    observe(&root, &mut channel.transcript);
-    lap(&mut phases.witness);
-
-    let mut run = Run::new(plan, witness, channel);
-    run.outputs();
-    run.lookups(&stack);
-    drop(stack);
-    lap(&mut phases.lookups);
-    run.walk();
-    lap(&mut phases.walk);
-    run.binding();
-    let (channel, claims) = run.finish();
-    debug_assert_eq!(channel.sent.len(), plan.elements);
-    debug_assert_eq!(channel.pads_left(), 0);
-
-    // What the verifier will collect from these messages is what has to be opened.
-    let mut replay = VerifierChannel::with_mode(&seed, &channel.sent, true);
-    for (scheme, root) in pk.weights.iter().zip(pk.vk.roots()) {
-        scheme.observe(root, &mut replay.transcript);
-    }
-    observe(&root, &mut replay.transcript);
-    let digest = match statement.mode {
-        Mode::PrivateInput => read_digest(&statement.input).unwrap_or_default(),
-        Mode::Public => return Err(ProveError::Mode),
-    };
-    let public = Public {
-        inputs: None,
-        commitment: digest,
-        outputs: outputs(pk.vk.graph(), masked),
-    };
-    let remaining = verify_messages(plan, &public, &mut replay);
-    let remaining = remaining.map_err(|_| ProveError::Opening("the messages"))?;
-    let relations = Relations {
-        claims: remaining.witness,
-        linear: remaining.linear,
-        constraints: replay.constraints,
-    };
-    lap(&mut phases.binding);
-    let mut transcript = channel.transcript;
-    let witness_opening = scheme
-        .prove(data, &relations, &mut transcript)
-        .ok_or(ProveError::Opening("the witness"))?;
-    lap(&mut phases.witness);
-    let weights = open_weights(pk, &claims.weights, &mut transcript)?;
-    lap(&mut phases.weights);
+    let mut transcript = Transcript::new(&seed);
+    let committed = instance::commit(pk, private, &seed, witness)?;
+    observe_weights(pk, &mut transcript);
+    observe(&committed.root, &mut transcript);
+    clock.lap(|p| &mut p.witness);
+    let (instance, claims, mut transcript) = instance::prove(
+        pk, private, statement, output, witness, committed, transcript, &mut clock,
+    )?;
+    let weights = open_weights(pk, &claims, &mut transcript)?;
+    clock.lap(|p| &mut p.weights);
     let proof = Proof {
-        statement,
-        root,
-        elements: channel.sent,
-        witness: WitnessOpening::Hiding(Box::new(witness_opening)),
+        statement: instance.statement,
+        root: instance.root,
+        elements: instance.elements,
+        witness: instance.witness,
         weights,
     };
-    Ok((proof, phases))
+    Ok((proof, clock.phases))
+}
+
+/// One of several runs that share a proof.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchRun<'a> {
+    /// A run of the model.
+    pub trace: &'a Trace,
+    /// The secret of its inputs' commitment; none where inputs are public.
+    pub secret: Option<&'a InputSecret>,
+}
+
+/// Proves several runs of one model at once: they share the opening of the weights. All are of public
+/// inputs, or all of private ones. [`crate::verify_batch`] checks the proof.
+///
+/// # Errors
+///
+/// As [`prove`] and [`prove_private`]; [`ProveError::Batch`] for no run, too many or mixed ones.
+pub fn prove_batch(
+    pk: &ProvingKey,
+    runs: &[BatchRun<'_>],
+    context: &[u8; 32],
+) -> Result<Vec<u8>, ProveError> {
+    let hiding = runs.iter().filter(|run| run.secret.is_some()).count();
+    let (mode, private) = match hiding {
+        0 => (Mode::Public, None),
+        _ => (
+            Mode::PrivateInput,
+            Some(pk.private().ok_or(ProveError::Mode)?),
+        ),
+    };
+    let most = max_batch(&pk.vk, mode);
+    if runs.is_empty() || runs.len() > most || (hiding != 0 && hiding != runs.len()) {
+        return Err(ProveError::Batch(most));
+    }
+    let plan = private.map_or(pk.vk.plan(), |private| &private.plan);
+    let mut witnesses = Vec::with_capacity(runs.len());
+    let mut statements = Vec::with_capacity(runs.len());
+    for run in runs {
+        let mut witness = pk.witness_of(plan, run.trace)?;
+        let (inputs, output) = ends(pk, run.trace, &witness);
+        let mut said = output;
+        let stated = match run.secret {
+            None => statement(&pk.vk, Inputs::Public(&inputs), &said, context),
+            Some(secret) => {
+                witness = witness.with_secret(plan, &inputs, secret);
+                let opening = witness.private.as_ref().ok_or(ProveError::Mode)?;
+                said = masked(&said, opening);
+                let commitment = write_digest(&opening.digest);
+                statement(&pk.vk, Inputs::Private(&commitment), &said, context)
+            }
+        };
+        witnesses.push(witness);
+        statements.push((stated, said));
+    }
+    let stated: Vec<&Statement> = statements.iter().map(|(s, _)| s).collect();
+    let seed = batch_seed(&stated);
+    let mut transcript = Transcript::new(&seed);
+    let committed = witnesses
+        .iter()
+        .map(|witness| instance::commit(pk, private, &seed, witness))
+        .collect::<Result<Vec<_>, _>>()?;
+    observe_weights(pk, &mut transcript);
+    for committed in &committed {
+        observe(&committed.root, &mut transcript);
+    }
+    let mut clock = Clock::start();
+    let mut instances = Vec::with_capacity(runs.len());
+    let mut claims = vec![Vec::new(); pk.weights.len()];
+    let runs = statements.into_iter().zip(&witnesses).zip(committed);
+    for (((statement, output), witness), committed) in runs {
+        let (instance, of_weights, next) = instance::prove(
+            pk, private, statement, &output, witness, committed, transcript, &mut clock,
+        )?;
+        transcript = next;
+        instances.push(instance);
+        for (all, new) in claims.iter_mut().zip(of_weights) {
+            all.extend(new);
+        }
+    }
+    let weights = open_weights(pk, &claims, &mut transcript)?;
+    Ok(encode_batch(&BatchProof { instances, weights }))
+}
+
+/// Binds the roots of the weights.
+fn observe_weights(pk: &ProvingKey, transcript: &mut Transcript) {
+    for (scheme, root) in pk.weights.iter().zip(pk.vk.roots()) {
+        scheme.observe(root, transcript);
+    }
 }
 
 /// Opens every shard of the weights: `(block, point in it)`.
@@ -351,25 +366,4 @@ fn open_weights(
             opening.ok_or(ProveError::Opening("the weights"))
         })
         .collect()
-}
-
-/// A generator for one proof: of the operating system's entropy, the statement and the witness, so
-/// that neither a weak source nor a copied one gives two proofs the same pads.
-fn randomness(seed: &[u8], stack: &[F]) -> Result<StdRng, ProveError> {
-    let mut entropy = [0; 32];
-    SysRng
-        .try_fill_bytes(&mut entropy)
-        .map_err(|_| ProveError::Entropy)?;
-    let mut hasher = blake3::Hasher::new_derive_key("hallmark proof v3 randomness of a proof");
-    hasher.update(&entropy);
-    hasher.update(&(seed.len() as u64).to_le_bytes());
-    hasher.update(seed);
-    let mut bytes = [0; 4 << 10];
-    for values in stack.chunks(1 << 10) {
-        for (target, value) in bytes.chunks_exact_mut(4).zip(values) {
-            target.copy_from_slice(&value.as_canonical_u32().to_le_bytes());
-        }
-        hasher.update(&bytes[..4 * values.len()]);
-    }
-    Ok(StdRng::from_seed(*hasher.finalize().as_bytes()))
 }

@@ -7,7 +7,8 @@
 
 use crate::key::VerifyingKey;
 use crate::opening::hiding::HidingScheme;
-use crate::plan::{Home, Plan, Step, Target};
+use crate::plan::{Home, Mode, Plan, Step, Target};
+use crate::proof::MAX_BATCH;
 
 /// A lower bound of `log2 |E|`.
 const FIELD_BITS: f64 = 154.0;
@@ -57,6 +58,21 @@ pub fn security_report(vk: &VerifyingKey) -> SecurityReport {
 pub fn private_security_report(vk: &VerifyingKey) -> Option<SecurityReport> {
     let private = vk.private()?;
     Some(report(vk, &private.plan, Some(&private.scheme)))
+}
+
+/// Most runs that one proof of a mode may join: the chance of a cheat grows with their number, and must
+/// stay below `2^-100`. None where the key has no proofs of the mode.
+#[must_use]
+pub fn max_batch(vk: &VerifyingKey, mode: Mode) -> usize {
+    let report = match mode {
+        Mode::Public => Some(security_report(vk)),
+        Mode::PrivateInput => private_security_report(vk),
+    };
+    let spare = report.map_or(-1.0, |report| report.bits() - 100.0);
+    if spare < 0.0 {
+        return 0;
+    }
+    (spare.exp2() as usize).min(MAX_BATCH)
 }
 
 fn report(vk: &VerifyingKey, plan: &Plan, hiding: Option<&HidingScheme>) -> SecurityReport {

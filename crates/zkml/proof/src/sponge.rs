@@ -188,9 +188,12 @@ pub(crate) fn cubed(blocks: &[[F; RATE]], start: [F; RATE], sponge: &Sponge) -> 
     let width = <Base as PackedValue>::WIDTH;
     if !count.is_multiple_of(width) {
         for i in 0..count {
-            permute(std::array::from_fn(|lane| state(i, lane)), |lane, &x: &F| {
-                table[lane * count + i] = x;
-            });
+            let _ = permute(
+                std::array::from_fn(|lane| state(i, lane)),
+                |lane, &x: &F| {
+                    table[lane * count + i] = x;
+                },
+            );
         }
         return table;
     }
@@ -203,7 +206,7 @@ pub(crate) fn cubed(blocks: &[[F; RATE]], start: [F; RATE], sponge: &Sponge) -> 
             let inputs: [Base; WIDTH] = std::array::from_fn(|lane| {
                 <Base as PackedValue>::from_fn(|i| state(vector * width + i, lane))
             });
-            permute(inputs, |lane, &x: &Base| column[lane] = x);
+            let _ = permute(inputs, |lane, &x: &Base| column[lane] = x);
             column
         })
         .collect();
@@ -254,7 +257,7 @@ mod tests {
                 sponge.capacities[count - 2]
             };
             state[RATE..].copy_from_slice(&before);
-            permute(state, |lane, &x| last[lane] = x);
+            let _ = permute(state, |lane, &x| last[lane] = x);
             for (lane, &x) in last.iter().enumerate() {
                 assert_eq!(table[lane * count + count - 1], x);
             }

@@ -1,5 +1,6 @@
 //! Honest proofs of many graphs, and a kit of cheats, each refused for its own reason.
 
+mod batch;
 mod bytes;
 mod hiding;
 mod lies;

@@ -12,7 +12,8 @@ use crate::field::{E, F, coordinates};
 /// The sponge that our own phases and the polynomial commitment share.
 pub(crate) type Challenger = SerializingChallenger32<F, HashChallenger<u8, Blake3, 32>>;
 
-/// A sponge and, on the prover's side, the messages sent so far.
+/// A sponge.
+#[derive(Clone)]
 pub(crate) struct Transcript {
     pub(crate) challenger: Challenger,
 }
@@ -136,8 +137,13 @@ impl ProverChannel {
 
     /// A channel that adds `pads` to its messages, in their order.
     pub(crate) fn hiding(statement: &[u8], pads: Vec<E>) -> Self {
+        Self::over(Transcript::new(statement), pads)
+    }
+
+    /// A channel that goes on with a transcript and adds `pads`, if there are any.
+    pub(crate) fn over(transcript: Transcript, pads: Vec<E>) -> Self {
         Self {
-            transcript: Transcript::new(statement),
+            transcript,
             sent: Vec::new(),
             pads: pads.into_iter(),
         }
@@ -199,8 +205,13 @@ impl<'a> VerifierChannel<'a> {
 
     /// Over messages that were padded when `hiding`.
     pub(crate) fn with_mode(statement: &[u8], elements: &'a [E], hiding: bool) -> Self {
+        Self::over(Transcript::new(statement), elements, hiding)
+    }
+
+    /// Over messages that were sent after what a transcript has absorbed.
+    pub(crate) fn over(transcript: Transcript, elements: &'a [E], hiding: bool) -> Self {
         Self {
-            transcript: Transcript::new(statement),
+            transcript,
             elements: elements.iter(),
             hiding,
             pads: 0,

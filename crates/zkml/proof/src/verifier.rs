@@ -4,19 +4,22 @@ use std::panic::AssertUnwindSafe;
 
 use hallmark_graph::TensorError;
 
-use crate::key::VerifyingKey;
 use crate::field::F;
+use crate::key::VerifyingKey;
 use crate::messages::{Public, verify_messages};
 use crate::opening::hiding::{HidingScheme, Relations};
-use crate::plan::Plan;
+use crate::opening::plain::PlainOpening;
+use crate::plan::{Mode, Plan};
 use crate::private::{check_masked, read_digest};
 use crate::proof::{
-    DecodeFailure, FormatError, Proof, Statement, WitnessConfig, WitnessOpening, decode,
+    DecodeFailure, FormatError, Instance, Proof, Statement, WitnessConfig, WitnessOpening,
+    batch_seed, decode, decode_batch,
 };
+use crate::security::max_batch;
 use crate::sponge::RATE;
 use crate::statement::{Inputs, inputs, outputs, statement};
 use crate::sumcheck::SumcheckError;
-use crate::transcript::{Exhausted, VerifierChannel, observe};
+use crate::transcript::{Exhausted, Transcript, VerifierChannel, observe};
 
 /// Why a proof was refused: the first check that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -195,44 +198,126 @@ pub fn verify_with(
     context: &[u8; 32],
     proof: &[u8],
 ) -> Result<(), VerifyError> {
-    let check = match inputs {
-        Inputs::Public(input) => Check {
-            plan: vk.plan(),
-            config: vk.witness_config(),
-            longest: vk.max_proof_len(),
-            input: Ok(input),
-            hiding: None,
-        },
-        Inputs::Private(commitment) => {
-            let private = vk.private().ok_or(VerifyError::Mode)?;
-            Check {
-                plan: &private.plan,
-                config: WitnessConfig::Hiding(private.scheme.config()),
-                longest: vk.max_private_proof_len().ok_or(VerifyError::Mode)?,
-                input: Err(read_digest(commitment).ok_or(VerifyError::Commitment)?),
-                hiding: Some(&private.scheme),
-            }
-        }
-    };
-    let limit = check.longest;
+    let check = Check::new(vk, inputs.mode())?;
+    let limit = vk.longest(check.plan, check.config);
     if proof.len() > limit {
         return Err(FormatError::TooLong(limit).into());
     }
-    let graph = vk.graph();
-    if let Ok(input) = check.input {
-        graph.check_input(input).map_err(VerifyError::Input)?;
-        graph.check_output(output).map_err(VerifyError::Output)?;
-    } else {
-        check_masked(graph, output).map_err(VerifyError::Output)?;
-    }
+    let inputs_of = check_tensors(vk, inputs, output)?;
     let weights = vk.weight_schemes().iter().map(|s| s.whir().config());
     let proof = decode(proof, check.plan.elements, check.config, weights)?;
     check_statement(&proof.statement, &statement(vk, inputs, output, context))?;
     // Nothing below panics on any proof that decodes: every length that the library asserts is
     // fixed by `decode`. A validator must not fall to a defect in that library either, and all
     // validators run the same deterministic code, so an unwinding is a refusal for all of them.
-    let checked = AssertUnwindSafe(|| verify_decoded(vk, &check, output, proof));
-    std::panic::catch_unwind(checked).unwrap_or(Err(VerifyError::Internal))
+    let Proof {
+        statement,
+        root,
+        elements,
+        witness,
+        weights,
+    } = proof;
+    let seed = statement.transcript_seed();
+    let instance = Instance {
+        statement,
+        root,
+        elements,
+        witness,
+    };
+    unwound(|| {
+        verify_decoded(
+            vk,
+            &check,
+            &seed,
+            vec![(inputs_of, output, instance)],
+            weights,
+        )
+    })
+}
+
+/// What one run of a batch is said to be.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchStatement<'a> {
+    /// Its inputs, or the commitment to them.
+    pub inputs: Inputs<'a>,
+    /// Its outputs, flat; with private inputs masked, each below the modulus.
+    pub output: &'a [i32],
+}
+
+/// Checks a proof of several runs of one model ([`crate::prove_batch`]), all of public inputs or all of
+/// private ones, in the order in which they were proven.
+///
+/// # Errors
+///
+/// The first check that fails.
+pub fn verify_batch(
+    vk: &VerifyingKey,
+    runs: &[BatchStatement<'_>],
+    context: &[u8; 32],
+    proof: &[u8],
+) -> Result<(), VerifyError> {
+    let mode = match runs.first() {
+        Some(first) => first.inputs.mode(),
+        None => return Err(FormatError::Runs.into()),
+    };
+    if runs.len() > max_batch(vk, mode) {
+        return Err(FormatError::Runs.into());
+    }
+    let check = Check::new(vk, mode)?;
+    let limit = vk.longest_batch(check.plan, check.config, runs.len());
+    if proof.len() > limit {
+        return Err(FormatError::TooLong(limit).into());
+    }
+    let mut inputs = Vec::with_capacity(runs.len());
+    for run in runs {
+        if run.inputs.mode() != mode {
+            return Err(FormatError::Runs.into());
+        }
+        inputs.push(check_tensors(vk, run.inputs, run.output)?);
+    }
+    let weights = vk.weight_schemes().iter().map(|s| s.whir().config());
+    let elements = check.plan.elements;
+    let proof = decode_batch(proof, runs.len(), elements, check.config, weights)?;
+    for (run, instance) in runs.iter().zip(&proof.instances) {
+        let expected = statement(vk, run.inputs, run.output, context);
+        check_statement(&instance.statement, &expected)?;
+    }
+    let stated: Vec<&Statement> = proof.instances.iter().map(|i| &i.statement).collect();
+    let seed = batch_seed(&stated);
+    let outputs = runs.iter().map(|run| run.output);
+    let instances = inputs.into_iter().zip(outputs).zip(proof.instances);
+    let instances = instances
+        .map(|((input, output), i)| (input, output, i))
+        .collect();
+    unwound(|| verify_decoded(vk, &check, &seed, instances, proof.weights))
+}
+
+/// Nothing in a check panics on any proof that decodes: every length that the library asserts is
+/// fixed by the decoder. A validator must not fall to a defect in that library either, and all
+/// validators run the same deterministic code, so an unwinding is a refusal for all of them.
+fn unwound(check: impl FnOnce() -> Result<(), VerifyError>) -> Result<(), VerifyError> {
+    std::panic::catch_unwind(AssertUnwindSafe(check)).unwrap_or(Err(VerifyError::Internal))
+}
+
+/// The inputs, or the elements of the commitment to them, each with the right lengths and ranges.
+fn check_tensors<'a>(
+    vk: &VerifyingKey,
+    inputs: Inputs<'a>,
+    output: &[i32],
+) -> Result<Result<&'a [i32], [F; RATE]>, VerifyError> {
+    let graph = vk.graph();
+    match inputs {
+        Inputs::Public(input) => {
+            graph.check_input(input).map_err(VerifyError::Input)?;
+            graph.check_output(output).map_err(VerifyError::Output)?;
+            Ok(Ok(input))
+        }
+        Inputs::Private(commitment) => {
+            let digest = read_digest(commitment).ok_or(VerifyError::Commitment)?;
+            check_masked(graph, output).map_err(VerifyError::Output)?;
+            Ok(Err(digest))
+        }
+    }
 }
 
 /// What a proof claims to be of, compared with what is asked.
@@ -256,70 +341,94 @@ fn check_statement(claimed: &Statement, expected: &Statement) -> Result<(), Veri
 struct Check<'a> {
     plan: &'a Plan,
     config: WitnessConfig<'a>,
-    longest: usize,
-    /// The inputs, or the commitment to them.
-    input: Result<&'a [i32], [F; RATE]>,
     hiding: Option<&'a HidingScheme>,
 }
+
+impl<'a> Check<'a> {
+    fn new(vk: &'a VerifyingKey, mode: Mode) -> Result<Self, VerifyError> {
+        Ok(match mode {
+            Mode::Public => Self {
+                plan: vk.plan(),
+                config: vk.witness_config(),
+                hiding: None,
+            },
+            Mode::PrivateInput => {
+                let private = vk.private().ok_or(VerifyError::Mode)?;
+                Self {
+                    plan: &private.plan,
+                    config: WitnessConfig::Hiding(private.scheme.config()),
+                    hiding: Some(&private.scheme),
+                }
+            }
+        })
+    }
+}
+
+/// A run with the inputs, or the elements of the commitment to them, and the outputs that it is to have.
+type Stated<'a> = (Result<&'a [i32], [F; RATE]>, &'a [i32], Instance);
 
 fn verify_decoded(
     vk: &VerifyingKey,
     check: &Check<'_>,
-    output: &[i32],
-    proof: Proof,
+    seed: &[u8],
+    instances: Vec<Stated<'_>>,
+    openings: Vec<PlainOpening>,
 ) -> Result<(), VerifyError> {
     let plan = check.plan;
-    let seed = proof.statement.transcript_seed();
-    let mut channel =
-        VerifierChannel::with_mode(&seed, &proof.elements, check.hiding.is_some());
+    let mut transcript = Transcript::new(seed);
     for (scheme, root) in vk.weight_schemes().iter().zip(vk.roots()) {
-        scheme.observe(root, &mut channel.transcript);
+        scheme.observe(root, &mut transcript);
     }
-    observe(&proof.root, &mut channel.transcript);
-    let public = Public {
-        inputs: check.input.ok().map(|input| inputs(vk.graph(), input)),
-        commitment: check.input.err().unwrap_or_default(),
-        outputs: outputs(vk.graph(), output),
-    };
-    let remaining = verify_messages(plan, &public, &mut channel)?;
-    if !channel.is_finished() {
-        return Err(FormatError::Trailing.into());
+    for (_, _, instance) in &instances {
+        observe(&instance.root, &mut transcript);
     }
-
     let shards = &plan.weights;
     let mut weights = vec![Vec::new(); shards.stackings.len()];
-    for claim in remaining.weights {
-        let (shard, block) = shards.places[claim.block];
-        weights[shard].push((block, claim.point, claim.value));
-    }
-    let constraints = std::mem::take(&mut channel.constraints);
-    let transcript = &mut channel.transcript;
-    let opened = match (check.hiding, proof.witness) {
-        (None, WitnessOpening::Plain(opening)) => {
-            let claims: Vec<_> = remaining
-                .witness
-                .into_iter()
-                .map(|claim| (claim.block, claim.point, claim.value.constant))
-                .collect();
-            let scheme = vk.witness_scheme();
-            scheme.verify(&proof.root, &claims, opening, transcript)
+    for (input, output, instance) in instances {
+        let mut channel =
+            VerifierChannel::over(transcript, &instance.elements, check.hiding.is_some());
+        let public = Public {
+            inputs: input.ok().map(|input| inputs(vk.graph(), input)),
+            commitment: input.err().unwrap_or_default(),
+            outputs: outputs(vk.graph(), output),
+        };
+        let remaining = verify_messages(plan, &public, &mut channel)?;
+        if !channel.is_finished() {
+            return Err(FormatError::Trailing.into());
         }
-        (Some(scheme), WitnessOpening::Hiding(opening)) => {
-            let relations = Relations {
-                claims: remaining.witness,
-                linear: remaining.linear,
-                constraints,
-            };
-            scheme.verify(&proof.root, &relations, *opening, transcript)
+        for claim in remaining.weights {
+            let (shard, block) = shards.places[claim.block];
+            weights[shard].push((block, claim.point, claim.value));
         }
-        _ => false,
-    };
-    if !opened {
-        return Err(VerifyError::WitnessOpening);
+        let constraints = channel.constraints;
+        transcript = channel.transcript;
+        let opened = match (check.hiding, instance.witness) {
+            (None, WitnessOpening::Plain(opening)) => {
+                let claims: Vec<_> = remaining
+                    .witness
+                    .into_iter()
+                    .map(|claim| (claim.block, claim.point, claim.value.constant))
+                    .collect();
+                let scheme = vk.witness_scheme();
+                scheme.verify(&instance.root, &claims, opening, &mut transcript)
+            }
+            (Some(scheme), WitnessOpening::Hiding(opening)) => {
+                let relations = Relations {
+                    claims: remaining.witness,
+                    linear: remaining.linear,
+                    constraints,
+                };
+                scheme.verify(&instance.root, &relations, *opening, &mut transcript)
+            }
+            _ => false,
+        };
+        if !opened {
+            return Err(VerifyError::WitnessOpening);
+        }
     }
     let schemes = vk.weight_schemes().iter().zip(vk.roots());
-    for (((scheme, root), claims), opening) in schemes.zip(&weights).zip(proof.weights) {
-        if !scheme.verify(root, claims, opening, transcript) {
+    for (((scheme, root), claims), opening) in schemes.zip(&weights).zip(openings) {
+        if !scheme.verify(root, claims, opening, &mut transcript) {
             return Err(VerifyError::WeightOpening);
         }
     }

@@ -59,7 +59,11 @@ impl Private {
             salt: opened.salt.to_vec(),
             pads: pads.collect(),
             capacities: (0..RATE).flat_map(lane).collect(),
-            cubes: cubed.par_iter().with_min_len(1 << 12).map(|x| x.cube()).collect(),
+            cubes: cubed
+                .par_iter()
+                .with_min_len(1 << 12)
+                .map(|x| x.cube())
+                .collect(),
             cubed,
             digest: sponge.digest,
         }

@@ -275,7 +275,13 @@ impl HidingScheme {
     }
 
     /// `u` and `κ` of all relations under the powers of `ρ`.
-    fn join(&self, relations: &Relations, factors: [E; 2], s: E, rho: E) -> Option<(Vec<Weights>, E)> {
+    fn join(
+        &self,
+        relations: &Relations,
+        factors: [E; 2],
+        s: E,
+        rho: E,
+    ) -> Option<(Vec<Weights>, E)> {
         let plan = &self.plan;
         let mut secrets = vec![E::ZERO; plan.secrets()];
         let mut weights = Vec::new();
@@ -405,7 +411,10 @@ impl HidingScheme {
         });
         let (_, factors_of) = reduction::message_weights(&challenges);
         let w = factors_of.as_flattened();
-        let sigma = w.iter().zip(blinds).fold(E::ZERO, |sum, (&w, &s)| sum + w * s);
+        let sigma = w
+            .iter()
+            .zip(blinds)
+            .fold(E::ZERO, |sum, (&w, &s)| sum + w * s);
         transcript.absorb(value);
         transcript.absorb(sigma);
         let t = transcript.sample();

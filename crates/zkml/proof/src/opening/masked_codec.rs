@@ -330,7 +330,11 @@ impl Reader<'_> {
     fn salted(&mut self, oracle: &Oracle) -> Result<Proof, FormatError> {
         self.require(oracle.queries, SALT * F_BYTES)?;
         let salts = (0..oracle.queries)
-            .map(|_| Ok(vec![(0..SALT).map(|_| self.base()).collect::<Result<_, _>>()?]))
+            .map(|_| {
+                Ok(vec![
+                    (0..SALT).map(|_| self.base()).collect::<Result<_, _>>()?,
+                ])
+            })
             .collect::<Result<_, FormatError>>()?;
         Ok((salts, self.siblings(oracle)?))
     }

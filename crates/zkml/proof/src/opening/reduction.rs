@@ -76,8 +76,10 @@ impl Row {
             Self::Eq(point) => eq_table(point, E::ONE),
             Self::Next(point) => {
                 let mut table = eq_table(point, E::ONE);
-                table.remove(0);
-                table.push(E::ZERO);
+                table.rotate_left(1);
+                if let Some(last) = table.last_mut() {
+                    *last = E::ZERO;
+                }
                 table
             }
         }

@@ -131,7 +131,11 @@ impl<'a> Planner<'a> {
                     self.block(variables, Content::Cubes(i))
                 }),
                 pads: pad_blocks,
-                inputs: columns.inputs.iter().map(|i| self.committed(i.value)).collect(),
+                inputs: columns
+                    .inputs
+                    .iter()
+                    .map(|i| self.committed(i.value))
+                    .collect(),
                 layout,
             }
         });

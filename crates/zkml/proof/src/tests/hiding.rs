@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::field::E;
+use crate::field::F;
 use crate::messages::{Public, verify_messages};
 use crate::opening::reduction::Weights;
-use crate::private::{InputSecret, read_digest};
 use crate::plan::{Mode, Plan};
+use crate::private::{InputSecret, read_digest};
 use crate::run::Run;
 use crate::statement::outputs;
 use crate::transcript::{Lin, PRODUCTS, ProverChannel, Transcript, VerifierChannel};
-use crate::field::F;
 use p3_field::PrimeCharacteristicRing;
 
 const SEED: &[u8] = b"statement";
@@ -152,7 +152,13 @@ impl Private {
     }
 
     fn verify(&self, world: &World) -> Result<(), VerifyError> {
-        verify_private(world.vk(), &self.commitment, &self.masked, &CONTEXT, &self.proof)
+        verify_private(
+            world.vk(),
+            &self.commitment,
+            &self.masked,
+            &CONTEXT,
+            &self.proof,
+        )
     }
 }
 
@@ -188,16 +194,28 @@ fn a_private_proof_holds_for_its_own_statement_only() {
         verify_private(world.vk(), commitment, masked, context, &private.proof)
     };
     let (c, m) = (&private.commitment, &private.masked[..]);
-    assert_eq!(check(&commitment, m, &CONTEXT), Err(VerifyError::WrongInput));
+    assert_eq!(
+        check(&commitment, m, &CONTEXT),
+        Err(VerifyError::WrongInput)
+    );
     assert_eq!(check(c, &masked, &CONTEXT), Err(VerifyError::WrongOutput));
     assert_eq!(check(c, m, &[9; 32]), Err(VerifyError::WrongContext));
-    assert_eq!(check(&[0xff; 32], m, &CONTEXT), Err(VerifyError::Commitment));
+    assert_eq!(
+        check(&[0xff; 32], m, &CONTEXT),
+        Err(VerifyError::Commitment)
+    );
     masked[2] = 0x7f00_0001;
-    assert!(matches!(check(c, &masked, &CONTEXT), Err(VerifyError::Output(_))));
+    assert!(matches!(
+        check(c, &masked, &CONTEXT),
+        Err(VerifyError::Output(_))
+    ));
     // A public proof is none of private inputs, and the reverse.
     let as_private = verify_private(world.vk(), c, m, &CONTEXT, &world.proof);
     assert!(matches!(as_private, Err(VerifyError::Profile(1))));
-    assert!(matches!(world.verify(&private.proof), Err(VerifyError::Format(_) | VerifyError::Profile(2))));
+    assert!(matches!(
+        world.verify(&private.proof),
+        Err(VerifyError::Format(_) | VerifyError::Profile(2))
+    ));
 }
 
 #[test]
@@ -217,9 +235,24 @@ fn a_private_proof_of_another_input_output_or_pad_is_refused_by_an_equation() {
     for (name, trace, secret, (commitment, masked)) in [
         ("another input", &trace, &private.secret, honest),
         ("another secret", &world.trace, &secret, honest),
-        ("another pad", &world.trace, &private.secret, (&private.commitment, &another_masked)),
-        ("another commitment", &world.trace, &private.secret, (&another_commitment, &private.masked)),
-        ("another output", &world.trace, &private.secret, (&private.commitment, &false_masked)),
+        (
+            "another pad",
+            &world.trace,
+            &private.secret,
+            (&private.commitment, &another_masked),
+        ),
+        (
+            "another commitment",
+            &world.trace,
+            &private.secret,
+            (&another_commitment, &private.masked),
+        ),
+        (
+            "another output",
+            &world.trace,
+            &private.secret,
+            (&private.commitment, &false_masked),
+        ),
     ] {
         let claim = crate::Claim {
             commitment,
@@ -240,4 +273,45 @@ fn a_private_proof_of_another_input_output_or_pad_is_refused_by_an_equation() {
         crate::prove_private_statement(&world.pk, &world.trace, &private.secret, claim).unwrap();
     let verdict = verify_private(world.vk(), claim.commitment, claim.masked, &CONTEXT, &proof);
     assert_eq!(verdict, Ok(()));
+}
+
+/// Figures, printed: `cargo test -p hallmark-proof figures -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints timings; checks nothing that other tests do not"]
+fn figures_of_both_modes() {
+    for (name, model) in [
+        ("64-128-128-10", mlp(1, &[64, 128, 128, 10], 1)),
+        ("784-128-10", mlp(1, &[784, 128, 10], 1)),
+        ("64x(256-256-256)", mlp(64, &[256, 256, 256], 1)),
+        ("512x(256-256-256)", mlp(512, &[256, 256, 256], 1)),
+    ] {
+        let world = World::new(model, 9);
+        let private = Private::new(&world, 5);
+        assert_eq!(private.verify(&world), Ok(()));
+        let plan = Plan::new(&world.model.graph, Mode::PrivateInput).unwrap();
+        for _ in 0..3 {
+            let start = std::time::Instant::now();
+            let made = crate::prove_measured(&world.pk, &world.trace, &CONTEXT).unwrap();
+            println!(
+                "{name}: public {:?} {} bytes {:?}",
+                start.elapsed(),
+                made.0.len(),
+                made.1
+            );
+            let start = std::time::Instant::now();
+            let made =
+                crate::prove_private_measured(&world.pk, &world.trace, &private.secret, &CONTEXT);
+            let (proof, phases) = made.unwrap();
+            println!(
+                "{name}: 2^{}, {} pads, private {:?} {} bytes {phases:?}",
+                plan.witness.variables,
+                plan.hiding.pads,
+                start.elapsed(),
+                proof.len(),
+            );
+            let start = std::time::Instant::now();
+            private.verify(&world).unwrap();
+            println!("{name}: verified in {:?}", start.elapsed());
+        }
+    }
 }

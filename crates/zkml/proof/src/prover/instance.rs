@@ -1,0 +1,146 @@
+//! One run in a proof: its commitment, its messages, the opening of its witness.
+
+use p3_field::PrimeField32;
+use rand::rngs::{StdRng, SysRng};
+use rand::{SeedableRng, TryRng};
+
+use super::{Clock, ProveError};
+use crate::commitment::WhirData;
+use crate::field::{E, F};
+use crate::key::{Private, ProvingKey};
+use crate::messages::{Public, verify_messages};
+use crate::opening::hiding::{HidingData, Relations};
+use crate::private::read_digest;
+use crate::proof::{Instance, Statement, WitnessOpening};
+use crate::run::Run;
+use crate::statement::outputs;
+use crate::transcript::{ProverChannel, Transcript, VerifierChannel};
+use crate::witness::Witness;
+
+/// A witness that is committed to.
+pub(super) struct Committed {
+    pub(super) root: [u8; 32],
+    stack: Vec<F>,
+    data: Data,
+}
+
+enum Data {
+    Plain(WhirData),
+    Hiding(Box<HidingData>, Vec<E>),
+}
+
+/// Commits to a witness; `seed` is what the transcript begins with.
+pub(super) fn commit(
+    pk: &ProvingKey,
+    private: Option<&Private>,
+    seed: &[u8],
+    witness: &Witness<'_>,
+) -> Result<Committed, ProveError> {
+    let Some(Private { plan, scheme }) = private else {
+        let stack = witness.stack(pk.vk.plan());
+        let (root, data) = pk.witness.commit(stack.clone());
+        let data = Data::Plain(data);
+        return Ok(Committed { root, stack, data });
+    };
+    let stack = witness.stack(plan);
+    let mut rng = randomness(seed, &stack)?;
+    let pads = scheme.pads(&mut rng);
+    let committed = scheme.commit(stack.clone(), pads.clone(), rng);
+    let (root, data) = committed.ok_or(ProveError::Opening("the witness"))?;
+    let data = Data::Hiding(Box::new(data), pads);
+    Ok(Committed { root, stack, data })
+}
+
+/// Points at which the weights of every shard have to be opened: `(block, point in it)`.
+type WeightClaims = Vec<Vec<(usize, Vec<E>)>>;
+
+/// Proves what the witness says, from a transcript that has observed all roots; `output` is that of the
+/// statement.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn prove(
+    pk: &ProvingKey,
+    private: Option<&Private>,
+    statement: Statement,
+    output: &[i32],
+    witness: &Witness<'_>,
+    committed: Committed,
+    transcript: Transcript,
+    clock: &mut Clock,
+) -> Result<(Instance, WeightClaims, Transcript), ProveError> {
+    let plan = private.map_or(pk.vk.plan(), |private| &private.plan);
+    let Committed { root, stack, data } = committed;
+    let start = private.map(|_| transcript.clone());
+    let pads = match &data {
+        Data::Plain(_) => Vec::new(),
+        Data::Hiding(_, pads) => pads.clone(),
+    };
+    let mut run = Run::new(plan, witness, ProverChannel::over(transcript, pads));
+    run.outputs();
+    run.lookups(&stack);
+    drop(stack);
+    clock.lap(|p| &mut p.lookups);
+    run.walk();
+    clock.lap(|p| &mut p.walk);
+    run.binding();
+    let (channel, claims) = run.finish();
+    debug_assert_eq!(channel.sent.len(), plan.elements);
+    debug_assert_eq!(channel.pads_left(), 0);
+    let elements = channel.sent;
+    let mut transcript = channel.transcript;
+    let witness = match (private, start, data) {
+        (Some(private), Some(start), Data::Hiding(data, _)) => {
+            // What the verifier will collect from these messages is what has to be opened.
+            let mut replay = VerifierChannel::over(start, &elements, true);
+            let public = Public {
+                inputs: None,
+                commitment: read_digest(&statement.input).unwrap_or_default(),
+                outputs: outputs(pk.vk.graph(), output),
+            };
+            let remaining = verify_messages(plan, &public, &mut replay);
+            let remaining = remaining.map_err(|_| ProveError::Opening("the messages"))?;
+            let relations = Relations {
+                claims: remaining.witness,
+                linear: remaining.linear,
+                constraints: replay.constraints,
+            };
+            clock.lap(|p| &mut p.binding);
+            let opening = private.scheme.prove(*data, &relations, &mut transcript);
+            opening.map(|opening| WitnessOpening::Hiding(Box::new(opening)))
+        }
+        (_, _, Data::Plain(data)) => {
+            let opening = pk.witness.prove(&data, &claims.witness, &mut transcript);
+            opening.map(WitnessOpening::Plain)
+        }
+        _ => None,
+    };
+    let witness = witness.ok_or(ProveError::Opening("the witness"))?;
+    clock.lap(|p| &mut p.witness);
+    let instance = Instance {
+        statement,
+        root,
+        elements,
+        witness,
+    };
+    Ok((instance, claims.weights, transcript))
+}
+
+/// A generator for one proof: of the operating system's entropy, the statement and the witness, so
+/// that neither a weak source nor a copied one gives two proofs the same pads.
+fn randomness(seed: &[u8], stack: &[F]) -> Result<StdRng, ProveError> {
+    let mut entropy = [0; 32];
+    SysRng
+        .try_fill_bytes(&mut entropy)
+        .map_err(|_| ProveError::Entropy)?;
+    let mut hasher = blake3::Hasher::new_derive_key("hallmark proof v3 randomness of a proof");
+    hasher.update(&entropy);
+    hasher.update(&(seed.len() as u64).to_le_bytes());
+    hasher.update(seed);
+    let mut bytes = [0; 4 << 10];
+    for values in stack.chunks(1 << 10) {
+        for (target, value) in bytes.chunks_exact_mut(4).zip(values) {
+            target.copy_from_slice(&value.as_canonical_u32().to_le_bytes());
+        }
+        hasher.update(&bytes[..4 * values.len()]);
+    }
+    Ok(StdRng::from_seed(*hasher.finalize().as_bytes()))
+}

@@ -131,11 +131,13 @@ pub(crate) struct ProverChannel {
 
 impl ProverChannel {
     /// A channel that hides nothing.
+    #[cfg(any(test, feature = "bench"))]
     pub(crate) fn new(statement: &[u8]) -> Self {
         Self::hiding(statement, Vec::new())
     }
 
     /// A channel that adds `pads` to its messages, in their order.
+    #[cfg(any(test, feature = "bench"))]
     pub(crate) fn hiding(statement: &[u8], pads: Vec<E>) -> Self {
         Self::over(Transcript::new(statement), pads)
     }
@@ -199,6 +201,7 @@ pub(crate) struct NotZero;
 
 impl<'a> VerifierChannel<'a> {
     /// Over messages that hide nothing.
+    #[cfg(test)]
     pub(crate) fn new(statement: &[u8], elements: &'a [E]) -> Self {
         Self::with_mode(statement, elements, false)
     }

@@ -8,7 +8,11 @@ mod models;
 use std::time::{Duration, Instant};
 
 use hallmark_graph::{Model, reference};
-use hallmark_proof::{prove_measured, security_report, setup, verify, work};
+use hallmark_proof::{
+    BatchRun, InputSecret, Mode, Phases, commit_input, mask_output, private_security_report,
+    prove_batch, prove_measured, prove_private_measured, security_report, setup, verify,
+    verify_private, work,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -59,28 +63,62 @@ fn measure(name: &str, model: &Model, runs: usize) {
     let (run, _, trace) = time(1, || reference::trace(model, &input).expect("in range"));
     let output = &trace.values[model.graph.outputs[0].value as usize];
     let context = [3; 32];
-    let prove_once = || prove_measured(&pk, &trace, &context).expect("proves");
-    let (all, all_p50, (proof, phases)) = time(runs, prove_once);
-    let (single, single_p50, _) = one.install(|| time(runs, prove_once));
-    let check = || verify(vk, &input, output, &context, &proof).expect("verifies");
-    let (verify_min, verify_p50, ()) = one.install(|| time(31, check));
-    let cost = vk.cost();
-    println!(
-        "{name}: {:?}, reference run {run:.2?}, setup {setup_min:.2?}",
-        work(vk)
-    );
-    println!(
-        "  prove   {all:.2?} / {all_p50:.2?} (all threads), {single:.2?} / {single_p50:.2?} (one thread)   min / median"
-    );
-    println!("  last    {phases:.1?}");
-    println!(
-        "  verify  {verify_min:.2?} / {verify_p50:.2?}, proof {} bytes (at most {})",
-        proof.len(),
-        vk.max_proof_len()
-    );
-    println!("  gas     {} {cost:?}", cost.gas());
-    println!("  {:.1} bits", security_report(vk).bits());
-    for term in security_report(vk).terms {
-        println!("    {:<22} {:.1}", term.name, term.bits);
+    let secret = InputSecret::from_bytes([9; 32]);
+    let graph = vk.graph();
+    let commitment = commit_input(graph, &input, &secret).expect("in range");
+    let masked = mask_output(graph, output, &secret).expect("in range");
+    println!("{name}: reference run {run:.2?}, setup {setup_min:.2?}");
+    for mode in [Mode::Public, Mode::PrivateInput] {
+        let prove_once = || match mode {
+            Mode::Public => prove_measured(&pk, &trace, &context),
+            Mode::PrivateInput => prove_private_measured(&pk, &trace, &secret, &context),
+        };
+        let made = || -> (Vec<u8>, Phases) { prove_once().expect("proves") };
+        made();
+        let (all, all_p50, (proof, phases)) = time(runs, made);
+        let (single, single_p50, _) = one.install(|| time(runs, made));
+        let check = || match mode {
+            Mode::Public => verify(vk, &input, output, &context, &proof),
+            Mode::PrivateInput => verify_private(vk, &commitment, &masked, &context, &proof),
+        };
+        let (verify_min, verify_p50, checked) = one.install(|| time(31, check));
+        checked.expect("verifies");
+        let (cost, longest, report) = match mode {
+            Mode::Public => (
+                Some(vk.cost()),
+                Some(vk.max_proof_len()),
+                Some(security_report(vk)),
+            ),
+            Mode::PrivateInput => (
+                vk.private_cost(),
+                vk.max_private_proof_len(),
+                private_security_report(vk),
+            ),
+        };
+        println!("  {mode:?} {:?}", work(vk, mode));
+        println!(
+            "  prove   {all:.2?} / {all_p50:.2?} (all threads), {single:.2?} / {single_p50:.2?} (one thread)   min / median"
+        );
+        println!("  last    {phases:.1?}");
+        println!(
+            "  verify  {verify_min:.2?} / {verify_p50:.2?}, proof {} bytes (at most {longest:?})",
+            proof.len(),
+        );
+        println!("  gas     {:?} {cost:?}", cost.map(|c| c.gas()));
+        let report = report.expect("both modes");
+        println!("  {:.1} bits", report.bits());
+        for term in report.terms {
+            println!("    {:<24} {:.1}", term.name, term.bits);
+        }
+    }
+    let batch: Vec<BatchRun<'_>> = (0..8)
+        .map(|_| BatchRun {
+            trace: &trace,
+            secret: None,
+        })
+        .collect();
+    let (all, _, proof) = time(3, || prove_batch(&pk, &batch, &context));
+    if let Ok(proof) = proof {
+        println!("  8 at once, public: {all:.2?}, {} bytes", proof.len());
     }
 }

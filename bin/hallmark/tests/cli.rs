@@ -57,6 +57,8 @@ fn the_help_of_every_command_has_an_example() {
         &["provide"],
         &["order", "show"],
         &["order", "list"],
+        &["order", "open"],
+        &["order", "sellers"],
         &["keys", "new"],
         &["keys", "show"],
         &["verify"],

@@ -1,8 +1,10 @@
 //! What a verification costs, in integers that follow from the key alone.
 
 use crate::key::VerifyingKey;
-use crate::opening::codec::{max_opening, opening_operations};
-use crate::plan::{GroupKind, Home, Origin, Step, Target};
+use crate::opening::codec::opening_operations;
+use crate::opening::masked_codec::hiding_operations;
+use crate::plan::{GroupKind, Home, Origin, Plan, Step, Target};
+use crate::proof::WitnessConfig;
 
 /// Deterministic units of verification work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +46,13 @@ fn step_operations(step: &Step) -> u64 {
 }
 
 impl VerifyCost {
-    pub(crate) fn new(vk: &VerifyingKey) -> Self {
-        let plan = vk.plan();
+    /// Of a proof under a plan of the key's graph, `longest` bytes long at most.
+    pub(crate) fn new(
+        vk: &VerifyingKey,
+        plan: &Plan,
+        witness: WitnessConfig<'_>,
+        longest: usize,
+    ) -> Self {
         let graph = vk.graph();
         let input = graph.input_len() as u64;
         let output = graph.output_len() as u64;
@@ -86,20 +93,27 @@ impl VerifyCost {
         operations += plan.steps.iter().map(step_operations).sum::<u64>();
 
         let mut hashes = 0u64;
-        let witness = std::iter::once((vk.witness_scheme(), witness_claims));
-        let weights = vk.weight_schemes().iter().zip(weight_claims);
-        for (scheme, claims) in witness.chain(weights) {
-            let config = scheme.whir().config();
-            let variables = config.num_variables() as u64;
+        let mut open = |config: WitnessConfig<'_>, claims: u64| {
+            let (variables, opening) = match config {
+                WitnessConfig::Plain(c) => (c.num_variables(), opening_operations(c)),
+                WitnessConfig::Hiding(c) => (c.num_variables(), hiding_operations(c)),
+            };
             // The equality of every claim with the point that the reduction ends in.
-            operations += claims * (4 * variables + 32) + 16 * variables;
-            operations += opening_operations(config);
-            hashes += max_opening(config).1 as u64;
+            let variables = variables as u64;
+            operations += claims * (4 * variables + 32) + 16 * variables + opening;
+            hashes += config.most().1 as u64;
+        };
+        open(witness, witness_claims);
+        for (scheme, claims) in vk.weight_schemes().iter().zip(weight_claims) {
+            open(WitnessConfig::Plain(scheme.whir().config()), claims);
+        }
+        if let Some(binding) = &plan.binding {
+            operations += binding.operations();
         }
         // Every element is absorbed, every challenge squeezed: about two compressions each.
         let messages = plan.elements as u64;
         hashes += 2 * messages + (input + output) / 8;
-        let bytes = vk.max_proof_len() as u64 + 4 * (input + output) + vk.encode().len() as u64;
+        let bytes = longest as u64 + 4 * (input + output) + vk.encode().len() as u64;
         Self {
             field_operations: operations,
             hashes,

@@ -1,6 +1,6 @@
 //! Keys: what a verifier and a prover know of a model before the first proof.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hallmark_graph::{Graph, Model, Trace};
 use p3_field::PrimeCharacteristicRing;
@@ -9,9 +9,10 @@ use crate::commitment::WhirData;
 use crate::cost::VerifyCost;
 use crate::field::{E_BYTES, F, signed};
 use crate::opening::codec::max_opening;
+use crate::opening::hiding::HidingScheme;
 use crate::opening::plain::PlainScheme;
 use crate::plan::{Dims, LookupTable, Mode, Plan, PlanError, Stacking};
-use crate::proof::{HEADER_BYTES, PROFILE, VERSION};
+use crate::proof::{HEADER_BYTES, PROFILE, VERSION, WitnessConfig};
 use crate::witness::{TraceError, Witness};
 
 const MAGIC: [u8; 4] = *b"HMVK";
@@ -74,6 +75,23 @@ struct Inner {
     plan: Plan,
     witness: PlainScheme,
     weights: Vec<PlainScheme>,
+    /// Made when it is first needed.
+    private: OnceLock<Option<Private>>,
+}
+
+/// What proofs of private inputs need beside the key.
+pub(crate) struct Private {
+    pub(crate) plan: Plan,
+    pub(crate) scheme: HidingScheme,
+}
+
+impl Private {
+    fn new(graph: &Graph, prover: bool) -> Option<Self> {
+        let plan = Plan::new(graph, Mode::PrivateInput).ok()?;
+        let witness = &plan.witness;
+        let scheme = HidingScheme::new(&witness.blocks, witness.variables, &plan.hiding, prover)?;
+        Some(Self { plan, scheme })
+    }
 }
 
 impl VerifyingKey {
@@ -90,6 +108,7 @@ impl VerifyingKey {
             plan,
             witness,
             weights,
+            private: OnceLock::new(),
         };
         inner.digest = *blake3::hash(&encode(&inner.graph, &inner.roots)).as_bytes();
         Ok(Self {
@@ -166,12 +185,26 @@ impl VerifyingKey {
         &self.inner.roots
     }
 
-    /// No proof for this key is longer, in bytes.
+    /// No proof of public inputs for this key is longer, in bytes.
     #[must_use]
     pub fn max_proof_len(&self) -> usize {
+        self.longest(self.plan(), self.witness_config())
+    }
+
+    /// No proof of private inputs for this key is longer, in bytes. `None` where the graph has none:
+    /// an input that ranges over more than `2^29` integers, or a witness that is too large with all
+    /// that hides it.
+    #[must_use]
+    pub fn max_private_proof_len(&self) -> Option<usize> {
+        let private = self.private()?;
+        let config = WitnessConfig::Hiding(private.scheme.config());
+        Some(self.longest(&private.plan, config))
+    }
+
+    fn longest(&self, plan: &Plan, witness: WitnessConfig<'_>) -> usize {
         HEADER_BYTES
-            + E_BYTES * self.inner.plan.elements
-            + max_opening(self.inner.witness.whir().config()).0
+            + E_BYTES * plan.elements
+            + witness.most().0
             + self
                 .inner
                 .weights
@@ -180,10 +213,33 @@ impl VerifyingKey {
                 .sum::<usize>()
     }
 
-    /// What one verification costs, whatever the proof: a function of the key alone.
+    /// What one verification of public inputs costs, whatever the proof: a function of the key alone.
     #[must_use]
     pub fn cost(&self) -> VerifyCost {
-        VerifyCost::new(self)
+        VerifyCost::new(self, self.plan(), self.witness_config(), self.max_proof_len())
+    }
+
+    /// What one verification of private inputs costs; `None` as of [`Self::max_private_proof_len`].
+    #[must_use]
+    pub fn private_cost(&self) -> Option<VerifyCost> {
+        let private = self.private()?;
+        let config = WitnessConfig::Hiding(private.scheme.config());
+        let longest = self.longest(&private.plan, config);
+        let mut cost = VerifyCost::new(self, &private.plan, config, longest);
+        cost.field_operations += private.scheme.operations();
+        Some(cost)
+    }
+
+    /// Plan and scheme of proofs of private inputs, if the graph has them.
+    pub(crate) fn private(&self) -> Option<&Private> {
+        let private = &self.inner.private;
+        private
+            .get_or_init(|| Private::new(&self.inner.graph, false))
+            .as_ref()
+    }
+
+    pub(crate) fn witness_config(&self) -> WitnessConfig<'_> {
+        WitnessConfig::Plain(self.inner.witness.whir().config())
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -237,6 +293,8 @@ pub struct ProvingKey {
     constants: Vec<Vec<i32>>,
     /// The entries of the explicit tables.
     tables: Vec<Vec<i32>>,
+    /// Made when it is first needed.
+    private: OnceLock<Option<Private>>,
 }
 
 impl ProvingKey {
@@ -244,6 +302,13 @@ impl ProvingKey {
     #[must_use]
     pub fn verifying_key(&self) -> &VerifyingKey {
         &self.vk
+    }
+
+    /// Plan and scheme of proofs of private inputs, if the graph has them.
+    pub(crate) fn private(&self) -> Option<&Private> {
+        self.private
+            .get_or_init(|| Private::new(self.vk.graph(), true))
+            .as_ref()
     }
 
     /// The witness of a trace.
@@ -339,5 +404,6 @@ pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
         data,
         constants,
         tables,
+        private: OnceLock::new(),
     })
 }

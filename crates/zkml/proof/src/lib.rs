@@ -86,6 +86,7 @@
 #![forbid(unsafe_code)]
 
 mod arena;
+mod binding;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
@@ -100,10 +101,12 @@ mod messages;
 mod opening;
 mod packed;
 mod plan;
+mod private;
 mod proof;
 mod prover;
 mod run;
 mod security;
+mod sponge;
 mod statement;
 mod sumcheck;
 mod transcript;
@@ -117,9 +120,16 @@ mod tests;
 pub use cost::{VerifyCost, Work, work};
 pub use key::{DecodeError, ProvingKey, SetupError, VerifyingKey, setup};
 pub use plan::{Mode, PlanError};
+pub use private::{
+    InputSecret, commit_input, decode_masked, encode_masked, is_commitment, mask_output,
+    unmask_output,
+};
 pub use proof::FormatError;
-pub use prover::{Phases, ProveError, prove, prove_measured, prove_statement, prove_with};
-pub use security::{SecurityReport, SecurityTerm, security_report};
+pub use prover::{
+    Claim, Phases, ProveError, prove, prove_measured, prove_private, prove_private_measured,
+    prove_private_statement, prove_statement,
+};
+pub use security::{SecurityReport, SecurityTerm, private_security_report, security_report};
 pub use statement::Inputs;
-pub use verifier::{VerifyError, verify, verify_with};
+pub use verifier::{VerifyError, verify, verify_private, verify_with};
 pub use witness::TraceError;

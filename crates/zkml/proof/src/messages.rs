@@ -5,11 +5,13 @@
 
 use p3_field::PrimeCharacteristicRing;
 
+use crate::binding::{self, Linear};
 use crate::field::{E, F, eq_at, inverse_power_of_two, signed};
 use crate::logup::{self, LogUpError};
 use crate::plan::{
     Challenges, Home, InputCheck, Limb, MatMul, Origin, Plan, Step, Symbol, Target, Use,
 };
+use crate::sponge::RATE;
 use crate::sumcheck;
 use crate::transcript::{Lin, VerifierChannel};
 use crate::verifier::VerifyError;
@@ -21,6 +23,9 @@ use crate::witness::rounding;
 pub(crate) struct Public<'a> {
     /// The inputs, unless they are private.
     pub(crate) inputs: Option<Vec<&'a [i32]>>,
+    /// The commitment to private inputs.
+    pub(crate) commitment: [F; RATE],
+    /// The outputs; with private inputs, their sums with their pads.
     pub(crate) outputs: Vec<&'a [i32]>,
 }
 
@@ -36,6 +41,8 @@ pub(crate) struct BlockClaim<V> {
 pub(crate) struct Remaining {
     pub(crate) witness: Vec<BlockClaim<Lin>>,
     pub(crate) weights: Vec<BlockClaim<E>>,
+    /// Further linear claims on the witness.
+    pub(crate) linear: Vec<Linear>,
 }
 
 /// The number that a table's lookups carry.
@@ -72,7 +79,11 @@ pub(crate) fn verify_messages(
     for step in &plan.steps {
         run.step(step)?;
     }
-    Ok(run.remaining())
+    let mut remaining = run.remaining();
+    if let Some(binding) = &plan.binding {
+        remaining.linear = binding::verify(binding, plan, &public.commitment, channel)?;
+    }
+    Ok(remaining)
 }
 
 /// The pairs of pads that the checks of a hiding proof multiply: found by a run over zeros, since
@@ -82,6 +93,7 @@ pub(crate) fn products(plan: &Plan) -> Vec<(u32, u32)> {
     let mut channel = VerifierChannel::with_mode(&[], &zeros, true);
     let public = Public {
         inputs: None,
+        commitment: [F::ZERO; RATE],
         outputs: vec![&[]; plan.outputs.len()],
     };
     let checked = verify_messages(plan, &public, &mut channel);
@@ -153,13 +165,27 @@ impl Run<'_, '_, '_> {
             let point = self.channel.transcript.sample_point(challenges.len());
             self.set_challenges(challenges, &point);
         }
-        for (used, values) in plan.outputs.iter().zip(&self.public.outputs) {
+        for (index, (used, values)) in plan.outputs.iter().zip(&self.public.outputs).enumerate() {
             let evaluation = &plan.evaluations[used.id];
             let Target::Value(value) = evaluation.target else {
                 continue;
             };
             let expected = plan.dims[value as usize].evaluate(values, &self.at(&evaluation.point));
-            if used.fresh {
+            if let Some(&pad) = plan.output_pads.get(index) {
+                let pad = self.receive(pad)?;
+                let value = Lin::from(expected).minus(&pad);
+                let known = plan.is_known(used.id);
+                if used.fresh && known {
+                    let told = self.channel.receive_public()?;
+                    self.set(*used, told.into())?;
+                }
+                if used.fresh && !known {
+                    self.set(*used, value)?;
+                } else {
+                    let difference = self.values[used.id].minus(&value);
+                    self.require(difference, VerifyError::OutputMismatch)?;
+                }
+            } else if used.fresh {
                 // The prover's word, though the verifier knows better: a false output has a name.
                 if self.channel.receive_public()? != expected {
                     return Err(VerifyError::OutputMismatch);
@@ -481,7 +507,11 @@ impl Run<'_, '_, '_> {
                 }
             }
         }
-        Remaining { witness, weights }
+        Remaining {
+            witness,
+            weights,
+            linear: Vec::new(),
+        }
     }
 }
 

@@ -13,6 +13,8 @@ mod map;
 use hallmark_graph::{Graph, ValueId};
 use std::ops::Range;
 
+use crate::binding::BindingPlan;
+use crate::opening::hiding::HidingPlan;
 pub(crate) use crate::layout::{Dims, Shards, Stacking};
 pub(crate) use map::{Factor, Group, GroupKind, Map};
 
@@ -21,7 +23,8 @@ pub(crate) use map::{Factor, Group, GroupKind, Map};
 pub enum Mode {
     /// The inputs; nothing is hidden.
     Public,
-    /// A commitment to the inputs; the proof tells nothing else about them.
+    /// A commitment to the inputs and the outputs under a one-time pad; the proof tells nothing else
+    /// about either.
     PrivateInput,
 }
 
@@ -365,6 +368,14 @@ pub(crate) enum Content {
     Input(usize, usize),
     /// The multiplicities of a table.
     Counts(usize),
+    /// The pads of an output.
+    Pads(usize),
+    /// The salt of the commitment to the inputs.
+    Salt,
+    /// The capacities of the sponge.
+    Capacities,
+    /// Cubes of the sponge: one of the blocks of [`crate::binding::CUBE_BLOCKS`].
+    Cubes(usize),
 }
 
 /// The whole plan.
@@ -392,31 +403,30 @@ pub(crate) struct Plan {
     pub(crate) lookup_point: Challenges,
     pub(crate) output_points: Vec<Challenges>,
     pub(crate) outputs: Vec<Use>,
+    /// The pads of the outputs at the outputs' points; none in mode `Public`.
+    pub(crate) output_pads: Vec<Use>,
     pub(crate) evaluations: Vec<Evaluation>,
     pub(crate) steps: Vec<Step>,
     /// Symbols: constants and challenges that are coordinates.
     pub(crate) symbols: usize,
     /// Extension elements of the proof, commitments apart.
     pub(crate) elements: usize,
-    /// Those among them that a hiding proof pads.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "what mode `PrivateInput` opens; only tests run it so far"
-        )
-    )]
-    pub(crate) masked: usize,
-    /// Pads whose products the checks of a hiding proof need, in their order.
-    pub(crate) products: Vec<(u32, u32)>,
+    /// What ties the witness to the commitment to the inputs; mode `PrivateInput` only.
+    pub(crate) binding: Option<BindingPlan>,
+    /// Pads and masks in the witness commitment; mode `PrivateInput` only.
+    pub(crate) hiding: HidingPlan,
 }
 
 impl Plan {
     /// Plans the proof of a valid graph.
     pub(crate) fn new(graph: &Graph, mode: Mode) -> Result<Self, PlanError> {
-        let mut plan = build::Planner::new(graph, mode).build()?;
+        let (mut plan, masked) = build::Planner::new(graph, mode).build()?;
         if mode == Mode::PrivateInput {
-            plan.products = crate::messages::products(&plan);
+            let products = crate::messages::products(&plan);
+            let mut sizes: Vec<usize> = plan.witness.blocks.iter().map(|b| b.variables).collect();
+            plan.hiding = HidingPlan::new(masked, products, &mut sizes);
+            plan.witness = Stacking::new(&sizes, crate::opening::masked::MIN_VARIABLES);
+            build::check_size("the witness commitment", plan.witness.variables)?;
         }
         Ok(plan)
     }
@@ -435,6 +445,12 @@ impl Plan {
         self.first_node + node
     }
 
+    /// Logarithm of the permutations that the commitment to the inputs takes.
+    fn permutations(&self) -> usize {
+        let binding = self.binding.as_ref();
+        binding.map_or(0, |b| b.layout.permutations)
+    }
+
     /// Dimensions of what a block holds.
     pub(crate) fn block_dims(&self, content: Content) -> Dims {
         match content {
@@ -443,6 +459,16 @@ impl Plan {
             Content::Shift(shift, _) => self.dims[self.shifts[shift].input as usize].clone(),
             Content::Input(input, _) => self.dims[input].clone(),
             Content::Counts(table) => Dims(vec![1 << self.tables[table].table.variables()]),
+            Content::Pads(output) => match self.evaluations[self.outputs[output].id].target {
+                Target::Value(value) => self.dims[value as usize].clone(),
+                _ => Dims(Vec::new()),
+            },
+            Content::Salt => Dims(vec![crate::sponge::RATE]),
+            Content::Capacities => Dims(vec![crate::sponge::RATE << self.permutations()]),
+            Content::Cubes(index) => {
+                let (_, lanes) = crate::binding::CUBE_BLOCKS[index];
+                Dims(vec![1 << (lanes + self.permutations())])
+            }
         }
     }
 }

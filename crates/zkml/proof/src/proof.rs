@@ -3,7 +3,7 @@
 //! | part | bytes |
 //! |---|---|
 //! | magic `HMKP`, version, profile | 6 |
-//! | digests: verifying key, input, output; context | 4 × 32 |
+//! | digests: verifying key, input (or the commitment to it), output; context | 4 × 32 |
 //! | root of the witness commitment | 32 |
 //! | messages of sumchecks and lookups, count fixed by the plan | 20 each |
 //! | opening of the witness commitment, then of every shard of the weights | fixed by size and configuration, apart from Merkle siblings: a `u32` count before each set, bounded by the tree |
@@ -15,12 +15,15 @@
 
 use crate::commitment::Config;
 use crate::field::{E, write_e};
-use crate::opening::codec::{Reader, encode_opening};
+use crate::opening::codec::{Reader, encode_opening, max_opening};
+use crate::opening::hiding::HidingOpening;
+use crate::opening::masked::HidingConfig;
+use crate::opening::masked_codec::{encode_hiding, max_hiding};
 use crate::opening::plain::PlainOpening;
 use crate::plan::Mode;
 
 pub(crate) const MAGIC: [u8; 4] = *b"HMKP";
-pub(crate) const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 3;
 /// KoalaBear^5, BLAKE3, WHIR in the Johnson regime without grinding.
 pub(crate) const PROFILE: u8 = 1;
 
@@ -63,9 +66,40 @@ pub(crate) struct Proof {
     pub(crate) statement: Statement,
     pub(crate) root: [u8; 32],
     pub(crate) elements: Vec<E>,
-    pub(crate) witness: PlainOpening,
+    pub(crate) witness: WitnessOpening,
     /// Of every shard of the weights.
     pub(crate) weights: Vec<PlainOpening>,
+}
+
+/// The opening of the witness commitment.
+#[derive(Clone)]
+pub(crate) enum WitnessOpening {
+    Plain(PlainOpening),
+    Hiding(Box<HidingOpening>),
+}
+
+/// The configuration of the witness commitment.
+#[derive(Clone, Copy)]
+pub(crate) enum WitnessConfig<'c> {
+    Plain(&'c Config),
+    Hiding(&'c HidingConfig),
+}
+
+impl WitnessConfig<'_> {
+    fn mode(self) -> Mode {
+        match self {
+            Self::Plain(_) => Mode::Public,
+            Self::Hiding(_) => Mode::PrivateInput,
+        }
+    }
+
+    /// Most bytes of an opening, and its Merkle hashes at most.
+    pub(crate) fn most(self) -> (usize, usize) {
+        match self {
+            Self::Plain(config) => max_opening(config),
+            Self::Hiding(config) => max_hiding(config),
+        }
+    }
 }
 
 /// Why bytes are not a proof.
@@ -111,7 +145,10 @@ pub(crate) fn encode(proof: &Proof) -> Vec<u8> {
     for &e in &proof.elements {
         write_e(&mut out, e);
     }
-    encode_opening(&mut out, &proof.witness);
+    match &proof.witness {
+        WitnessOpening::Plain(opening) => encode_opening(&mut out, opening),
+        WitnessOpening::Hiding(opening) => encode_hiding(&mut out, opening),
+    }
     for opening in &proof.weights {
         encode_opening(&mut out, opening);
     }
@@ -121,11 +158,11 @@ pub(crate) fn encode(proof: &Proof) -> Vec<u8> {
 /// Decodes a proof for a plan of `elements` messages and the sizes of its commitments.
 pub(crate) fn decode<'c>(
     bytes: &[u8],
-    mode: Mode,
     elements: usize,
-    witness: &Config,
+    witness: WitnessConfig<'_>,
     weights: impl Iterator<Item = &'c Config>,
 ) -> Result<Proof, DecodeFailure> {
+    let mode = witness.mode();
     let mut reader = Reader { bytes };
     if reader.array::<4>()? != MAGIC {
         return Err(FormatError::Magic.into());
@@ -147,7 +184,10 @@ pub(crate) fn decode<'c>(
     };
     let root = reader.array()?;
     let elements = reader.elements(elements)?;
-    let witness = reader.opening(witness)?;
+    let witness = match witness {
+        WitnessConfig::Plain(config) => WitnessOpening::Plain(reader.opening(config)?),
+        WitnessConfig::Hiding(config) => WitnessOpening::Hiding(Box::new(reader.hiding(config)?)),
+    };
     let weights = weights
         .map(|config| reader.opening(config))
         .collect::<Result<_, _>>()?;

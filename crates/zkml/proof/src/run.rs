@@ -116,9 +116,15 @@ impl<'a> Run<'a> {
             let point = self.channel.transcript.sample_point(challenges.len());
             self.set_challenges(challenges, &point);
         }
-        for used in plan.outputs.iter().filter(|used| used.fresh) {
-            let value = self.evaluate(used.id);
-            self.channel.send_public(value);
+        for (index, &used) in plan.outputs.iter().enumerate() {
+            let pad = plan.output_pads.get(index);
+            if let Some(&pad) = pad {
+                self.send_all(&[pad]);
+            }
+            if used.fresh && (pad.is_none() || plan.is_known(used.id)) {
+                let value = self.evaluate(used.id);
+                self.channel.send_public(value);
+            }
         }
     }
 
@@ -298,6 +304,13 @@ impl<'a> Run<'a> {
         };
         self.set_challenges(sum, &point);
         self.send_value(to, end);
+    }
+
+    /// Shows that the witness opens the commitment to the inputs, if the mode asks for it.
+    pub(crate) fn binding(&mut self) {
+        if let (Some(binding), Some(private)) = (&self.plan.binding, &self.witness.private) {
+            crate::binding::prove(binding, private.cubed.clone(), &mut self.channel);
+        }
     }
 
     /// What has to be opened, in the order of the evaluations.

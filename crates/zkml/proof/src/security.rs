@@ -6,12 +6,16 @@
 //! model: a cheat that hashes `2^k` times succeeds with at most `2^k` times this error.
 
 use crate::key::VerifyingKey;
-use crate::plan::{Home, Step, Target};
+use crate::opening::hiding::HidingScheme;
+use crate::plan::{Home, Plan, Step, Target};
 
 /// A lower bound of `log2 |E|`.
 const FIELD_BITS: f64 = 154.0;
 /// Work to find a collision of BLAKE3.
 const HASH_BITS: f64 = 128.0;
+
+/// Work to find a collision of the sponge: half its capacity of 8 elements.
+const SPONGE_BITS: f64 = 123.9;
 
 /// One way to cheat, and minus the logarithm of its chance.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,10 +46,20 @@ impl SecurityReport {
     }
 }
 
-/// The soundness of proofs for a key.
+/// The soundness of proofs of public inputs for a key.
 #[must_use]
 pub fn security_report(vk: &VerifyingKey) -> SecurityReport {
-    let plan = vk.plan();
+    report(vk, vk.plan(), None)
+}
+
+/// The soundness of proofs of private inputs for a key; `None` where it has none.
+#[must_use]
+pub fn private_security_report(vk: &VerifyingKey) -> Option<SecurityReport> {
+    let private = vk.private()?;
+    Some(report(vk, &private.plan, Some(&private.scheme)))
+}
+
+fn report(vk: &VerifyingKey, plan: &Plan, hiding: Option<&HidingScheme>) -> SecurityReport {
     let depth = plan.lookup.variables as f64;
     let mut rounds = 0usize;
     for step in &plan.steps {
@@ -72,7 +86,15 @@ pub fn security_report(vk: &VerifyingKey) -> SecurityReport {
         }
     }
     let output_variables = plan.output_points.iter().map(|p| p.len()).max();
-    let (witness, witness_list) = vk.witness_scheme().security(witness_claims);
+    let (witness, witness_list) = match hiding {
+        None => {
+            let (bits, list) = vk.witness_scheme().security(witness_claims);
+            (vec![("WHIR, witness", bits)], list)
+        }
+        // Unique decoding: a root leaves one polynomial. Constraints are at most as many as the
+        // messages that are padded.
+        Some(scheme) => (scheme.errors(witness_claims + plan.elements + 4), 0.0),
+    };
     let shards: Vec<(f64, f64)> = vk
         .weight_schemes()
         .iter()
@@ -100,9 +122,18 @@ pub fn security_report(vk: &VerifyingKey) -> SecurityReport {
             algebraic("lookup tree", 1.5 * depth * (depth - 1.0) + 2.0 * depth),
             algebraic("sumchecks of nodes", rounds as f64),
             algebraic("rounding shifts", plan.shifts.len() as f64 * depth),
-            plain("WHIR, witness", witness),
             plain("WHIR, weights", weights),
             plain("BLAKE3 collision", HASH_BITS),
-        ],
+        ]
+        .into_iter()
+        .chain(witness.into_iter().map(|(name, bits)| plain(name, bits)))
+        .chain(plan.binding.iter().flat_map(|binding| {
+            let rounds = (crate::sponge::LANE_BITS + binding.layout.permutations) as f64;
+            [
+                algebraic("input commitment", 4.0 * rounds + 6.0),
+                plain("Poseidon2 collision", SPONGE_BITS),
+            ]
+        }))
+        .collect(),
     }
 }

@@ -16,7 +16,10 @@ use crate::proof::{Statement, encode};
 use crate::prover::prove_witness;
 use crate::statement::{Inputs, statement};
 use crate::witness::Witness;
-use crate::{ProvingKey, VerifyError, VerifyingKey, prove, security_report, setup, verify};
+use crate::{
+    ProvingKey, VerifyError, VerifyingKey, commit_input, mask_output, prove, prove_private,
+    security_report, setup, unmask_output, verify, verify_private,
+};
 
 const SCALE: Scale = Scale {
     multiplier: 1,

@@ -58,6 +58,13 @@ impl Transcript {
     }
 }
 
+/// Binds a Merkle root; before any challenge that depends on it.
+pub(crate) fn observe(root: &[u8; 32], transcript: &mut Transcript) {
+    transcript
+        .challenger
+        .observe(p3_symmetric::Hash::<F, u8, 32>::from(*root));
+}
+
 /// An affine function of secrets: what the verifier knows of a value that messages determine.
 ///
 /// In mode `Public` there are no secrets, and a `Lin` is its constant. In a hiding mode message `t`
@@ -155,13 +162,6 @@ impl ProverChannel {
     }
 
     /// Pads that no message took: none after a whole proof.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "what mode `PrivateInput` opens; only tests run it so far"
-        )
-    )]
     pub(crate) fn pads_left(&self) -> usize {
         self.pads.len()
     }

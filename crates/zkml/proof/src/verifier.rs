@@ -5,11 +5,18 @@ use std::panic::AssertUnwindSafe;
 use hallmark_graph::TensorError;
 
 use crate::key::VerifyingKey;
+use crate::field::F;
 use crate::messages::{Public, verify_messages};
-use crate::proof::{DecodeFailure, FormatError, Proof, Statement, decode};
+use crate::opening::hiding::{HidingScheme, Relations};
+use crate::plan::Plan;
+use crate::private::{check_masked, read_digest};
+use crate::proof::{
+    DecodeFailure, FormatError, Proof, Statement, WitnessConfig, WitnessOpening, decode,
+};
+use crate::sponge::RATE;
 use crate::statement::{Inputs, inputs, outputs, statement};
 use crate::sumcheck::SumcheckError;
-use crate::transcript::{Exhausted, VerifierChannel};
+use crate::transcript::{Exhausted, VerifierChannel, observe};
 
 /// Why a proof was refused: the first check that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +111,12 @@ pub enum VerifyError {
     /// A defect: the verifier unwound. The proof is refused.
     #[error("internal error of the verifier")]
     Internal,
+    /// The commitment to the inputs is not one: an element is not below the modulus.
+    #[error("the commitment to the input is not canonical")]
+    Commitment,
+    /// The sponge of the commitment to the inputs does not hold.
+    #[error("the input is not what was committed to")]
+    InputCommitment,
     /// The model's weight commitment does not open to the claims.
     #[error("the weight commitment does not open to what was claimed")]
     WeightOpening,
@@ -152,11 +165,29 @@ pub fn verify(
     verify_with(vk, Inputs::Public(input), output, context, proof)
 }
 
-/// As [`verify`], for whatever the statement says of the inputs.
+/// Checks that `masked` is the model's result on the inputs behind a commitment, plus the pads that the
+/// commitment holds; see [`crate::commit_input`].
 ///
 /// # Errors
 ///
-/// The first check that fails; [`VerifyError::Mode`] where the mode is not available.
+/// The first check that fails; [`VerifyError::Mode`] where the key has no such proofs.
+pub fn verify_private(
+    vk: &VerifyingKey,
+    commitment: &[u8; 32],
+    masked: &[u32],
+    context: &[u8; 32],
+    proof: &[u8],
+) -> Result<(), VerifyError> {
+    // Elements below p < 2^31 are the same integers; others are refused.
+    let masked: Vec<i32> = masked.iter().map(|&x| x as i32).collect();
+    verify_with(vk, Inputs::Private(commitment), &masked, context, proof)
+}
+
+/// As [`verify`] or [`verify_private`], by what the statement says of the inputs.
+///
+/// # Errors
+///
+/// The first check that fails.
 pub fn verify_with(
     vk: &VerifyingKey,
     inputs: Inputs<'_>,
@@ -164,29 +195,43 @@ pub fn verify_with(
     context: &[u8; 32],
     proof: &[u8],
 ) -> Result<(), VerifyError> {
-    let Inputs::Public(input) = inputs else {
-        return Err(VerifyError::Mode);
+    let check = match inputs {
+        Inputs::Public(input) => Check {
+            plan: vk.plan(),
+            config: vk.witness_config(),
+            longest: vk.max_proof_len(),
+            input: Ok(input),
+            hiding: None,
+        },
+        Inputs::Private(commitment) => {
+            let private = vk.private().ok_or(VerifyError::Mode)?;
+            Check {
+                plan: &private.plan,
+                config: WitnessConfig::Hiding(private.scheme.config()),
+                longest: vk.max_private_proof_len().ok_or(VerifyError::Mode)?,
+                input: Err(read_digest(commitment).ok_or(VerifyError::Commitment)?),
+                hiding: Some(&private.scheme),
+            }
+        }
     };
-    let limit = vk.max_proof_len();
+    let limit = check.longest;
     if proof.len() > limit {
         return Err(FormatError::TooLong(limit).into());
     }
-    vk.graph().check_input(input).map_err(VerifyError::Input)?;
-    vk.graph()
-        .check_output(output)
-        .map_err(VerifyError::Output)?;
-    let proof = decode(
-        proof,
-        inputs.mode(),
-        vk.plan().elements,
-        vk.witness_scheme().whir().config(),
-        vk.weight_schemes().iter().map(|s| s.whir().config()),
-    )?;
+    let graph = vk.graph();
+    if let Ok(input) = check.input {
+        graph.check_input(input).map_err(VerifyError::Input)?;
+        graph.check_output(output).map_err(VerifyError::Output)?;
+    } else {
+        check_masked(graph, output).map_err(VerifyError::Output)?;
+    }
+    let weights = vk.weight_schemes().iter().map(|s| s.whir().config());
+    let proof = decode(proof, check.plan.elements, check.config, weights)?;
     check_statement(&proof.statement, &statement(vk, inputs, output, context))?;
     // Nothing below panics on any proof that decodes: every length that the library asserts is
     // fixed by `decode`. A validator must not fall to a defect in that library either, and all
     // validators run the same deterministic code, so an unwinding is a refusal for all of them.
-    let checked = AssertUnwindSafe(|| verify_decoded(vk, input, output, proof));
+    let checked = AssertUnwindSafe(|| verify_decoded(vk, &check, output, proof));
     std::panic::catch_unwind(checked).unwrap_or(Err(VerifyError::Internal))
 }
 
@@ -207,21 +252,33 @@ fn check_statement(claimed: &Statement, expected: &Statement) -> Result<(), Veri
     Ok(())
 }
 
+/// What is checked in a mode.
+struct Check<'a> {
+    plan: &'a Plan,
+    config: WitnessConfig<'a>,
+    longest: usize,
+    /// The inputs, or the commitment to them.
+    input: Result<&'a [i32], [F; RATE]>,
+    hiding: Option<&'a HidingScheme>,
+}
+
 fn verify_decoded(
     vk: &VerifyingKey,
-    input: &[i32],
+    check: &Check<'_>,
     output: &[i32],
     proof: Proof,
 ) -> Result<(), VerifyError> {
-    let plan = vk.plan();
-    let mut channel = VerifierChannel::new(&proof.statement.transcript_seed(), &proof.elements);
+    let plan = check.plan;
+    let seed = proof.statement.transcript_seed();
+    let mut channel =
+        VerifierChannel::with_mode(&seed, &proof.elements, check.hiding.is_some());
     for (scheme, root) in vk.weight_schemes().iter().zip(vk.roots()) {
         scheme.observe(root, &mut channel.transcript);
     }
-    vk.witness_scheme()
-        .observe(&proof.root, &mut channel.transcript);
+    observe(&proof.root, &mut channel.transcript);
     let public = Public {
-        inputs: Some(inputs(vk.graph(), input)),
+        inputs: check.input.ok().map(|input| inputs(vk.graph(), input)),
+        commitment: check.input.err().unwrap_or_default(),
         outputs: outputs(vk.graph(), output),
     };
     let remaining = verify_messages(plan, &public, &mut channel)?;
@@ -229,22 +286,35 @@ fn verify_decoded(
         return Err(FormatError::Trailing.into());
     }
 
-    let witness: Vec<_> = remaining
-        .witness
-        .into_iter()
-        .map(|claim| (claim.block, claim.point, claim.value.constant))
-        .collect();
     let shards = &plan.weights;
     let mut weights = vec![Vec::new(); shards.stackings.len()];
     for claim in remaining.weights {
         let (shard, block) = shards.places[claim.block];
         weights[shard].push((block, claim.point, claim.value));
     }
+    let constraints = std::mem::take(&mut channel.constraints);
     let transcript = &mut channel.transcript;
-    if !vk
-        .witness_scheme()
-        .verify(&proof.root, &witness, proof.witness, transcript)
-    {
+    let opened = match (check.hiding, proof.witness) {
+        (None, WitnessOpening::Plain(opening)) => {
+            let claims: Vec<_> = remaining
+                .witness
+                .into_iter()
+                .map(|claim| (claim.block, claim.point, claim.value.constant))
+                .collect();
+            let scheme = vk.witness_scheme();
+            scheme.verify(&proof.root, &claims, opening, transcript)
+        }
+        (Some(scheme), WitnessOpening::Hiding(opening)) => {
+            let relations = Relations {
+                claims: remaining.witness,
+                linear: remaining.linear,
+                constraints,
+            };
+            scheme.verify(&proof.root, &relations, *opening, transcript)
+        }
+        _ => false,
+    };
+    if !opened {
         return Err(VerifyError::WitnessOpening);
     }
     let schemes = vk.weight_schemes().iter().zip(vk.roots());

@@ -6,6 +6,8 @@ use rayon::prelude::*;
 
 use crate::field::{E, F, signed};
 use crate::plan::{Content, Dims, Home, InputCheck, Limb, LookupTable, Origin, Plan};
+use crate::private::{InputSecret, Layout, Opened};
+use crate::sponge::{self, RATE};
 
 /// A possibly false assignment; [`Witness::new`] derives the true one from a trace.
 #[derive(Clone, Debug)]
@@ -22,6 +24,63 @@ pub(crate) struct Witness<'a> {
     pub(crate) inputs: Vec<Vec<Vec<i32>>>,
     /// Per table, how often each row is looked up.
     pub(crate) counts: Vec<Vec<u32>>,
+    /// What opens the commitment to private inputs.
+    pub(crate) private: Option<Private>,
+}
+
+/// The opening of a commitment to inputs, and the sponge's columns.
+#[derive(Clone, Debug)]
+pub(crate) struct Private {
+    pub(crate) salt: Vec<F>,
+    /// Per output, its pads.
+    pub(crate) pads: Vec<Vec<F>>,
+    /// Lane after lane.
+    pub(crate) capacities: Vec<F>,
+    /// What is cubed, lane after lane.
+    pub(crate) cubed: Vec<F>,
+    cubes: Vec<F>,
+    pub(crate) digest: [F; RATE],
+}
+
+impl Private {
+    /// The true opening of flat inputs under a secret.
+    pub(crate) fn new(layout: &Layout, inputs: &[i32], secret: &InputSecret) -> Self {
+        let opened = Opened::new(layout, inputs, secret);
+        let sponge = sponge::absorb(&opened.message, layout.start);
+        let cubed = sponge::cubed(&opened.message, layout.start, &sponge);
+        let lane = |lane: usize| sponge.capacities.iter().map(move |c| c[lane]);
+        let mut rest = &opened.pads[..];
+        let pads = layout.outputs.iter().map(|(dims, _)| {
+            let (head, tail) = rest.split_at(dims.elements());
+            rest = tail;
+            head.to_vec()
+        });
+        Self {
+            salt: opened.salt.to_vec(),
+            pads: pads.collect(),
+            capacities: (0..RATE).flat_map(lane).collect(),
+            cubes: cubed.par_iter().with_min_len(1 << 12).map(|x| x.cube()).collect(),
+            cubed,
+            digest: sponge.digest,
+        }
+    }
+
+    fn column(&self, plan: &Plan, content: Content) -> &[F] {
+        match content {
+            Content::Pads(output) => &self.pads[output],
+            Content::Salt => &self.salt,
+            Content::Capacities => &self.capacities,
+            Content::Cubes(index) => {
+                let permutations = self.capacities.len() / RATE;
+                let (first, lanes) = crate::binding::CUBE_BLOCKS[index];
+                &self.cubes[first * permutations..][..permutations << lanes]
+            }
+            _ => {
+                debug_assert!(plan.binding.is_none(), "not a column of the sponge");
+                &[]
+            }
+        }
+    }
 }
 
 /// Why a trace is not one of the model.
@@ -86,6 +145,7 @@ pub(crate) struct Column<'a> {
 pub(crate) enum ColumnValues<'a> {
     Signed(&'a [i32]),
     Counts(&'a [u32]),
+    Field(&'a [F]),
 }
 
 impl Column<'_> {
@@ -100,6 +160,7 @@ impl Column<'_> {
             ColumnValues::Counts(counts) => {
                 self.dims.place(target, pad, |i| F::from_u32(counts[i]));
             }
+            ColumnValues::Field(values) => self.dims.place(target, pad, |i| values[i]),
         }
     }
 
@@ -117,6 +178,12 @@ impl Column<'_> {
                 .into_iter()
                 .zip(counts)
                 .fold(E::ZERO, |sum, (w, &c)| sum + w * F::from_u32(c)),
+            ColumnValues::Field(values) => self
+                .dims
+                .weights(point)
+                .into_iter()
+                .zip(values)
+                .fold(E::ZERO, |sum, (w, &v)| sum + w * v),
         }
     }
 }
@@ -244,7 +311,15 @@ impl<'a> Witness<'a> {
             shifts,
             inputs,
             counts,
+            private: None,
         })
+    }
+
+    /// With the opening of a commitment to flat inputs.
+    pub(crate) fn with_secret(mut self, plan: &Plan, inputs: &[i32], secret: &InputSecret) -> Self {
+        let binding = plan.binding.as_ref();
+        self.private = binding.map(|b| Private::new(&b.layout, inputs, secret));
+        self
     }
 
     /// What a block of the witness commitment holds.
@@ -275,6 +350,11 @@ impl<'a> Witness<'a> {
             }
             Content::Input(input, limb) => (ColumnValues::Signed(&self.inputs[input][limb]), 0),
             Content::Counts(table) => (ColumnValues::Counts(&self.counts[table]), 0),
+            content => {
+                let private = self.private.as_ref();
+                let values = private.map_or(&[][..], |p| p.column(plan, content));
+                (ColumnValues::Field(values), 0)
+            }
         };
         Column {
             dims: plan.block_dims(content),
@@ -310,6 +390,8 @@ impl<'a> Witness<'a> {
         let parts = plan.witness.split(&mut stack);
         parts
             .into_par_iter()
+            // Blocks after those hold what hides.
+            .filter(|(block, _)| *block < plan.contents.len())
             .for_each(|(block, part)| self.column(plan, block).place(part));
         stack
     }

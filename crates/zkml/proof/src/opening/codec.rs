@@ -17,24 +17,24 @@ use crate::field::{DEGREE, E, E_BYTES, F, F_BYTES, read_f, write_e, write_f};
 use crate::proof::FormatError;
 
 /// One oracle that queries open.
-struct Oracle {
-    queries: usize,
+pub(crate) struct Oracle {
+    pub(crate) queries: usize,
     /// Elements of a row.
-    width: usize,
+    pub(crate) width: usize,
     /// Levels of the tree.
-    depth: usize,
-    base: bool,
+    pub(crate) depth: usize,
+    pub(crate) base: bool,
 }
 
 impl Oracle {
     /// Siblings of a level are at most the queries and at most half its nodes.
-    fn max_siblings(&self) -> usize {
+    pub(crate) fn max_siblings(&self) -> usize {
         (0..self.depth)
             .map(|level| self.queries.min(1 << level))
             .sum()
     }
 
-    fn row_bytes(&self) -> usize {
+    pub(crate) fn row_bytes(&self) -> usize {
         self.width * if self.base { F_BYTES } else { E_BYTES }
     }
 }
@@ -113,7 +113,7 @@ pub(crate) fn encode_opening(out: &mut Vec<u8>, opening: &PlainOpening) {
     }
 }
 
-fn write_all(out: &mut Vec<u8>, values: &[E]) {
+pub(crate) fn write_all(out: &mut Vec<u8>, values: &[E]) {
     for &v in values {
         write_e(out, v);
     }
@@ -166,14 +166,14 @@ impl Reader<'_> {
     }
 
     /// Refuses before anything of `count × size` is allocated.
-    fn require(&self, count: usize, size: usize) -> Result<(), FormatError> {
+    pub(crate) fn require(&self, count: usize, size: usize) -> Result<(), FormatError> {
         match count.checked_mul(size) {
             Some(needed) if needed <= self.bytes.len() => Ok(()),
             _ => Err(FormatError::Truncated),
         }
     }
 
-    fn base(&mut self) -> Result<F, FormatError> {
+    pub(crate) fn base(&mut self) -> Result<F, FormatError> {
         read_f(self.array()?).ok_or(FormatError::NonCanonical)
     }
 
@@ -200,7 +200,7 @@ impl Reader<'_> {
         Ok(data)
     }
 
-    fn siblings(&mut self, oracle: &Oracle) -> Result<Siblings, FormatError> {
+    pub(crate) fn siblings(&mut self, oracle: &Oracle) -> Result<Siblings, FormatError> {
         let count = u32::from_le_bytes(self.array()?) as usize;
         if count > oracle.max_siblings() {
             return Err(FormatError::SiblingCount);

@@ -116,7 +116,7 @@ impl PlainScheme {
             .zip(&weights)
             .map(|((_, _, value), weights)| match weights {
                 Weights::Eq { scale, .. } => *value * *scale,
-                Weights::Dense { .. } => E::ZERO,
+                Weights::Dense { .. } | Weights::Tensor { .. } => E::ZERO,
             })
             .sum::<E>();
         let mut challenges = Vec::with_capacity(opening.messages.len());

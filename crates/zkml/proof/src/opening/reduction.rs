@@ -42,18 +42,65 @@ pub(crate) enum Weights {
         point: Vec<E>,
         scale: E,
     },
-    /// The same weights on blocks of the same size, each with its own factor.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "what mode `PrivateInput` opens; only tests run it so far"
-        )
-    )]
+    /// The same weights on blocks of the same size, each with its own factor; absent ones are zero.
     Dense {
         blocks: Vec<(Block, E)>,
         weights: Vec<E>,
     },
+    /// `lanes[j]·row[i]` on element `(j, i)` of a block.
+    Tensor {
+        block: Block,
+        lanes: Vec<E>,
+        row: Row,
+    },
+}
+
+/// Weights along the low variables of a block.
+#[derive(Clone, Debug)]
+pub(crate) enum Row {
+    /// `eq(point, i)`.
+    Eq(Vec<E>),
+    /// `eq(point, i + 1)`; zero for the last `i`.
+    Next(Vec<E>),
+}
+
+impl Row {
+    fn variables(&self) -> usize {
+        match self {
+            Self::Eq(point) | Self::Next(point) => point.len(),
+        }
+    }
+
+    fn table(&self) -> Vec<E> {
+        match self {
+            Self::Eq(point) => eq_table(point, E::ONE),
+            Self::Next(point) => {
+                let mut table = eq_table(point, E::ONE);
+                table.remove(0);
+                table.push(E::ZERO);
+                table
+            }
+        }
+    }
+
+    /// The extension at a point.
+    fn evaluate(&self, z: &[E]) -> E {
+        match self {
+            Self::Eq(point) => crate::messages::eq(point, z),
+            Self::Next(point) => {
+                // `next`: over the variables seen so far, lowest first, Σ eq(p, i+1) eq(z, i);
+                // `wrap`: eq(p, 0…0) eq(z, 1…1), what carries into the next variable.
+                let (mut next, mut wrap) = (E::ZERO, E::ONE);
+                for (&p, &z) in point.iter().zip(z).rev() {
+                    let both = p * z;
+                    let equal = both + both + E::ONE - p - z;
+                    next = equal * next + p * (E::ONE - z) * wrap;
+                    wrap *= (E::ONE - p) * z;
+                }
+                next
+            }
+        }
+    }
 }
 
 /// `eq` of the leading coordinates of `point` with the number of a block.
@@ -88,6 +135,15 @@ impl Weights {
                     .map(|&(block, scale)| scale * selector(block, z))
                     .sum();
                 value * selectors
+            }
+            Self::Tensor { block, lanes, row } => {
+                let low = &z[z.len() - block.variables..];
+                let (lane, low) = low.split_at(block.variables - row.variables());
+                let lanes = eq_table(lane, E::ONE)
+                    .iter()
+                    .zip(lanes)
+                    .fold(E::ZERO, |sum, (&e, &w)| sum + e * w);
+                selector(*block, z) * lanes * row.evaluate(low)
             }
         }
     }
@@ -193,6 +249,20 @@ enum Places {
 
 /// The pairs of tables whose products the low part sums.
 fn low_tables(values: &[F], terms: &[Weights], low: usize) -> (Vec<Table>, Vec<Places>) {
+    let expanded: Vec<Weights> = terms
+        .iter()
+        .filter_map(|term| match term {
+            Weights::Tensor { block, lanes, row } => {
+                let row = row.table();
+                let weights = lanes.iter().flat_map(|&w| row.iter().map(move |&r| w * r));
+                Some(Weights::Dense {
+                    blocks: vec![(*block, E::ONE)],
+                    weights: weights.collect(),
+                })
+            }
+            _ => None,
+        })
+        .collect();
     let mut rows: BTreeMap<usize, Vec<E>> = BTreeMap::new();
     let mut groups: Vec<(&[E], Vec<RowClaim>)> = Vec::new();
     let mut tables = Vec::new();
@@ -206,8 +276,9 @@ fn low_tables(values: &[F], terms: &[Weights], low: usize) -> (Vec<Table>, Vec<P
             *w += e * scale;
         }
     };
-    for term in terms {
+    for term in terms.iter().chain(&expanded) {
         match term {
+            Weights::Tensor { .. } => {}
             Weights::Eq {
                 block,
                 point,
@@ -463,6 +534,20 @@ mod tests {
                         }
                     }
                 }
+                Weights::Tensor { block, lanes, row } => {
+                    let row = match row {
+                        Row::Eq(point) => eq_table(point, E::ONE),
+                        Row::Next(point) => (1..1 << point.len())
+                            .map(|i| eq_at(point, i))
+                            .chain([E::ZERO])
+                            .collect(),
+                    };
+                    for (j, &lane) in lanes.iter().enumerate() {
+                        for (i, &r) in row.iter().enumerate() {
+                            u[block.offset + j * row.len() + i] += lane * r;
+                        }
+                    }
+                }
             }
         }
         u
@@ -504,6 +589,17 @@ mod tests {
                 weights: draw.sample_point((1 << twins[0].0.variables) - usize::from(n > 10)),
                 blocks: twins,
             });
+            for (i, &block) in stacking.blocks.iter().enumerate() {
+                let point = draw.sample_point(block.variables / 2);
+                terms.push(Weights::Tensor {
+                    block,
+                    lanes: draw.sample_point(1 << (block.variables - point.len())),
+                    row: match i % 2 {
+                        0 => Row::Eq(point),
+                        _ => Row::Next(point),
+                    },
+                });
+            }
             let u = table(&terms, n);
             let claim = u
                 .iter()

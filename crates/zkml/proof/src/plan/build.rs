@@ -9,7 +9,11 @@ use super::{
     MAX_EVALUATIONS, Map, MatMul, Mode, Origin, Plan, PlanError, Point, Shards, Stacking, Step,
     Symbol, Target, Use, ZERO,
 };
+use crate::binding::{self, BindingPlan};
 use crate::field::log2_ceil;
+use crate::opening::hiding::HidingPlan;
+use crate::private::Layout;
+use crate::sponge::RATE;
 use crate::sumcheck;
 
 /// Most polynomials that the weights fill.
@@ -78,7 +82,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn build(mut self) -> Result<Plan, PlanError> {
+    /// The plan, and the number of messages that a hiding proof pads.
+    pub(super) fn build(mut self) -> Result<(Plan, usize), PlanError> {
         let graph = self.graph;
         self.constants();
         let output_points: Vec<Challenges> = graph
@@ -89,21 +94,47 @@ impl<'a> Planner<'a> {
                 self.challenges(variables)
             })
             .collect();
+        let layout = (self.mode == Mode::PrivateInput).then(|| Layout::new(graph));
+        let mut output_pads = Vec::new();
+        let mut pad_blocks = Vec::new();
         let outputs = graph
             .outputs
             .iter()
             .zip(&output_points)
-            .map(|(o, point)| {
+            .enumerate()
+            .map(|(index, (o, point))| {
                 let target = Target::Value(o.value);
                 let used = self.evaluation(target, point.clone().collect());
-                // The verifier knows what it should be.
-                self.elements += usize::from(used.fresh);
+                if layout.is_some() {
+                    let variables = self.dims[o.value as usize].variables();
+                    let block = self.block(variables, Content::Pads(index));
+                    pad_blocks.push(block);
+                    output_pads.push(self.sent(Target::Witness(block), point.clone().collect()));
+                }
+                // The verifier knows what it should be, or its sum with the pad.
+                let told = layout.is_none() || self.known[o.value as usize];
+                self.elements += usize::from(used.fresh && told);
                 used
             })
             .collect();
 
         let columns = self.lookups()?;
         self.walk()?;
+        let binding = layout.map(|layout| {
+            let k = layout.permutations;
+            self.messages(binding::messages(k));
+            BindingPlan {
+                salt: self.block(log2_ceil(RATE), Content::Salt),
+                capacities: self.block(log2_ceil(RATE) + k, Content::Capacities),
+                cubes: [0, 1, 2].map(|i| {
+                    let variables = binding::CUBE_BLOCKS[i].1 + k;
+                    self.block(variables, Content::Cubes(i))
+                }),
+                pads: pad_blocks,
+                inputs: columns.inputs.iter().map(|i| self.committed(i.value)).collect(),
+                layout,
+            }
+        });
         let (least, most) = (
             crate::commitment::MIN_VARIABLES,
             crate::commitment::MAX_VARIABLES,
@@ -117,7 +148,7 @@ impl<'a> Planner<'a> {
         }
         let witness = Stacking::new(&self.witness, crate::commitment::MIN_VARIABLES);
         check_size("the witness commitment", witness.variables)?;
-        Ok(Plan {
+        let plan = Plan {
             first_node: graph.inputs.len(),
             dims: self.dims,
             homes: self.homes,
@@ -133,13 +164,23 @@ impl<'a> Planner<'a> {
             lookup_point: columns.point,
             output_points,
             outputs,
+            output_pads,
             evaluations: self.evaluations,
             steps: self.steps,
             symbols: self.next as usize,
             elements: self.elements,
-            masked: self.masked,
-            products: Vec::new(),
-        })
+            binding,
+            hiding: HidingPlan::default(),
+        };
+        Ok((plan, self.masked))
+    }
+
+    /// The block of a value that is committed with the witness.
+    fn committed(&self, value: ValueId) -> usize {
+        match self.homes[value as usize] {
+            Home::Witness { block, .. } => block,
+            _ => 0,
+        }
     }
 
     fn constants(&mut self) {
@@ -461,7 +502,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-fn check_size(what: &'static str, variables: usize) -> Result<(), PlanError> {
+pub(super) fn check_size(what: &'static str, variables: usize) -> Result<(), PlanError> {
     let max = crate::commitment::MAX_VARIABLES;
     if variables > max {
         return Err(PlanError::TooLarge {

@@ -265,7 +265,7 @@ impl Planner<'_> {
     }
 
     /// A block of the witness commitment.
-    fn block(&mut self, variables: usize, content: Content) -> usize {
+    pub(super) fn block(&mut self, variables: usize, content: Content) -> usize {
         self.witness.push(variables);
         self.contents.push(content);
         self.witness.len() - 1

@@ -173,6 +173,10 @@ pub enum ZkCommand {
         /// What the proof hides.
         #[arg(long, value_enum, default_value = "public")]
         mode: ProofMode,
+        /// Where to write the secret that opens the output (mode private-input); beside the bundle
+        /// with the extension .secret when absent.
+        #[arg(long)]
+        secret: Option<PathBuf>,
     },
     /// Check a proof bundle against a compiled model.
     #[command(after_help = "Example:\n  hallmark zk verify proof.json --model digits.hmk")]
@@ -184,6 +188,9 @@ pub enum ZkCommand {
         /// Or the digest of the verifying key that must have been used.
         #[arg(long)]
         digest: Option<String>,
+        /// The secret that `zk prove --mode private-input` wrote: opens the output.
+        #[arg(long)]
+        secret: Option<PathBuf>,
     },
     /// Measure running, proving and verifying.
     #[command(
@@ -202,7 +209,7 @@ pub enum ZkCommand {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
         repeat: u32,
         /// What the proofs hide.
-        #[arg(long, value_enum, default_value = "public")]
+        #[arg(long, value_enum, default_value = "private-input")]
         mode: ProofMode,
         #[command(flatten)]
         quantise: QuantiseArgs,
@@ -214,7 +221,7 @@ pub enum ZkCommand {
 pub enum ProofMode {
     /// Nothing: proves integrity only.
     Public,
-    /// The input and every value in between: not available yet, refused by name.
+    /// The inputs, behind a commitment; the outputs, under a one-time pad; every value in between.
     PrivateInput,
 }
 

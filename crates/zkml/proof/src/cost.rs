@@ -3,7 +3,7 @@
 use crate::key::VerifyingKey;
 use crate::opening::codec::opening_operations;
 use crate::opening::masked_codec::hiding_operations;
-use crate::plan::{GroupKind, Home, Origin, Plan, Step, Target};
+use crate::plan::{GroupKind, Home, Mode, Origin, Plan, Step, Target};
 use crate::proof::WitnessConfig;
 
 /// Deterministic units of verification work.
@@ -142,10 +142,13 @@ pub struct Work {
     pub weights: usize,
 }
 
-/// The work of one proof.
+/// The work of one proof of a mode; `None` where the key has no such proofs.
 #[must_use]
-pub fn work(vk: &VerifyingKey) -> Work {
-    let plan = vk.plan();
+pub fn work(vk: &VerifyingKey, mode: Mode) -> Option<Work> {
+    let plan = match mode {
+        Mode::Public => vk.plan(),
+        Mode::PrivateInput => &vk.private()?.plan,
+    };
     let limbs = |value: u32, limbs: usize| plan.dims[value as usize].elements() * limbs;
     let lookups = plan
         .lookups
@@ -155,9 +158,9 @@ pub fn work(vk: &VerifyingKey) -> Work {
         .shifts
         .iter()
         .map(|s| limbs(s.input, s.remainder.len() + s.quotient.len()));
-    Work {
+    Some(Work {
         lookups: lookups.chain(shifts).sum(),
         committed: plan.witness.elements(),
         weights: plan.weights.elements(),
-    }
+    })
 }

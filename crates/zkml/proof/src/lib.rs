@@ -7,6 +7,9 @@
 //! weights*. The context is bound, not interpreted: a caller puts in it whatever a proof must not
 //! be moved between. Inputs and outputs are flat: one tensor after the other.
 //!
+//! Of private inputs the statement holds a commitment (module `private`) and the outputs plus one-time pads
+//! that the commitment holds as well. Such a proof tells nothing but its statement.
+//!
 //! # Notation
 //!
 //! `F` is KoalaBear (`p = 2^31 - 2^24 + 1`), `E` its quintic extension. `ṽ` is the multilinear
@@ -63,7 +66,14 @@
 //!    Several claims on a value become one before a sumcheck: with `γ`,
 //!    `Σ_i γ^i c_i = Σ_x (Σ_i γ^i eq(r_i,x)) v(x)`. Equal evaluations are sent once. So the number of
 //!    claims grows with the graph's edges and never with its depth.
-//! 4. **Openings.** One for all claims on the witness, one for all on the weights.
+//! 4. **Binding**, of private inputs: the sponge over the witness's inputs, salt and pads gives the
+//!    commitment (module `binding`).
+//! 5. **Openings.** One for all claims on the witness, one for all on the weights.
+//!
+//! Of private inputs every message that depends on them is sent as `m + p`, with `p` a fresh pad of the
+//! witness commitment, unless it follows from the weights alone. The verifier then collects, instead of
+//! checking, affine functions of pads and of products of pads, and the opening shows that all vanish (module
+//! `opening::hiding`).
 //!
 //! Each phase absorbs its name and shape first; every message is absorbed when it is sent.
 //!

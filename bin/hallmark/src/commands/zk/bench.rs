@@ -5,7 +5,7 @@ use crate::commands::Error;
 use crate::output::Reporter;
 use hallmark_engine::Prepared;
 use hallmark_onnx::{CompileOptions, FloatGraph};
-use hallmark_proof::{Mode, Phases, ProvingKey};
+use hallmark_proof::{InputSecret, Mode, ProvingKey, SecurityReport, VerifyingKey};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -62,7 +62,9 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
     let (proving, setup_time) = timed(|| hallmark_proof::setup(&model));
     let proving: ProvingKey = proving?;
     let key = proving.verifying_key();
-    let work = hallmark_proof::work(key);
+    let unavailable = || Error::new(format!("this model has no proofs of mode {}", mode_name(mode)));
+    let work = hallmark_proof::work(key, mode).ok_or_else(unavailable)?;
+    let security = security(key, mode).ok_or_else(unavailable)?;
     let (params, macs) = (model.graph.params(), model.graph.macs());
     let prepared = Prepared::new(model)?;
     let graph = prepared.graph();
@@ -100,7 +102,7 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
     let value = json!({
         "model": path, "params": params, "macs": macs,
         "lookups": work.lookups, "committed": work.committed,
-        "mode": mode_name(mode), "security_bits": hallmark_proof::security_report(key).bits(),
+        "mode": mode_name(mode), "security_bits": security.bits(),
         "compile_ms": ms(compile_time), "setup_ms": ms(setup_time),
         "plain_ms": ms(plain), "prove_ms": ms(prove),
         "prove_cpu_ms": ms(median(run.prove_cpu)),
@@ -112,7 +114,8 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
         "ns_per_weight": nanos(opening, work.weights),
         "phases_ms": {
             "columns": ms(median(run.columns)), "lookups": ms(lookups),
-            "walk": ms(median(run.walk)), "witness": ms(commitment),
+            "walk": ms(median(run.walk)), "binding": ms(median(run.binding)),
+            "witness": ms(commitment),
             "weights": ms(opening),
         },
         "peak_rss_mb": peak_rss_mb(), "max_abs_error": max_abs_error,
@@ -131,6 +134,14 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
     match value["verified"] == true {
         true => Ok(()),
         false => Err(Error::new("a proof did not verify")),
+    }
+}
+
+/// The security of a mode's proofs, if the key has them.
+pub(super) fn security(key: &VerifyingKey, mode: Mode) -> Option<SecurityReport> {
+    match mode {
+        Mode::Public => Some(hallmark_proof::security_report(key)),
+        Mode::PrivateInput => hallmark_proof::private_security_report(key),
     }
 }
 
@@ -164,6 +175,7 @@ struct Measured {
     columns: Vec<Duration>,
     lookups: Vec<Duration>,
     walk: Vec<Duration>,
+    binding: Vec<Duration>,
     commitment: Vec<Duration>,
     opening: Vec<Duration>,
     proof_bytes: usize,
@@ -194,14 +206,14 @@ impl Measured {
         context: &[u8; 32],
     ) -> Result<(), Error> {
         let key = proving.verifying_key();
+        let secret = fresh_secret();
         let cpu = cpu_time();
         let (made, time) = timed(|| {
             let trace = hallmark_engine::trace(prepared, input)?;
             let (proof, phases) = match mode {
                 Mode::Public => hallmark_proof::prove_measured(proving, &trace, context)?,
-                mode => {
-                    let proof = hallmark_proof::prove_with(proving, &trace, context, mode)?;
-                    (proof, Phases::default())
+                Mode::PrivateInput => {
+                    hallmark_proof::prove_private_measured(proving, &trace, &secret, context)?
                 }
             };
             let output = prepared.graph().join_output(&trace.values);
@@ -213,17 +225,31 @@ impl Measured {
         self.columns.push(phases.columns);
         self.lookups.push(phases.lookups);
         self.walk.push(phases.walk);
+        self.binding.push(phases.binding);
         self.commitment.push(phases.witness);
         self.opening.push(phases.weights);
         self.proof_bytes = proof.len();
+        // What the buyer made before, and what the chain would see.
+        let graph = prepared.graph();
+        let commitment = hallmark_proof::commit_input(graph, input, &secret)?;
+        let masked = hallmark_proof::mask_output(graph, &output, &secret)?;
         let cpu = cpu_time();
-        let (checked, time) =
-            timed(|| hallmark_proof::verify(key, input, &output, context, &proof));
+        let (checked, time) = timed(|| match mode {
+            Mode::Public => hallmark_proof::verify(key, input, &output, context, &proof),
+            Mode::PrivateInput => {
+                hallmark_proof::verify_private(key, &commitment, &masked, context, &proof)
+            }
+        });
         self.verify.push(time);
         self.verify_cpu.push(cpu_time().saturating_sub(cpu));
         self.verified += usize::from(checked.is_ok());
         Ok(())
     }
+}
+
+/// A secret that no other proof has.
+pub(super) fn fresh_secret() -> InputSecret {
+    InputSecret::from_bytes(alloy_primitives::B256::random().0)
 }
 
 fn timed<T>(f: impl FnOnce() -> T) -> (T, Duration) {

@@ -8,7 +8,7 @@ use hallmark_graph::{Graph, Model, Op};
 use hallmark_onnx::{
     CompileOptions, Compiled, Dataset, FloatGraph, ImportOptions, read_dataset, real,
 };
-use hallmark_proof::{Mode, VerifyingKey};
+use hallmark_proof::{InputSecret, Mode, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
@@ -20,7 +20,7 @@ use bench::ms;
 pub use bench::peak_rss_mb;
 
 /// Version of [`Bundle`].
-const BUNDLE_VERSION: u32 = 2;
+const BUNDLE_VERSION: u32 = 3;
 
 /// A proof with everything that its check needs; all byte strings in hex.
 #[derive(Serialize, Deserialize)]
@@ -28,10 +28,24 @@ const BUNDLE_VERSION: u32 = 2;
 struct Bundle {
     version: u32,
     verifying_key: alloy_primitives::Bytes,
-    input: Vec<i32>,
-    output: Vec<i32>,
+    statement: BundleStatement,
     context: alloy_primitives::B256,
     proof: alloy_primitives::Bytes,
+}
+
+/// What a bundle's proof says.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "mode")]
+enum BundleStatement {
+    Public {
+        input: Vec<i32>,
+        output: Vec<i32>,
+    },
+    PrivateInput {
+        commitment: alloy_primitives::B256,
+        /// Outputs plus pads, modulo the field's prime.
+        masked_output: Vec<u32>,
+    },
 }
 
 pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
@@ -50,12 +64,22 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             output,
             context,
             mode,
-        } => prove(&model, &input, &output, &context, mode.into(), report),
+            secret,
+        } => {
+            let files = (output.as_path(), secret.as_deref());
+            prove(&model, &input, files, &context, mode.into(), report)
+        }
         ZkCommand::Verify {
             proof,
             model,
             digest,
-        } => verify(&proof, model.as_deref(), digest.as_deref(), report),
+            secret,
+        } => verify(
+            &proof,
+            (model.as_deref(), digest.as_deref()),
+            secret.as_deref(),
+            report,
+        ),
         ZkCommand::Bench {
             model,
             input,
@@ -244,11 +268,30 @@ fn inspect(path: &Path, report: &Reporter) -> Result<(), Error> {
         key.max_proof_len(),
         key.cost().gas()
     ));
-    lines.push("mode    Public: proves integrity, hides nothing".to_owned());
-    lines.push(format!("security {:.1} bits, the sum of:", security.bits()));
-    for term in &security.terms {
-        lines.push(format!("  {:<40} {:.1}", term.name, term.bits));
+    let terms = |lines: &mut Vec<String>, security: &hallmark_proof::SecurityReport| {
+        lines.push(format!("security {:.1} bits, the sum of:", security.bits()));
+        for term in &security.terms {
+            lines.push(format!("  {:<40} {:.1}", term.name, term.bits));
+        }
+    };
+    lines.push("mode    public: proves integrity, hides nothing".to_owned());
+    terms(&mut lines, &security);
+    let private = bench::security(key, Mode::PrivateInput);
+    match (&private, key.private_cost(), key.max_private_proof_len()) {
+        (Some(security), Some(cost), Some(longest)) => {
+            lines.push("mode    private-input: hides inputs and outputs from all but the seller".to_owned());
+            lines.push(format!(
+                "proof   at most {longest} bytes, verification gas {}",
+                cost.gas()
+            ));
+            terms(&mut lines, security);
+        }
+        _ => lines.push("mode    private-input is not available for this model".to_owned()),
     }
+    let listed = |security: &hallmark_proof::SecurityReport| {
+        let terms = security.terms.iter();
+        terms.map(|t| json!({ "name": t.name, "bits": t.bits })).collect::<Vec<_>>()
+    };
     report.result(
         lines.join("\n"),
         &json!({
@@ -256,7 +299,12 @@ fn inspect(path: &Path, report: &Reporter) -> Result<(), Error> {
             "key_bytes": key.encode().len(), "digest": digest, "commitment": commitment,
             "max_proof_bytes": key.max_proof_len(), "verify_gas": key.cost().gas(),
             "mode": "public", "security_bits": security.bits(),
-            "security_terms": security.terms.iter().map(|t| json!({ "name": t.name, "bits": t.bits })).collect::<Vec<_>>(),
+            "security_terms": listed(&security),
+            "private_input": private.map(|security| json!({
+                "max_proof_bytes": key.max_private_proof_len(),
+                "verify_gas": key.private_cost().map(|c| c.gas()),
+                "security_bits": security.bits(), "security_terms": listed(&security),
+            })),
         }),
     );
     Ok(())
@@ -319,7 +367,7 @@ fn run_model(path: &Path, input: &Path, report: &Reporter) -> Result<(), Error> 
 fn prove(
     path: &Path,
     input: &Path,
-    output: &Path,
+    (output, secret_file): (&Path, Option<&Path>),
     context: &str,
     mode: Mode,
     report: &Reporter,
@@ -333,15 +381,36 @@ fn prove(
     spinner.set_message("proving");
     let started = Instant::now();
     let trace = hallmark_engine::trace(&prepared, &input)?;
-    let proof = hallmark_proof::prove_with(&proving, &trace, &context.0, mode)?;
+    let graph = proving.verifying_key().graph();
+    let answer = graph.join_output(&trace.values);
+    let (proof, statement) = match mode {
+        Mode::Public => {
+            let proof = hallmark_proof::prove(&proving, &trace, &context.0)?;
+            let output = answer.clone();
+            (proof, BundleStatement::Public { input, output })
+        }
+        Mode::PrivateInput => {
+            let secret = bench::fresh_secret();
+            let default = output.with_extension("secret");
+            let file = secret_file.unwrap_or(&default);
+            let proof = hallmark_proof::prove_private(&proving, &trace, &secret, &context.0)?;
+            let commitment = hallmark_proof::commit_input(graph, &input, &secret)?.into();
+            let masked_output = hallmark_proof::mask_output(graph, &answer, &secret)?;
+            // Without it nobody can read the output out of the bundle.
+            write_secret(file, &secret)?;
+            let statement = BundleStatement::PrivateInput {
+                commitment,
+                masked_output,
+            };
+            (proof, statement)
+        }
+    };
     let elapsed = started.elapsed();
     spinner.finish_and_clear();
-    let answer = proving.verifying_key().graph().join_output(&trace.values);
     let bundle = Bundle {
         version: BUNDLE_VERSION,
         verifying_key: proving.verifying_key().encode().into(),
-        input,
-        output: answer.clone(),
+        statement,
         context,
         proof: proof.clone().into(),
     };
@@ -356,10 +425,30 @@ fn prove(
     Ok(())
 }
 
+/// Writes a secret so that only its owner can read it.
+fn write_secret(path: &Path, secret: &InputSecret) -> Result<(), Error> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let text = format!("{}\n", alloy_primitives::B256::from(secret.to_bytes()));
+    options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|e| Error::at(path.display(), e))
+}
+
+fn read_secret(path: &Path) -> Result<InputSecret, Error> {
+    let text = String::from_utf8(read(path)?).map_err(|e| Error::at(path.display(), e))?;
+    let bytes = parse_b256("the secret", text.trim())?;
+    Ok(InputSecret::from_bytes(bytes.0))
+}
+
 fn verify(
     path: &Path,
-    model: Option<&Path>,
-    digest: Option<&str>,
+    (model, digest): (Option<&Path>, Option<&str>),
+    secret: Option<&Path>,
     report: &Reporter,
 ) -> Result<(), Error> {
     let bundle: Bundle = serde_json::from_slice(&read(path)?)
@@ -388,13 +477,43 @@ fn verify(
         return Err(Error::at(path.display(), "the proof is of another model"));
     }
     let started = Instant::now();
-    let (output, context, proof) = (&bundle.output, &bundle.context.0, &bundle.proof);
-    hallmark_proof::verify(&key, &bundle.input, output, context, proof)
-        .map_err(|e| Error::at(path.display(), format!("refused: {e}")))?;
+    let (context, proof) = (&bundle.context.0, &bundle.proof);
+    let (mode, checked) = match &bundle.statement {
+        BundleStatement::Public { input, output } => {
+            let checked = hallmark_proof::verify(&key, input, output, context, proof);
+            (Mode::Public, checked)
+        }
+        BundleStatement::PrivateInput {
+            commitment,
+            masked_output,
+        } => {
+            let commitment = &commitment.0;
+            let checked =
+                hallmark_proof::verify_private(&key, commitment, masked_output, context, proof);
+            (Mode::PrivateInput, checked)
+        }
+    };
+    checked.map_err(|e| Error::at(path.display(), format!("refused: {e}")))?;
     let elapsed = started.elapsed();
+    let output = match (&bundle.statement, secret) {
+        (BundleStatement::Public { output, .. }, _) => Some(output.clone()),
+        (BundleStatement::PrivateInput { masked_output, .. }, Some(file)) => {
+            let secret = read_secret(file)?;
+            let opened = hallmark_proof::unmask_output(key.graph(), masked_output, &secret);
+            Some(opened.map_err(|_| Error::at(file.display(), "the secret of another proof"))?)
+        }
+        (BundleStatement::PrivateInput { .. }, None) => None,
+    };
+    let said = match &output {
+        Some(output) => format!("output {output:?}"),
+        None => "the output is under a one-time pad; --secret FILE opens it".to_owned(),
+    };
     report.result(
-        format!("verified in {:.1} ms: output {:?}", ms(elapsed), bundle.output),
-        &json!({ "verified": true, "verify_ms": ms(elapsed), "output_int": bundle.output, "context": bundle.context }),
+        format!("verified in {:.1} ms: {said}", ms(elapsed)),
+        &json!({
+            "verified": true, "mode": bench::mode_name(mode), "verify_ms": ms(elapsed),
+            "output_int": output, "context": bundle.context,
+        }),
     );
     Ok(())
 }

@@ -157,6 +157,8 @@ interface IInference {
     error InputTooLong(uint256 length, uint256 maximum);
     /// @notice The input does not fit the model's graph; the reason is for people.
     error InvalidInput(string reason);
+    /// @notice No proof of this model can hide its input; it takes open orders only.
+    error SealedUnavailable(bytes32 model);
     /// @notice Not a commitment: eight field elements in canonical form.
     error InvalidCommitment(bytes32 commitment);
     /// @notice A sealed order names at least one seller and at most `maximum`.

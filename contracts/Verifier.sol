@@ -12,6 +12,8 @@ interface IVerifier {
     error InvalidInput(string reason);
     /// @notice The output does not fit the model's graph; the reason is for people.
     error InvalidOutput(string reason);
+    /// @notice No proof of this model can hide its input.
+    error PrivateUnavailable(bytes32 model);
     /// @notice Not a commitment: eight field elements in canonical form.
     error InvalidCommitment(bytes32 commitment);
 

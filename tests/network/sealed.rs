@@ -11,7 +11,7 @@ use hallmark_client::{
 };
 use hallmark_e2e::{Party, SOON, World, key, small_model};
 use hallmark_engine::Prepared;
-use hallmark_proof::InputSecret;
+use hallmark_proof::{Claim, InputSecret};
 use hallmark_provider::sealing::SealingKeys;
 use std::time::Duration;
 
@@ -201,6 +201,20 @@ async fn lies_about_a_sealed_order_are_refused_and_unopenable_envelopes_left_alo
     lies.push(("a flipped byte", output.clone(), flipped));
     let (other_output, other_proof) = prove(&world.input(2), &opened.secret);
     lies.push(("another input", other_output, other_proof));
+    // The same with the order's own commitment in the statement: an equation refuses it.
+    let trace = world.trace(&world.input(2));
+    let masked = hallmark_proof::mask_output(graph, &world.output(&trace), &opened.secret);
+    let masked = masked.expect("masked");
+    let commitment = hallmark_proof::commit_input(graph, &input, &opened.secret);
+    let claim = Claim {
+        commitment: &commitment.expect("a commitment"),
+        masked: &masked,
+        context: &context,
+    };
+    let (key, secret) = (&world.proving, &opened.secret);
+    let lie = hallmark_proof::prove_private_statement(key, &trace, secret, claim);
+    let masked = hallmark_proof::encode_masked(&masked);
+    lies.push(("a lying witness", masked, lie.expect("a proof")));
     let own = InputSecret::from_bytes([7; 32]);
     let (other_output, other_proof) = prove(&input, &own);
     lies.push(("another pad", other_output, other_proof));

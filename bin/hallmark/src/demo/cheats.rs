@@ -12,7 +12,7 @@ use hallmark_client::{
 };
 use hallmark_engine::Prepared;
 use hallmark_graph::{Elements, Model};
-use hallmark_proof::InputSecret;
+use hallmark_proof::{Claim, InputSecret};
 use hallmark_types::MARK;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -206,11 +206,18 @@ async fn deliver_lie(
             (mask(&changed, &secret)?, proof)
         }
         Lie::OtherInput => {
-            // An honest run of an input that the buyer did not commit to.
+            // The statement names the order's commitment; the witness ran on another input.
             let other: Vec<i32> = input.iter().rev().copied().collect();
             let trace = hallmark_engine::trace(&prepared, &other)?;
-            let proof = hallmark_proof::prove_private(key, &trace, &secret, &context)?;
-            (mask(&graph.join_output(&trace.values), &secret)?, proof)
+            let output = graph.join_output(&trace.values);
+            let masked = hallmark_proof::mask_output(graph, &output, &secret)?;
+            let claim = Claim {
+                commitment: &hallmark_proof::commit_input(graph, &input, &secret)?,
+                masked: &masked,
+                context: &context,
+            };
+            let proof = hallmark_proof::prove_private_statement(key, &trace, &secret, claim)?;
+            (hallmark_proof::encode_masked(&masked), proof)
         }
         Lie::OtherPad => {
             // An honest run of the right input, masked by a pad that the buyer does not know.

@@ -244,7 +244,10 @@ fn check_sealed(
     let graph = key.graph();
     let masked = hallmark_proof::decode_masked(graph, &receipt.output)
         .map_err(|error| ReceiptError::Output(error.to_string()))?;
-    check_length(receipt, key.max_private_proof_len())?;
+    let longest = key.max_private_proof_len().ok_or_else(|| {
+        ReceiptError::Proof("no proof of this model can hide its input".to_owned())
+    })?;
+    check_length(receipt, longest)?;
     let (context, proof) = (&receipt.context.0, &receipt.proof);
     hallmark_proof::verify_private(key, &commitment.0, &masked, context, proof)
         .map_err(|error| ReceiptError::Proof(error.to_string()))?;

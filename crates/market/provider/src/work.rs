@@ -248,10 +248,10 @@ async fn costs(
     base_fee: u128,
 ) -> Result<Costs, ClientError> {
     let graph = served.prepared.graph();
-    let (trial, output_len) = if order.is_sealed {
-        (served.sealed, graph.output_len().saturating_mul(4))
-    } else {
-        (served.open, graph.output_bytes())
+    // The chain takes no sealed orders of a model without such proofs.
+    let (trial, output_len) = match served.sealed.filter(|_| order.is_sealed) {
+        Some(sealed) => (sealed, graph.output_len().saturating_mul(4)),
+        None => (served.open, graph.output_bytes()),
     };
     let verify_gas = shared
         .client

@@ -206,7 +206,7 @@ impl Measured {
         context: &[u8; 32],
     ) -> Result<(), Error> {
         let key = proving.verifying_key();
-        let secret = fresh_secret();
+        let secret = fresh_secret()?;
         let cpu = cpu_time();
         let (made, time) = timed(|| {
             let trace = hallmark_engine::trace(prepared, input)?;
@@ -248,8 +248,8 @@ impl Measured {
 }
 
 /// A secret that no other proof has.
-pub(super) fn fresh_secret() -> InputSecret {
-    InputSecret::from_bytes(alloy_primitives::B256::random().0)
+pub(super) fn fresh_secret() -> Result<InputSecret, Error> {
+    Ok(InputSecret::from_bytes(hallmark_client::sealed::random()?))
 }
 
 fn timed<T>(f: impl FnOnce() -> T) -> (T, Duration) {

@@ -390,7 +390,7 @@ fn prove(
             (proof, BundleStatement::Public { input, output })
         }
         Mode::PrivateInput => {
-            let secret = bench::fresh_secret();
+            let secret = bench::fresh_secret()?;
             let default = output.with_extension("secret");
             let file = secret_file.unwrap_or(&default);
             let proof = hallmark_proof::prove_private(&proving, &trace, &secret, &context.0)?;

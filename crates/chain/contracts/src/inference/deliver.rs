@@ -8,7 +8,7 @@ use hallmark_types::order_context;
 use super::{Inference, Order, emit};
 use crate::{
     Claim, Host, Result, Statement, gas,
-    host::revert,
+    host::{OrRevert, revert},
     models::{self, Model, Models},
     verifier::{self, Terms, Verifier},
 };
@@ -37,7 +37,8 @@ impl Inference {
         let model_id = order.model.read(host)?;
         let model = Models::new().models.at(model_id);
         let terms = if order.is_sealed(host)? {
-            Terms::private(host, &model)?
+            let terms = Terms::private(host, &model)?;
+            terms.or_revert(IInference::SealedUnavailable { model: model_id })?
         } else {
             Terms::public(host, &model)?
         };

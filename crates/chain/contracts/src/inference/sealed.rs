@@ -22,6 +22,7 @@ use super::{Inference, MAX_PAGE, Order, Request, emit};
 use crate::{
     Host, Result,
     host::{checked, revert},
+    verifier::Terms,
 };
 
 /// Most sellers that a sealed order names.
@@ -31,13 +32,16 @@ impl Inference {
     /// # Errors
     ///
     /// `LevelUnavailable`, `UnknownModel`, `ModelRetired`, `WrongPayment`, `DeadlineTooSoon`,
-    /// `InputTooLong`, `InvalidCommitment`, `SellersOutOfRange`, `DuplicateSeller`, `NoSealingKey`.
+    /// `SealedUnavailable`, `InputTooLong`, `InvalidCommitment`, `SellersOutOfRange`, `DuplicateSeller`, `NoSealingKey`.
     pub fn order_sealed(
         &self,
         host: &mut dyn Host,
         call: IInference::orderSealedCall,
     ) -> Result<U256> {
         let model = self.check_terms(host, call.model, call.level, call.deadlineMs)?;
+        if Terms::private(host, &model)?.is_none() {
+            return revert(IInference::SealedUnavailable { model: call.model });
+        }
         self.check_length(host, &call.envelope)?;
         let commitment = call.commitment;
         if !hallmark_proof::is_commitment(&commitment.0) {

@@ -1,9 +1,11 @@
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolEvent;
-use hallmark_abi::{IInference, inference::IInference::Status};
+use hallmark_abi::{IInference, IVerifier, inference::IInference::Status};
+use hallmark_types::addresses;
 
 use super::sealed::MAX_SELLERS;
 use crate::{
+    models::Models,
     testing::{Verdicts, expect_revert},
     verifier,
     world::{BUYER, INPUT, PRICE, RIVAL, SELLER, STRANGER, World, secret, wei},
@@ -171,6 +173,28 @@ fn the_terms_of_a_sealed_order_are_those_of_an_open_one() {
     world.pay(BUYER, price, good).unwrap();
 }
 
+#[test]
+fn a_model_without_private_proofs_takes_open_orders_only() {
+    let mut world = World::new();
+    world.set_sealing_key(SELLER);
+    let id = world.id;
+    let model = Models::new().models.at(id);
+    model
+        .max_private_proof_bytes
+        .write(&mut world.host, 0)
+        .unwrap();
+    let call = world.sealed_call(1, &[SELLER]);
+    let error = expect_revert::<IInference::SealedUnavailable>(world.pay(BUYER, wei(PRICE), call));
+    assert_eq!(error.model, id);
+    let question = IVerifier::gasPrivateCall {
+        model: id,
+        proofLength: U256::ZERO,
+    };
+    let result = world.raw(STRANGER, addresses::VERIFIER, U256::ZERO, question);
+    expect_revert::<IVerifier::PrivateUnavailable>(result);
+    world.order();
+}
+
 // claiming
 
 #[test]
@@ -308,7 +332,8 @@ fn a_masked_output_has_four_bytes_an_element_below_p() {
 fn a_private_proof_above_the_models_limit_is_refused_unread() {
     let mut world = World::new();
     let id = claimed(&mut world, 1, SELLER);
-    let longest = world.proving_key.verifying_key().max_private_proof_len();
+    let key = world.proving_key.verifying_key();
+    let longest = key.max_private_proof_len().unwrap();
     let call = IInference::deliverCall {
         proof: vec![0; longest + 1].into(),
         ..world.sealed_delivery(id, 1)

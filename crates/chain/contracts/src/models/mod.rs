@@ -99,7 +99,7 @@ pub struct Model {
     pub key: StorageBytes,
     /// As `verify_gas`, for proofs that hide the input.
     pub private_verify_gas: Slot<u64>,
-    /// As `max_proof_bytes`, for proofs that hide the input.
+    /// As `max_proof_bytes`, for proofs that hide the input; 0 if the key has no such proofs.
     pub max_private_proof_bytes: Slot<u32>,
     /// Length of an encoded masked output, in bytes.
     pub masked_output_bytes: Slot<u32>,
@@ -232,13 +232,17 @@ impl Models {
 
     fn check_bounds(&self, host: &mut dyn Host, key: &VerifyingKey, length: usize) -> Result<()> {
         let graph = key.graph();
-        let longest = graph.input_bytes().max(masked_output_bytes(graph));
+        let mut longest = graph.input_bytes().max(graph.output_bytes());
+        let mut dearest = key_gas(key.cost(), length);
+        if let Some(cost) = key.private_cost() {
+            longest = longest.max(masked_output_bytes(graph));
+            dearest = dearest.max(key_gas(cost, length));
+        }
         let maximum = self.max_tensor_bytes.read(host)?;
         if U256::from(longest) > U256::from(maximum) {
             let reason = format!("a tensor of {longest} bytes; an order carries {maximum}");
             return revert(IModels::InvalidKey { reason });
         }
-        let dearest = key_gas(key.cost(), length).max(key_gas(key.private_cost(), length));
         let gas = Verifier::new().gas_of(host, dearest, 0)?;
         let maximum = self.max_verify_gas.read(host)?;
         if gas > maximum {
@@ -398,12 +402,13 @@ impl Model {
         self.output_bytes
             .write(host, length(graph.output_bytes())?)?;
         self.inputs.write(host, &ports(graph)?)?;
-        self.private_verify_gas
-            .write(host, key_gas(key.private_cost(), key_length))?;
-        self.max_private_proof_bytes
-            .write(host, length(key.max_private_proof_len())?)?;
-        self.masked_output_bytes
-            .write(host, length(masked_output_bytes(graph))?)?;
+        if let (Some(cost), Some(longest)) = (key.private_cost(), key.max_private_proof_len()) {
+            self.private_verify_gas
+                .write(host, key_gas(cost, key_length))?;
+            self.max_private_proof_bytes.write(host, length(longest)?)?;
+            self.masked_output_bytes
+                .write(host, length(masked_output_bytes(graph))?)?;
+        }
         Ok(())
     }
 
@@ -462,8 +467,7 @@ pub(crate) fn load_key(host: &mut dyn Host, model: &Model) -> Result<VerifyingKe
     decode_key(&model.key.read(host)?)
 }
 
-/// Bytes of a masked output: a field element, of 4 bytes, for each of its integers. No output is
-/// longer when it is not masked.
+/// Bytes of a masked output: a field element, of 4 bytes, for each of its integers.
 fn masked_output_bytes(graph: &Graph) -> usize {
     graph.output_len().saturating_mul(4)
 }

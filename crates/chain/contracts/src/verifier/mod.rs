@@ -83,7 +83,8 @@ impl Verifier {
 
     /// # Errors
     ///
-    /// `UnknownModel`, `InvalidCommitment`, `InvalidOutput`; a proof that does not hold is `false`.
+    /// `InvalidCommitment`, `UnknownModel`, `PrivateUnavailable`, `InvalidOutput`; a proof that does
+    /// not hold is `false`.
     pub fn verify_private(
         &self,
         host: &mut dyn Host,
@@ -94,7 +95,8 @@ impl Verifier {
             return revert(IVerifier::InvalidCommitment { commitment });
         }
         let model = self.model(host, call.model)?;
-        let terms = Terms::private(host, &model)?;
+        let terms = Terms::private(host, &model)?
+            .or_revert(IVerifier::PrivateUnavailable { model: call.model })?;
         if !terms.fit(&call.proof) {
             return Ok(false);
         }
@@ -138,16 +140,17 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// `UnknownModel`.
+    /// `UnknownModel`, `PrivateUnavailable`.
     pub fn gas_private(
         &self,
         host: &mut dyn Host,
         model: B256,
         proof_length: U256,
     ) -> Result<U256> {
-        let model = self.model(host, model)?;
-        let key_gas = model.private_verify_gas.read(host)?;
-        let gas = self.gas_of(host, key_gas, proof_length.saturating_to())?;
+        let known = self.model(host, model)?;
+        let terms = Terms::private(host, &known)?;
+        let terms = terms.or_revert(IVerifier::PrivateUnavailable { model })?;
+        let gas = self.gas_of(host, terms.key_gas, proof_length.saturating_to())?;
         Ok(U256::from(gas))
     }
 
@@ -211,13 +214,14 @@ impl Terms {
         })
     }
 
-    /// Of proofs that hide the input, whose outputs are masked.
-    pub(crate) fn private(host: &mut dyn Host, model: &Model) -> Result<Self> {
-        Ok(Self {
+    /// Of proofs that hide the input, whose outputs are masked; none, if the key has no such proofs.
+    pub(crate) fn private(host: &mut dyn Host, model: &Model) -> Result<Option<Self>> {
+        let terms = Self {
             key_gas: model.private_verify_gas.read(host)?,
             max_proof_bytes: model.max_private_proof_bytes.read(host)?,
             output_bytes: model.masked_output_bytes.read(host)?,
-        })
+        };
+        Ok((terms.max_proof_bytes != 0).then_some(terms))
     }
 
     fn fit(&self, proof: &[u8]) -> bool {

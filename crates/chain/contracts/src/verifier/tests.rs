@@ -251,7 +251,7 @@ fn private_gas_is_the_stated_formula_and_is_charged_before_the_proof_is_looked_a
         .raw(STRANGER, addresses::VERIFIER, U256::ZERO, question)
         .unwrap();
     let market = &world.spec.market;
-    let cost = world.proving_key.verifying_key().private_cost().gas();
+    let cost = world.proving_key.verifying_key().private_cost().unwrap().gas();
     let decoding = gas::KEY_DECODE + gas::KEY_DECODE_PER_BYTE * world.key().len() as u64;
     let bytes = market.verify_gas_per_byte * call.proof.len() as u64;
     assert_eq!(
@@ -271,7 +271,8 @@ fn private_gas_is_the_stated_formula_and_is_charged_before_the_proof_is_looked_a
 #[test]
 fn a_private_proof_that_is_too_long_is_false_and_never_reaches_the_verifier() {
     let mut world = World::new();
-    let longest = world.proving_key.verifying_key().max_private_proof_len();
+    let key = world.proving_key.verifying_key();
+    let longest = key.max_private_proof_len().unwrap();
     let call = IVerifier::verifyPrivateCall {
         proof: vec![0; longest + 1].into(),
         ..good_private(&world)

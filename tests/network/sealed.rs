@@ -15,8 +15,8 @@ use hallmark_proof::{Claim, InputSecret};
 use hallmark_provider::sealing::SealingKeys;
 use std::time::Duration;
 
-/// Shorter than the default, so that the test sees the windows close.
-const WINDOW_MS: u64 = 3_000;
+/// Long enough for all the lies, short enough to see the windows close.
+const WINDOW_MS: u64 = 8_000;
 
 /// All bytes of all transactions and logs that are in blocks.
 fn chain_bytes(world: &World) -> Vec<u8> {
@@ -163,7 +163,7 @@ async fn lies_about_a_sealed_order_are_refused_and_unopenable_envelopes_left_alo
     let _turn = TURN.lock().await;
     let world = World::start_with(|spec| {
         spec.market.claim_window_ms = WINDOW_MS;
-        spec.limits.max_parent_gap_ms = WINDOW_MS / 3;
+        spec.limits.max_parent_gap_ms = 2_000;
     })
     .await;
     let buyer = world.client(Party::Buyer, 1).await;

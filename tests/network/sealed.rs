@@ -45,7 +45,9 @@ fn encodings(values: &[i32]) -> Vec<Vec<u8>> {
         for wide in [2, 4] {
             let little = window.iter().flat_map(|v| v.to_le_bytes()[..wide].to_vec());
             parts.push(little.collect());
-            let big = window.iter().flat_map(|v| v.to_be_bytes()[4 - wide..].to_vec());
+            let big = window
+                .iter()
+                .flat_map(|v| v.to_be_bytes()[4 - wide..].to_vec());
             parts.push(big.collect());
         }
     }
@@ -243,7 +245,13 @@ async fn lies_about_a_sealed_order_are_refused_and_unopenable_envelopes_left_alo
 
     // The same delivery for another order of the same input.
     let second = world
-        .order_sealed(&buyer, &secrets, &input, &[Party::Cheat], 2 * WINDOW_MS + 1_000)
+        .order_sealed(
+            &buyer,
+            &secrets,
+            &input,
+            &[Party::Cheat],
+            2 * WINDOW_MS + 1_000,
+        )
         .await;
     cheat.claim(second).await.expect("a claim");
     let replayed = cheat.deliver(second, &output, &proof).await;
@@ -256,7 +264,13 @@ async fn lies_about_a_sealed_order_are_refused_and_unopenable_envelopes_left_alo
     provider.stop().await;
     std::fs::remove_file(&config.sealing_keys).expect("the keys were there");
     let lost = world
-        .order_sealed(&buyer, &secrets, &input, &[Party::Seller], 2 * WINDOW_MS + 500)
+        .order_sealed(
+            &buyer,
+            &secrets,
+            &input,
+            &[Party::Seller],
+            2 * WINDOW_MS + 500,
+        )
         .await;
     let provider = hallmark_provider::Provider::start(config).await;
     let provider = provider.expect("a provider");

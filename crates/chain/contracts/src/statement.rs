@@ -22,10 +22,7 @@ pub enum Claim<'a> {
     Public { input: &'a [i32], output: &'a [i32] },
     /// The model's output for the input in `commitment`, plus the pad in `commitment`, is `masked`
     /// modulo p.
-    Private {
-        commitment: B256,
-        masked: &'a [u32],
-    },
+    Private { commitment: B256, masked: &'a [u32] },
 }
 
 impl Statement<'_> {

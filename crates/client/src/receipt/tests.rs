@@ -5,6 +5,7 @@ use super::{
     Field, OrderReceipt, ReceiptError, ReceiptInput, Revealed, VERSION,
     verify::{check_delivery, check_statement, final_header, included_transaction, payment},
 };
+use crate::OrderSecret;
 use alloy_consensus::{
     Eip658Value, Header, Receipt, ReceiptEnvelope, SignableTransaction, TxEip1559, TxEnvelope,
     TxReceipt as _,
@@ -14,7 +15,6 @@ use alloy_network::TxSignerSync;
 use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall, SolEvent};
-use crate::OrderSecret;
 use hallmark_abi::IInference;
 use hallmark_proof::InputSecret;
 use hallmark_types::{ChainSpec, addresses::INFERENCE, merkle, order_context};

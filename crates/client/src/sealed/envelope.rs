@@ -128,7 +128,9 @@ fn parts(envelope: &[u8]) -> Result<Parts<'_>, EnvelopeError> {
     let (header, _) = envelope
         .split_first_chunk::<HEADER>()
         .ok_or(EnvelopeError::Magic)?;
-    let (magic, rest) = header.split_first_chunk::<4>().ok_or(EnvelopeError::Magic)?;
+    let (magic, rest) = header
+        .split_first_chunk::<4>()
+        .ok_or(EnvelopeError::Magic)?;
     if *magic != MAGIC {
         return Err(EnvelopeError::Magic);
     }
@@ -211,7 +213,11 @@ pub fn seal(
         envelope.extend(encrypt(&wrapping, &head_ad, &content_key)?);
     }
     let plain = [&secret.to_bytes(), input].concat();
-    let body = encrypt(&content_key, &[&envelope, bound.as_slice()].concat(), &plain)?;
+    let body = encrypt(
+        &content_key,
+        &[&envelope, bound.as_slice()].concat(),
+        &plain,
+    )?;
     envelope.extend(body);
     Ok(envelope)
 }
@@ -245,12 +251,9 @@ pub fn open(
 
     let bound = binding.bytes();
     let head_ad = [parts.head, bound.as_slice()].concat();
-    let wrapping =
-        wrapping_key(&own, &parts.ephemeral, &head_ad).ok_or(EnvelopeError::Decrypt)?;
+    let wrapping = wrapping_key(&own, &parts.ephemeral, &head_ad).ok_or(EnvelopeError::Decrypt)?;
     let content_key = decrypt(&wrapping, &head_ad, wrapped)?;
-    let content_key: [u8; KEY] = content_key
-        .try_into()
-        .map_err(|_| EnvelopeError::Decrypt)?;
+    let content_key: [u8; KEY] = content_key.try_into().map_err(|_| EnvelopeError::Decrypt)?;
     let plain = decrypt(
         &content_key,
         &[parts.front, bound.as_slice()].concat(),

@@ -140,8 +140,9 @@ impl SecretStore {
             return Err(StoreError::Io { path, reason });
         }
         // The error of the parser may quote the secret; say less.
-        let file: File = serde_json::from_slice(&bytes)
-            .map_err(|error| malformed(format!("line {}, column {}", error.line(), error.column())))?;
+        let file: File = serde_json::from_slice(&bytes).map_err(|error| {
+            malformed(format!("line {}, column {}", error.line(), error.column()))
+        })?;
         if file.version != VERSION {
             return Err(malformed(format!("version {}", file.version)));
         }

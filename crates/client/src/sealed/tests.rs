@@ -80,9 +80,8 @@ impl World {
         envelope: &[u8],
         binding: &Binding,
     ) -> Result<envelope::Opened, EnvelopeError> {
-        let find = |key: &[u8; 32]| {
-            (self.keys[seller] == *key).then(|| self.secrets[seller].clone())
-        };
+        let find =
+            |key: &[u8; 32]| (self.keys[seller] == *key).then(|| self.secrets[seller].clone());
         envelope::open(envelope, binding, self.sellers[seller], find, &self.graph)
     }
 }
@@ -179,7 +178,8 @@ fn an_envelope_with_another_input_or_secret_does_not_open_the_commitment() {
 }
 
 #[test]
-fn two_orders_of_one_input_share_no_secret_no_pad_no_commitment_and_no_byte_of_the_envelopes_body() {
+fn two_orders_of_one_input_share_no_secret_no_pad_no_commitment_and_no_byte_of_the_envelopes_body()
+{
     let world = World::of(1);
     let (first, second) = (world.draft(), world.draft());
     assert_ne!(

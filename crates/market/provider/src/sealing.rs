@@ -218,7 +218,10 @@ fn write(path: &Path, file: &File) -> Result<(), SealingError> {
         out.write_all(&text)?;
         out.sync_all()?;
         std::fs::rename(&part, path)?;
-        match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        match path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             Some(folder) => std::fs::File::open(folder)?.sync_all(),
             None => Ok(()),
         }

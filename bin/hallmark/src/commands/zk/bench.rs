@@ -62,7 +62,12 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
     let (proving, setup_time) = timed(|| hallmark_proof::setup(&model));
     let proving: ProvingKey = proving?;
     let key = proving.verifying_key();
-    let unavailable = || Error::new(format!("this model has no proofs of mode {}", mode_name(mode)));
+    let unavailable = || {
+        Error::new(format!(
+            "this model has no proofs of mode {}",
+            mode_name(mode)
+        ))
+    };
     let work = hallmark_proof::work(key, mode).ok_or_else(unavailable)?;
     let security = security(key, mode).ok_or_else(unavailable)?;
     let (params, macs) = (model.graph.params(), model.graph.macs());

@@ -15,9 +15,9 @@ pub(crate) fn call(host: &mut dyn Host, calldata: &[u8]) -> Result<Bytes> {
     let (selector, data) = enter(host, calldata)?;
     match selector {
         orderCall::SELECTOR => payable(host, data, |h, c: orderCall| this.order(h, c)),
-        orderSealedCall::SELECTOR => payable(host, data, |h, c: orderSealedCall| {
-            this.order_sealed(h, c)
-        }),
+        orderSealedCall::SELECTOR => {
+            payable(host, data, |h, c: orderSealedCall| this.order_sealed(h, c))
+        }
         setSealingKeyCall::SELECTOR => mutate(host, data, |h, c: setSealingKeyCall| {
             Ok(this.set_sealing_key(h, c.key)?.into())
         }),

@@ -99,9 +99,7 @@ fn an_open_order_names_no_one() {
     assert!(!world.get(id).isSealed);
     let sellers = world.act(STRANGER, IInference::sellersCall { id }).unwrap();
     assert!(sellers.is_empty());
-    let unknown = IInference::sellersCall {
-        id: U256::from(9),
-    };
+    let unknown = IInference::sellersCall { id: U256::from(9) };
     expect_revert::<IInference::UnknownOrder>(world.act(STRANGER, unknown));
 }
 

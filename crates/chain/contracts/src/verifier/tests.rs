@@ -251,7 +251,12 @@ fn private_gas_is_the_stated_formula_and_is_charged_before_the_proof_is_looked_a
         .raw(STRANGER, addresses::VERIFIER, U256::ZERO, question)
         .unwrap();
     let market = &world.spec.market;
-    let cost = world.proving_key.verifying_key().private_cost().unwrap().gas();
+    let cost = world
+        .proving_key
+        .verifying_key()
+        .private_cost()
+        .unwrap()
+        .gas();
     let decoding = gas::KEY_DECODE + gas::KEY_DECODE_PER_BYTE * world.key().len() as u64;
     let bytes = market.verify_gas_per_byte * call.proof.len() as u64;
     assert_eq!(

@@ -8,8 +8,8 @@ use hallmark_client::{
     Deposit, Level, ModelRecord, Order, Status,
     sealed::{Binding, EnvelopeError, envelope},
 };
-use hallmark_proof::InputSecret;
 use hallmark_graph::{Builder, Constant, Elements, Graph, Input, Range, Scale, Shape, TableSpec};
+use hallmark_proof::InputSecret;
 
 fn graph() -> Graph {
     let scale = Scale {

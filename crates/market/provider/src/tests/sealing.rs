@@ -1,4 +1,4 @@
-use crate::sealing::{KEEP, SealingKeys, SealingError, collect_keys};
+use crate::sealing::{KEEP, SealingError, SealingKeys, collect_keys};
 use std::collections::BTreeSet;
 use x25519_dalek::PublicKey;
 
@@ -58,7 +58,11 @@ fn rotation_keeps_an_old_key_until_no_order_needs_it_and_a_day_has_passed() {
 fn a_file_of_another_kind_is_refused_without_being_quoted() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sealing-keys.json");
-    for text in ["", "{}", "{\"version\":2,\"current\":\"hunter2\",\"old\":[]}"] {
+    for text in [
+        "",
+        "{}",
+        "{\"version\":2,\"current\":\"hunter2\",\"old\":[]}",
+    ] {
         std::fs::write(&path, text).unwrap();
         let error = SealingKeys::open(&path).unwrap_err();
         assert!(matches!(error, SealingError::Malformed { .. }), "{error}");

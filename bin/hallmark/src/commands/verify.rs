@@ -35,7 +35,7 @@ pub fn run(args: VerifyArgs, report: &Reporter) -> Result<(), Error> {
             None => "ordered input",
         },
         verified.output.as_ref().map_or_else(
-            || "masked: only the buyer can read it".to_owned(),
+            || "masked; its buyer can unmask it".to_owned(),
             |output| format!("{output:?}"),
         ),
         mark(verified.to_seller),

@@ -4,6 +4,8 @@ pragma solidity ^0.8.20;
 /// @title IInference, at 0x4841000000000000000000000000000000000003
 /// @notice Orders of model runs, in escrow until proven. The buyer orders, a seller claims with a
 /// bond and delivers output and proof; the chain verifies the proof and pays in that transaction.
+/// An open order shows its input and its output to everyone. A sealed order shows neither: it names
+/// its sellers, carries the input encrypted to them, and is answered with a masked output.
 /// @dev Times are Unix milliseconds of block headers, money is wei, parts are in 1/10000.
 interface IInference {
     /// @notice How sure the buyer wants to be. Only `Proven` has a judge on this chain so far.
@@ -39,7 +41,7 @@ interface IInference {
         uint16 verifierVersion;
         uint64 orderedAtMs;
         uint64 deadlineMs;
-        // keccak256 of the input bytes.
+        // keccak256 of the input bytes; of a sealed order, the commitment to the input.
         bytes32 inputHash;
         // Who holds the claim, or was paid; zero when open.
         address seller;
@@ -54,6 +56,8 @@ interface IInference {
         bytes32 outputHash;
         // What slashed bonds may still return to the buyer of the cost of ordering.
         uint256 compensationLeft;
+        // Whether input and output are hidden and only named sellers may claim.
+        bool isSealed;
     }
 
     /// @notice The market's parameters, fixed at genesis.
@@ -88,6 +92,10 @@ interface IInference {
         uint64 deadlineMs,
         bytes32 inputHash
     );
+    /// @notice The order just placed is sealed to these sellers; its `inputHash` is a commitment.
+    event Sealed(uint256 indexed id, address[] sellers);
+    /// @notice A seller's X25519 key for sealed orders; zero: it takes none any more.
+    event SealingKeySet(address indexed seller, bytes32 key);
     /// @notice A seller holds the order until `windowEndMs`.
     event Claimed(
         uint256 indexed id,
@@ -96,7 +104,7 @@ interface IInference {
         uint64 windowEndMs,
         bytes32 anchor
     );
-    /// @notice The proof was verified; this is the output.
+    /// @notice The proof was verified; this is the output, masked if the order is sealed.
     event Delivered(uint256 indexed id, bytes output);
     /// @notice The escrow was paid out. `context` is what the proof was bound to.
     event Paid(
@@ -149,6 +157,18 @@ interface IInference {
     error InputTooLong(uint256 length, uint256 maximum);
     /// @notice The input does not fit the model's graph; the reason is for people.
     error InvalidInput(string reason);
+    /// @notice No proof of this model can hide its input; it takes open orders only.
+    error SealedUnavailable(bytes32 model);
+    /// @notice Not a commitment: eight field elements in canonical form.
+    error InvalidCommitment(bytes32 commitment);
+    /// @notice A sealed order names at least one seller and at most `maximum`.
+    error SellersOutOfRange(uint256 count, uint256 maximum);
+    /// @notice The seller is named twice.
+    error DuplicateSeller(address seller);
+    /// @notice The seller has no key that an input could be sealed to.
+    error NoSealingKey(address seller);
+    /// @notice The order is sealed to other sellers.
+    error NotNamed(address seller);
     /// @notice The order is not in the status that this step needs.
     error WrongStatus(uint256 id, Status status);
     /// @notice Only the buyer may do this.
@@ -192,13 +212,33 @@ interface IInference {
         external
         payable
         returns (uint256 id);
+    /// @notice Orders one run whose input only the named sellers can read. The coins sent must be
+    /// exactly the model's price.
+    /// @param model Id in `Models`.
+    /// @param level A `Level`; a number without a judge is refused by name.
+    /// @param commitment To the input and to a one-time pad of the output.
+    /// @param sellers Who may claim: at most 8, each once, each with a sealing key.
+    /// @param envelope The input, encrypted to them. The chain does not look into it.
+    /// @param deadlineMs When the escrow goes back at the latest; at least two claim windows away.
+    function orderSealed(
+        bytes32 model,
+        uint8 level,
+        bytes32 commitment,
+        address[] calldata sellers,
+        bytes calldata envelope,
+        uint64 deadlineMs
+    ) external payable returns (uint256 id);
+    /// @notice Sets the caller's X25519 public key for later sealed orders; zero takes it off the
+    /// list. Orders that were sealed to an earlier key stay sealed to that one.
+    function setSealingKey(bytes32 key) external;
     /// @notice Adds the coins sent to the caller's free deposit.
     function deposit() external payable;
     /// @notice Takes from the caller's free deposit.
     function withdraw(uint256 amount) external;
     /// @notice Takes an open order, exclusively for one claim window, with a bond.
     function claim(uint256 id) external;
-    /// @notice Delivers the output and its proof; pays if the proof holds, reverts if not.
+    /// @notice Delivers the output and its proof; pays if the proof holds, reverts if not. The
+    /// output of a sealed order is masked: 4 bytes an element, little endian, below p.
     function deliver(uint256 id, bytes calldata output, bytes calldata proof) external;
     /// @notice Takes back the caller's open order and its escrow.
     function cancel(uint256 id) external;
@@ -213,9 +253,18 @@ interface IInference {
     function open(uint256 offset, uint256 limit) external view returns (uint256[] memory);
     /// @notice Number of orders that are open or claimed.
     function openCount() external view returns (uint256);
-    /// @notice The input bytes of an order.
+    /// @notice The sellers that a sealed order names; empty if it is open to all.
+    function sellers(uint256 id) external view returns (address[] memory);
+    /// @notice A seller's X25519 key; zero if it takes no sealed orders.
+    function sealingKey(address seller) external view returns (bytes32);
+    /// @notice Sellers that have a sealing key, in no particular order, at most 100 a call.
+    function sealingSellers(uint256 offset, uint256 limit)
+        external
+        view
+        returns (address[] memory);
+    /// @notice The input bytes of an order; the envelope, if it is sealed.
     function input(uint256 id) external view returns (bytes memory);
-    /// @notice The output bytes of an order; empty until paid.
+    /// @notice The output bytes of an order, masked if it is sealed; empty until paid.
     function output(uint256 id) external view returns (bytes memory);
     /// @notice A seller's deposit: free, locked in bonds, and the number of its claims.
     function deposits(address seller)

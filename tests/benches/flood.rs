@@ -58,6 +58,7 @@ async fn flood() {
     late.expect_err("a wrong proof");
 
     world.settle().await;
+    let order = cheat.get_order(id).await.expect("the order");
     let start = cheat.block_number().await.expect("height");
     let before = verifications(&world);
     let (cpu, started) = (cpu_ms(), Instant::now());
@@ -65,7 +66,7 @@ async fn flood() {
     for number in 0..DELIVERIES {
         // Each differs, so that no cache of verdicts can answer.
         let proof = wrong(&honest, number);
-        let call = cheat.deliver_call(id, world.model_id, &bytes, &proof).await;
+        let call = cheat.deliver_call(&order, &bytes, &proof).await;
         let signed = cheat.submit(call.expect("a call")).await;
         sent.push(signed.expect("accepted by the pool").hash);
     }

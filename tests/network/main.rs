@@ -7,6 +7,7 @@ mod counts;
 mod limits;
 mod market;
 mod receipts;
+mod sealed;
 
 /// Held by each test while its network runs.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

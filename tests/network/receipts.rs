@@ -5,7 +5,7 @@ use alloy_consensus::Header;
 use alloy_primitives::{B256, Bytes, U64, U256};
 use alloy_provider::Provider as _;
 use alloy_rlp::Decodable;
-use hallmark_client::receipt::{self, Field};
+use hallmark_client::receipt::{self, Field, ReceiptInput};
 use hallmark_client::{Client, OrderReceipt, ReceiptError};
 use hallmark_consensus::certificate::{self, CertificateError};
 use hallmark_e2e::{Party, SOON, World};
@@ -48,8 +48,9 @@ async fn a_receipt_is_good_for_its_own_chain_and_for_nothing_else() {
     let verified = receipt::verify(&good, &spec).expect("an honest receipt");
     assert_eq!(verified.order_id, id);
     assert_eq!(verified.transaction, paid.transaction);
-    assert_eq!(verified.input, world.input(1));
-    assert_eq!(verified.output, world.output(&world.trace(&world.input(1))));
+    assert_eq!(verified.input, Some(world.input(1)));
+    let output = world.output(&world.trace(&world.input(1)));
+    assert_eq!(verified.output, Some(output));
     // The file round-trips.
     let text = serde_json::to_string(&good).expect("JSON");
     let back: OrderReceipt = serde_json::from_str(&text).expect("a receipt");
@@ -222,7 +223,9 @@ async fn a_failed_delivery(world: &World, buyer: &Client, good: &OrderReceipt) {
     let index: U64 = serde_json::from_value(inclusion["index"].clone()).expect("an index");
     let failed = OrderReceipt {
         order_id: id,
-        input: world.model.graph.encode_input(&input).into(),
+        input: ReceiptInput::Public {
+            input: world.model.graph.encode_input(&input).into(),
+        },
         output: world.model.graph.encode_output(&output).into(),
         proof: proof.into(),
         seller: order.seller,

@@ -5,7 +5,9 @@ use alloy_primitives::{B256, Bytes, U256};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
 use hallmark_abi::IInference;
-use hallmark_client::{Client, ClientError, Level, Listing, OrderReceipt, PaidEvent, Revert};
+use hallmark_client::{
+    Client, ClientError, Level, Listing, OrderReceipt, PaidEvent, Revert, SealedOrder, SecretStore,
+};
 use hallmark_engine::Prepared;
 use hallmark_graph::{
     Builder, Constant, Elements, Input, Model, Range, Scale, Shape, TableSpec, Trace,
@@ -209,6 +211,36 @@ impl World {
             .order(self.model_id, Level::Proven, &bytes, deadline)
             .await;
         let placed = placed.expect("an order");
+        let height = placed.receipt.block_number.expect("a block");
+        self.wait_height(height).await;
+        placed.id
+    }
+
+    /// What the buyer needs to open its sealed orders; `name` picks the folder.
+    pub fn secrets(&self, name: &str) -> SecretStore {
+        SecretStore::open(&self.dir.path().join(name)).expect("a folder of secrets")
+    }
+
+    /// Places an order whose input only these parties can read; every validator knows it then.
+    pub async fn order_sealed(
+        &self,
+        buyer: &Client,
+        secrets: &SecretStore,
+        input: &[i32],
+        sellers: &[Party],
+        within_ms: u64,
+    ) -> U256 {
+        let sellers: Vec<_> = sellers.iter().map(|s| key(*s).address()).collect();
+        let order = SealedOrder {
+            model: self.model_id,
+            level: Level::Proven,
+            graph: &self.model.graph,
+            input,
+            sellers: &sellers,
+            deadline_ms: buyer.now_ms().await.expect("time") + within_ms,
+        };
+        let placed = buyer.order_sealed(&order, secrets).await;
+        let placed = placed.expect("a sealed order");
         let height = placed.receipt.block_number.expect("a block");
         self.wait_height(height).await;
         placed.id

@@ -1,5 +1,6 @@
 //! Arguments of every command, with an example each.
 
+use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,8 +40,11 @@ pub enum Command {
         command: ModelCommand,
     },
     /// Order one proven inference, wait for it, and write its receipt.
+    ///
+    /// The order is sealed unless --public is given: its input and its answer are hidden from the
+    /// chain and the public, not from the sellers that it names, each of whom can read the input.
     #[command(
-        after_help = "Example:\n  hallmark infer 0x5a…e1 image.json --key buyer.key --receipt receipt.json"
+        after_help = "Example:\n  hallmark infer 0x5a…e1 image.json --key buyer.key --seller 0x12…9f --receipt receipt.json\n\nWithout the file that --secrets keeps for each sealed order, its answer cannot be read."
     )]
     Infer(InferArgs),
     /// Sell inferences: watch orders, run, prove, deliver.
@@ -324,10 +328,30 @@ pub struct InferArgs {
     /// Where to write the receipt.
     #[arg(long)]
     pub receipt: Option<PathBuf>,
+    /// Seller that may run the model and so can read the input; up to 8 times. When absent, the
+    /// sellers that take sealed orders and have a bond free, up to 8.
+    #[arg(long = "seller", value_name = "ADDRESS")]
+    pub sellers: Vec<Address>,
+    /// Show input and answer to everyone; any seller may run the model.
+    #[arg(long, conflicts_with_all = ["sellers", "reveal"])]
+    pub public: bool,
+    #[command(flatten)]
+    pub secrets: SecretsArgs,
+    /// Write input and secret into the receipt, for a reader who may know them.
+    #[arg(long)]
+    pub reveal: bool,
     #[command(flatten)]
     pub chain: ChainArgs,
     #[command(flatten)]
     pub key: KeyArgs,
+}
+
+/// Where a buyer keeps what opens the answers of its sealed orders.
+#[derive(Args, Clone)]
+pub struct SecretsArgs {
+    /// Folder of the secrets of sealed orders, one file each, readable by you only.
+    #[arg(long, env = "HALLMARK_SECRETS", default_value = "hallmark-secrets")]
+    pub secrets: PathBuf,
 }
 
 #[derive(Args)]
@@ -344,6 +368,9 @@ pub struct ProvideArgs {
     /// Allow downloads from private and loopback addresses (development).
     #[arg(long)]
     pub allow_private_addresses: bool,
+    /// Make a new key for sealed orders; the old one is kept until the orders sealed to it close.
+    #[arg(long)]
+    pub rotate_sealing_key: bool,
     #[command(flatten)]
     pub chain: ChainArgs,
     #[command(flatten)]
@@ -371,6 +398,28 @@ pub enum OrderCommand {
         /// Also write the order's receipt (paid orders).
         #[arg(long)]
         receipt: Option<PathBuf>,
+        /// Write input and secret of a sealed order into the receipt.
+        #[arg(long, requires = "receipt")]
+        reveal: bool,
+        #[command(flatten)]
+        secrets: SecretsArgs,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+    /// Read the answer of a sealed order that you placed.
+    #[command(after_help = "Example:\n  hallmark order open 7 --secrets hallmark-secrets")]
+    Open {
+        id: u64,
+        #[command(flatten)]
+        secrets: SecretsArgs,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+    /// List the sellers that take sealed orders and have a bond free for one of a model.
+    #[command(after_help = "Example:\n  hallmark order sellers digits")]
+    Sellers {
+        /// Model id, name, or a part of either; its price decides the bond.
+        model: String,
         #[command(flatten)]
         chain: ChainArgs,
     },

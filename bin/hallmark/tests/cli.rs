@@ -57,6 +57,8 @@ fn the_help_of_every_command_has_an_example() {
         &["provide"],
         &["order", "show"],
         &["order", "list"],
+        &["order", "open"],
+        &["order", "sellers"],
         &["keys", "new"],
         &["keys", "show"],
         &["verify"],
@@ -106,7 +108,8 @@ fn a_model_is_compiled_run_proved_and_verified() {
     // One changed output, another model's digest, another context: refused.
     let text = std::fs::read_to_string(&proof).expect("the bundle");
     let mut bundle: Value = serde_json::from_str(&text).expect("JSON");
-    bundle["output"][0] = json!(bundle["output"][0].as_i64().expect("an integer") + 1);
+    let output = &mut bundle["statement"]["output"][0];
+    *output = json!(output.as_i64().expect("an integer") + 1);
     let changed = at("changed.json");
     std::fs::write(&changed, bundle.to_string()).expect("written");
     assert!(refused(&["zk", "verify", &changed, "--model", &model]).contains("refused"));

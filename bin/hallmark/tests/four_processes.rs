@@ -214,6 +214,14 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
     )
     .expect("input");
 
+    // The seller registers its key for sealed orders when it is ready.
+    let started = Instant::now();
+    let sellers = || json_of(&["order", "sellers", "digits", "--rpc", &url(2)]);
+    while sellers().as_array().is_none_or(Vec::is_empty) {
+        assert!(started.elapsed() < Duration::from_secs(60), "no seller");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+
     let counted = |what: &str| -> Vec<u64> {
         rpcs.iter()
             .map(|r| {
@@ -234,7 +242,10 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
         &at("buyer"),
         "--receipt",
         &at("receipt.json"),
+        "--secrets",
+        &at("secrets"),
     ]);
+    assert_eq!(result["mode"], "sealed");
     assert_eq!(
         result["argmax"].as_u64(),
         row.split(',').nth(1).and_then(|l| l.parse().ok())
@@ -261,10 +272,38 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
 
     let order = json_of(&["order", "show", "1", "--rpc", &url(3)]);
     assert_eq!(order["status"], "paid");
+    assert_eq!(order["mode"], "sealed");
+    assert_eq!(order["sellers"], result["sellers"]);
+    let opened = json_of(&[
+        "order",
+        "open",
+        "1",
+        "--rpc",
+        &url(3),
+        "--secrets",
+        &at("secrets"),
+    ]);
+    assert_eq!(opened["output_int"], result["output_int"]);
     let orders = json_of(&["order", "list", "--rpc", &url(3)]);
     assert_eq!(orders.as_array().map(Vec::len), Some(1));
     let verified = json_of(&["verify", &at("receipt.json"), "--spec", &at("spec.json")]);
     assert_eq!(verified["verified"], true);
+    assert_eq!(verified["mode"], "sealed");
+    assert!(verified["output"].is_null(), "only the buyer can read it");
+    json_of(&[
+        "order",
+        "show",
+        "1",
+        "--rpc",
+        &url(3),
+        "--receipt",
+        &at("revealed.json"),
+        "--reveal",
+        "--secrets",
+        &at("secrets"),
+    ]);
+    let revealed = json_of(&["verify", &at("revealed.json"), "--spec", &at("spec.json")]);
+    assert_eq!(revealed["output"], result["output_int"]);
 
     // A validator killed outright; orders go on; it comes back on its folder and catches up.
     drop(nodes.pop());
@@ -272,6 +311,7 @@ fn four_processes_serve_an_order_and_each_checks_it_once() {
     let infer = |name: &str| {
         json_of(&[
             "infer",
+            "--public",
             "digits",
             &image,
             "--rpc",

@@ -73,6 +73,12 @@ pub enum ClientError {
     /// The input does not fit the model.
     #[error("the input does not fit the model: {0}")]
     Input(String),
+    /// The input could not be sealed; nothing was sent.
+    #[error(transparent)]
+    Seal(#[from] crate::sealed::SealError),
+    /// The secret of a sealed order could not be kept or found.
+    #[error(transparent)]
+    Secret(#[from] crate::sealed::StoreError),
     /// The node's answer breaks the ABI or a bound.
     #[error("the node's answer is malformed: {0}")]
     Malformed(String),

@@ -2,7 +2,7 @@
 //!
 //! A [`Client`] speaks Ethereum JSON-RPC over HTTP or WebSocket, signs EIP-1559 transactions with
 //! an ordinary secp256k1 key and numbers them itself. Errors of the contracts come back by name
-//! with their arguments. [`keys`] creates and loads keys; [`OrderReceipt`] is the file that proves,
+//! with their arguments. [`sealed`] orders hide input and answer from the chain. [`keys`] creates and loads keys; [`OrderReceipt`] is the file that proves,
 //! to anyone who has the chain spec and no node, that an order was answered by the registered
 //! model and paid.
 
@@ -13,6 +13,7 @@ mod models;
 mod orders;
 pub mod receipt;
 mod revert;
+pub mod sealed;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -23,4 +24,5 @@ pub use models::{Listing, PublishProgress, Published, model_id};
 pub use orders::{PlacedOrder, deliver_gas_limit, ordered_event, ordered_filter};
 pub use receipt::{OrderReceipt, ReceiptError, VerifiedReceipt};
 pub use revert::Revert;
+pub use sealed::{OrderSecret, SealedOrder, SecretStore};
 pub use types::{Deposit, Level, LevelError, ModelRecord, Order, OrderedEvent, PaidEvent, Status};

@@ -65,7 +65,7 @@ pub fn deliver_gas_limit(
 }
 
 impl Client {
-    /// Orders a run and waits for inclusion. `input` is in the graph's input encoding; the model's
+    /// Orders a run whose input and output everyone can read, and waits for inclusion. `input` is in the graph's input encoding; the model's
     /// current price is paid into escrow.
     ///
     /// # Errors
@@ -88,17 +88,7 @@ impl Client {
             deadlineMs: deadline_ms,
         };
         let call = Call::new(INFERENCE, &call).value(U256::from(price));
-        let receipt = self.execute(call).await?;
-        let ordered = receipt
-            .logs()
-            .iter()
-            .filter(|log| log.address() == INFERENCE)
-            .find_map(|log| IInference::Ordered::decode_log(&log.inner).ok())
-            .ok_or_else(|| ClientError::Malformed("an order without its event".to_owned()))?;
-        Ok(PlacedOrder {
-            id: ordered.id,
-            receipt,
-        })
+        placed(self.execute(call).await?)
     }
 
     /// Claims an order with a bond out of the free deposit.
@@ -110,18 +100,17 @@ impl Client {
     /// The call that delivers, with its gas limit; nothing is verified before it is sent.
     pub async fn deliver_call(
         &self,
-        id: U256,
-        model: B256,
+        order: &Order,
         output: &[u8],
         proof: &[u8],
     ) -> Result<Call, ClientError> {
         let (record, input, verify_gas) = futures::try_join!(
-            self.model(model),
-            self.order_input(id),
-            self.verify_gas(model, proof.len()),
+            self.model(order.model),
+            self.order_input(order.id),
+            self.verify_gas(order.model, order.is_sealed, proof.len()),
         )?;
         let call = IInference::deliverCall {
-            id,
+            id: order.id,
             output: Bytes::copy_from_slice(output),
             proof: Bytes::copy_from_slice(proof),
         };
@@ -144,7 +133,7 @@ impl Client {
         proof: &[u8],
     ) -> Result<TransactionReceipt, ClientError> {
         let order = self.get_order(id).await?;
-        let call = self.deliver_call(id, order.model, output, proof).await?;
+        let call = self.deliver_call(&order, output, proof).await?;
         self.execute(call).await
     }
 
@@ -223,6 +212,7 @@ impl Client {
             claimed_at_ms: order.claimedAtMs,
             window_end_ms: order.windowEndMs,
             anchor: order.anchor,
+            is_sealed: order.isSealed,
         })
     }
 
@@ -253,12 +243,12 @@ impl Client {
         self.query(INFERENCE, &call).await
     }
 
-    /// An order's input bytes.
+    /// An order's input bytes; the envelope, if it is sealed.
     pub async fn order_input(&self, id: U256) -> Result<Bytes, ClientError> {
         self.query(INFERENCE, &IInference::inputCall { id }).await
     }
 
-    /// An order's output bytes; empty until delivered.
+    /// An order's output bytes, masked if it is sealed; empty until delivered.
     pub async fn order_output(&self, id: U256) -> Result<Bytes, ClientError> {
         self.query(INFERENCE, &IInference::outputCall { id }).await
     }
@@ -320,13 +310,29 @@ impl Client {
         self.query(INFERENCE, &IInference::liabilitiesCall {}).await
     }
 
-    /// `Verifier.gas`: what a verification will be charged.
-    pub async fn verify_gas(&self, model: B256, proof_len: usize) -> Result<u64, ClientError> {
-        let call = IVerifier::gasCall {
-            model,
-            proofLength: U256::from(proof_len),
+    /// What a verification will be charged: `Verifier.gas`, or `gasPrivate` for a proof that hides
+    /// the input, as sealed orders need it.
+    pub async fn verify_gas(
+        &self,
+        model: B256,
+        is_sealed: bool,
+        proof_len: usize,
+    ) -> Result<u64, ClientError> {
+        let length = U256::from(proof_len);
+        let gas = if is_sealed {
+            let call = IVerifier::gasPrivateCall {
+                model,
+                proofLength: length,
+            };
+            self.query(VERIFIER, &call).await?
+        } else {
+            let call = IVerifier::gasCall {
+                model,
+                proofLength: length,
+            };
+            self.query(VERIFIER, &call).await?
         };
-        Ok(self.query(VERIFIER, &call).await?.saturating_to())
+        Ok(gas.saturating_to())
     }
 
     /// Waits until the order is paid and returns the payment with the answer.
@@ -406,6 +412,18 @@ impl Client {
     async fn logs(&self, filter: &Filter) -> Result<Vec<Log>, ClientError> {
         self.request("eth_getLogs", json!([filter])).await
     }
+}
+
+/// The order that a transaction placed.
+pub(crate) fn placed(receipt: TransactionReceipt) -> Result<PlacedOrder, ClientError> {
+    let ordered = receipt
+        .logs()
+        .iter()
+        .filter(|log| log.address() == INFERENCE)
+        .find_map(|log| IInference::Ordered::decode_log(&log.inner).ok())
+        .ok_or_else(|| ClientError::Malformed("an order without its event".to_owned()))?;
+    let id = ordered.id;
+    Ok(PlacedOrder { id, receipt })
 }
 
 /// Filter of `Ordered` events, for subscriptions.

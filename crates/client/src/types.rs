@@ -169,6 +169,7 @@ pub struct Order {
     pub ordered_at_ms: u64,
     /// Milliseconds since the Unix epoch, in the header's clock.
     pub deadline_ms: u64,
+    /// keccak256 of the input; of a sealed order, the commitment to it.
     pub input_hash: B256,
     /// Zero until delivered.
     pub output_hash: B256,
@@ -179,6 +180,8 @@ pub struct Order {
     pub window_end_ms: u64,
     /// Hash of a block after the model's registration, stored by the claim.
     pub anchor: B256,
+    /// Whether input and output are hidden, and only named sellers may claim.
+    pub is_sealed: bool,
 }
 
 /// A seller's deposit, in wei of MARK.
@@ -221,6 +224,6 @@ pub struct PaidEvent {
     pub to_network: U256,
     pub transaction: B256,
     pub block_number: u64,
-    /// Answer of the model, in the graph's output encoding.
+    /// Answer of the model, in the graph's output encoding; masked, if the order is sealed.
     pub output: Bytes,
 }

@@ -22,6 +22,7 @@ pub fn run(args: ProvideArgs, report: &Reporter) -> Result<(), Error> {
     config.allow_private_addresses = args.allow_private_addresses;
     config.min_earning = min_price;
     config.deposit = deposit.unwrap_or_default();
+    config.rotate_sealing_key = args.rotate_sealing_key;
     block_on(async {
         let provider = Provider::start(config).await?;
         let mut events = provider.events();

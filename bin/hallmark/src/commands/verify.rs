@@ -7,8 +7,8 @@ use serde_json::json;
 
 pub fn run(args: VerifyArgs, report: &Reporter) -> Result<(), Error> {
     let spec = trusted_spec(args.spec.as_deref())?;
-    let file: OrderReceipt = serde_json::from_slice(&read(&args.receipt)?)
-        .map_err(|e| Error::at(args.receipt.display(), format!("not an order receipt: {e}")))?;
+    let file = OrderReceipt::from_json(&read(&args.receipt)?)
+        .map_err(|e| Error::at(args.receipt.display(), e))?;
     let started = std::time::Instant::now();
     let verified = receipt::verify(&file, &spec)
         .map_err(|e| Error::at(args.receipt.display(), format!("refused: {e}")))?;
@@ -17,8 +17,8 @@ pub fn run(args: VerifyArgs, report: &Reporter) -> Result<(), Error> {
         "order {} is paid and proven\n  \
          certificate     {} of {} validators' chain {} finalized block {} ({})\n  \
          inclusion       delivery {} succeeded in that block\n  \
-         proof           {} bytes, model {} ran on the ordered input\n  \
-         output          {:?}\n  \
+         proof           {} bytes, model {} ran on the {}\n  \
+         output          {}\n  \
          paid            seller {} MARK, owner {} MARK, network {} MARK\n  \
          checked in      {:.1} ms",
         verified.order_id,
@@ -30,7 +30,14 @@ pub fn run(args: VerifyArgs, report: &Reporter) -> Result<(), Error> {
         verified.transaction,
         verified.proof_bytes,
         verified.model,
-        verified.output,
+        match verified.commitment {
+            Some(_) => "input that the buyer committed to",
+            None => "ordered input",
+        },
+        verified.output.as_ref().map_or_else(
+            || "masked; its buyer can unmask it".to_owned(),
+            |output| format!("{output:?}"),
+        ),
         mark(verified.to_seller),
         mark(verified.to_owner),
         mark(verified.to_network),
@@ -47,6 +54,8 @@ pub fn run(args: VerifyArgs, report: &Reporter) -> Result<(), Error> {
             "blockNumber": verified.block_number,
             "blockHash": verified.block_hash,
             "transaction": verified.transaction,
+            "mode": if verified.commitment.is_some() { "sealed" } else { "public" },
+            "commitment": verified.commitment,
             "output": verified.output,
             "proofBytes": verified.proof_bytes,
         }),

@@ -1,13 +1,18 @@
-//! The cheats: each claims an order with a bond, lies in its own way, is refused for its own
-//! reason, stays unpaid, and loses its bond when its window closes.
+//! The cheats: each claims a sealed order with a bond, lies in its own way, is refused for its own
+//! reason, stays unpaid, and loses its bond when its window closes. One is refused before: the
+//! order does not name it.
 
 use super::world::{Party, World, key};
 use crate::commands::Error;
 use crate::output::{Reporter, mark};
 use alloy_primitives::U256;
-use hallmark_client::{Client, ClientError, Level, Status};
+use hallmark_client::{
+    Client, ClientError, Status,
+    sealed::{Binding, Opened, envelope},
+};
 use hallmark_engine::Prepared;
 use hallmark_graph::{Elements, Model};
+use hallmark_proof::{Claim, InputSecret};
 use hallmark_types::MARK;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -32,16 +37,31 @@ impl Cheat {
 enum Lie {
     OutputChanged,
     OtherInput,
+    OtherPad,
     OtherModel,
     FlippedByte,
     Replay,
+    PublicProof,
+    NotNamed,
     Vanish,
+}
+
+impl Lie {
+    /// Whether the cheat gets as far as to hold the claim.
+    fn claims(&self) -> bool {
+        !matches!(self, Self::NotNamed)
+    }
 }
 
 /// Plays every cheat; `paid` is an honest order whose delivery is copied.
 pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<Cheat>, Error> {
     report.say("\nthe cheats: each claims an order with a bond and lies in its own way\n");
     world.cheat.deposit(U256::from(10 * MARK)).await?;
+    let public = world.cheat_keys.public();
+    let registered = world.cheat.set_sealing_key(public).await?;
+    // The buyer asks another validator for the key.
+    let block = registered.block_number.unwrap_or_default();
+    wait_block(&world.buyer, block).await?;
     let bonded = world
         .cheat
         .deposit_of(key(Party::Cheat).address())
@@ -51,9 +71,12 @@ pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<C
     let lies = [
         ("an output changed", Lie::OutputChanged),
         ("a proof of another input", Lie::OtherInput),
+        ("an answer that the buyer cannot open", Lie::OtherPad),
         ("a proof of another model", Lie::OtherModel),
         ("one flipped byte in the proof", Lie::FlippedByte),
         ("a replayed delivery", Lie::Replay),
+        ("a proof that hides nothing", Lie::PublicProof),
+        ("a seller that is not named", Lie::NotNamed),
         ("a seller that claims and vanishes", Lie::Vanish),
     ];
     let images = world.digits.test_images(lies.len() + 1);
@@ -66,12 +89,13 @@ pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<C
             &images[i + 1]
         };
         let input = hallmark_onnx::quantize(&world.model.graph, image.pixels)?;
-        let bytes = world.model.graph.encode_input(&input);
         let deadline = world.buyer.now_ms().await? + 2 * window + 1_000;
-        let placed = world
-            .buyer
-            .order(world.model_id, Level::Proven, &bytes, deadline)
-            .await?;
+        let named = if lie.claims() {
+            Party::Cheat
+        } else {
+            Party::Seller
+        };
+        let placed = world.order_sealed(&input, &[named], deadline).await?;
         let order = placed.id;
         // The cheat talks to another validator, which may be a moment behind.
         wait_block(
@@ -79,21 +103,28 @@ pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<C
             placed.receipt.block_number.unwrap_or_default(),
         )
         .await?;
-        world.cheat.claim(order).await?;
-        let reason = deliver_lie(world, order, &input, &lie, paid).await?;
+        let reason = if lie.claims() {
+            world.cheat.claim(order).await?;
+            deliver_lie(world, order, &lie, paid).await?
+        } else {
+            refusal(world.cheat.claim(order).await)?
+        };
         if !matches!(lie, Lie::Vanish) {
             report.say(format!(
-                "  {name:<34} {}",
+                "  {name:<36} {}",
                 reason.as_deref().unwrap_or("WAS ACCEPTED")
             ));
         }
-        played.push((name, order, reason, matches!(lie, Lie::Vanish)));
+        played.push((name, order, reason, lie));
     }
 
     // Every window closes unserved: bonds are slashed, orders reopen, deadlines refund the buyer.
     let spinner = report.spinner("waiting for the windows to close");
     let mut cheats = Vec::new();
-    for (name, order, reason, vanished) in played {
+    let mut claims = 0u64;
+    for (name, order, reason, lie) in played {
+        let vanished = matches!(lie, Lie::Vanish);
+        claims += u64::from(lie.claims());
         let end = wait_settled(world, order).await?;
         let refunded = end == Status::Refunded;
         let reason = match reason {
@@ -113,9 +144,9 @@ pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<C
     spinner.finish_and_clear();
     let deposit = world.cheat.deposit_of(key(Party::Cheat).address()).await?;
     let lost = bonded - deposit.free - deposit.locked;
-    let every_bond = U256::from(cheats.len()) * U256::from(world.spec.market.min_bond);
+    let every_bond = U256::from(claims) * U256::from(world.spec.market.min_bond);
     report.say(format!(
-        "  {:<34} bond slashed when its window closed, buyer refunded\n  \
+        "  {:<36} bond slashed when its window closed, buyer refunded\n  \
            {} orders refunded to the buyer; the cheat was paid nothing and lost {} MARK of bonds",
         "a seller that claims and vanishes",
         cheats.len(),
@@ -125,72 +156,107 @@ pub async fn play(world: &World, paid: &U256, report: &Reporter) -> Result<Vec<C
         return Err(Error::new(format!(
             "the cheat lost {} MARK, less than its {} bonds",
             mark(lost),
-            cheats.len()
+            claims
         )));
     }
     Ok(cheats)
+}
+
+/// Input and secret of an order that names the cheat, as any seller finds them.
+async fn open_envelope(world: &World, order: U256) -> Result<Opened, Error> {
+    let record = world.cheat.get_order(order).await?;
+    let binding = Binding {
+        chain_id: world.cheat.chain_id(),
+        model: record.model,
+        buyer: record.buyer,
+        commitment: record.input_hash,
+        sellers: world.cheat.order_sellers(order).await?,
+    };
+    let bytes = world.cheat.order_input(order).await?;
+    let find = |key: &[u8; 32]| world.cheat_keys.find(key);
+    let (me, graph) = (key(Party::Cheat).address(), &world.model.graph);
+    Ok(envelope::open(&bytes, &binding, me, find, graph)?)
 }
 
 /// Delivers the lie; the chain's reason, or `None` when nothing was refused.
 async fn deliver_lie(
     world: &World,
     order: U256,
-    input: &[i32],
     lie: &Lie,
     paid: &U256,
 ) -> Result<Option<String>, Error> {
-    if matches!(lie, Lie::Vanish) {
-        return Ok(None);
-    }
-    let graph = &world.model.graph;
+    let Opened { input, secret } = open_envelope(world, order).await?;
+    let (graph, key) = (&world.model.graph, &world.proving);
     let context = world.cheat.order_context(order).await?.0;
     let prepared = Prepared::new(world.model.clone())?;
-    let trace = hallmark_engine::trace(&prepared, input)?;
+    let trace = hallmark_engine::trace(&prepared, &input)?;
     let honest = graph.join_output(&trace.values);
+    let mask = |output: &[i32], secret: &InputSecret| {
+        let masked = hallmark_proof::mask_output(graph, output, secret)?;
+        Ok::<_, Error>(hallmark_proof::encode_masked(&masked))
+    };
     let (output, proof) = match lie {
         Lie::OutputChanged => {
             // The two best classes swapped: another digit, with an honest proof of the true one.
-            let proof = hallmark_proof::prove(&world.proving, &trace, &context)?;
-            let mut changed = honest.clone();
+            let mut changed = honest;
             let mut ranking: Vec<usize> = (0..changed.len()).collect();
             ranking.sort_by_key(|i| std::cmp::Reverse(changed[*i]));
             changed.swap(ranking[0], ranking[1]);
-            (changed, proof)
+            let proof = hallmark_proof::prove_private(key, &trace, &secret, &context)?;
+            (mask(&changed, &secret)?, proof)
         }
         Lie::OtherInput => {
-            // The statement names the order's true input; the witness ran on another one.
+            // The statement names the order's commitment; the witness ran on another input.
             let other: Vec<i32> = input.iter().rev().copied().collect();
             let trace = hallmark_engine::trace(&prepared, &other)?;
             let output = graph.join_output(&trace.values);
-            let proof =
-                hallmark_proof::prove_statement(&world.proving, input, &output, &trace, &context)?;
-            (output, proof)
+            let masked = hallmark_proof::mask_output(graph, &output, &secret)?;
+            let claim = Claim {
+                commitment: &hallmark_proof::commit_input(graph, &input, &secret)?,
+                masked: &masked,
+                context: &context,
+            };
+            let proof = hallmark_proof::prove_private_statement(key, &trace, &secret, claim)?;
+            (hallmark_proof::encode_masked(&masked), proof)
+        }
+        Lie::OtherPad => {
+            // An honest run of the right input, masked by a pad that the buyer does not know.
+            let own = InputSecret::from_bytes([0xc4; 32]);
+            let proof = hallmark_proof::prove_private(key, &trace, &own, &context)?;
+            (mask(&honest, &own)?, proof)
         }
         Lie::OtherModel => {
             let other = perturbed(&world.model);
             let proving = hallmark_proof::setup(&other)?;
-            let trace = hallmark_engine::trace(&Prepared::new(other)?, input)?;
-            let output = graph.join_output(&trace.values);
-            (output, hallmark_proof::prove(&proving, &trace, &context)?)
+            let trace = hallmark_engine::trace(&Prepared::new(other)?, &input)?;
+            let proof = hallmark_proof::prove_private(&proving, &trace, &secret, &context)?;
+            (mask(&graph.join_output(&trace.values), &secret)?, proof)
         }
         Lie::FlippedByte => {
-            let mut proof = hallmark_proof::prove(&world.proving, &trace, &context)?;
+            let mut proof = hallmark_proof::prove_private(key, &trace, &secret, &context)?;
             let middle = proof.len() / 2;
             proof[middle] ^= 1;
-            (honest, proof)
+            (mask(&honest, &secret)?, proof)
         }
         Lie::Replay => {
             let (output, proof) = world.cheat.delivery(*paid).await?;
-            (graph.decode_output(&output)?, proof.to_vec())
+            (output.to_vec(), proof.to_vec())
         }
-        Lie::Vanish => unreachable!("nothing is delivered"),
+        Lie::PublicProof => {
+            let proof = hallmark_proof::prove(key, &trace, &context)?;
+            (mask(&honest, &secret)?, proof)
+        }
+        // Nothing is delivered.
+        Lie::NotNamed | Lie::Vanish => return Ok(None),
     };
-    match world
-        .cheat
-        .deliver(order, &graph.encode_output(&output), &proof)
-        .await
-    {
+    refusal(world.cheat.deliver(order, &output, &proof).await)
+}
+
+/// The chain's reason, before or after sending; `None` when nothing was refused.
+fn refusal<T>(answer: Result<T, ClientError>) -> Result<Option<String>, Error> {
+    match answer {
         Ok(_) => Ok(None),
+        Err(ClientError::Refused(revert)) => Ok(Some(revert.to_string())),
         Err(ClientError::Reverted { reason, .. }) => Ok(Some(
             reason.map_or_else(|| "reverted".to_owned(), |r| r.to_string()),
         )),

@@ -1,5 +1,6 @@
 //! The main job, everything embedded: four validators, a published model, a seller, a buyer,
-//! twenty proven inferences, the cheats, and the books at the end.
+//! twenty proven inferences whose inputs and answers the chain never sees, the cheats, and the books
+//! at the end.
 //!
 //! Nothing here is simulated: every party talks to a validator over JSON-RPC with an ordinary
 //! Ethereum key, the validators talk to each other over encrypted connections on loopback, and
@@ -16,12 +17,12 @@ use crate::commands::{Error, block_on, stop_signal, write, zk};
 use crate::output::{Reporter, mark};
 use alloy_primitives::U256;
 use books::Books;
-use hallmark_client::{Level, OrderReceipt, Status, receipt};
+use hallmark_client::{OrderReceipt, Status, receipt};
 use hallmark_provider::{OrderOutcome, ProviderEvent};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use world::World;
+use world::{Party, World};
 
 /// Longest wait for one order.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -68,6 +69,7 @@ pub fn run(args: DemoArgs, report: &Reporter) -> Result<(), Error> {
         let refused = cheats.iter().filter(|c| c.refused).count();
 
         let mut result = json!({
+            "mode": "sealed",
             "orders": served.len(),
             "paid": paid,
             "correct": correct,
@@ -121,7 +123,7 @@ async fn serve_orders(
     let digits = world.digits.clone();
     let images = digits.test_images(args.orders as usize);
     report.say(format!(
-        "\n{} inferences of images that training never saw, level Proven\n",
+        "\n{} inferences of images that training never saw, level Proven, sealed to the seller\n",
         images.len()
     ));
     let bar = report.bar(images.len() as u64, "orders");
@@ -132,23 +134,21 @@ async fn serve_orders(
             report.say("validator 3 was stopped: orders go on with three of four\n");
         }
         let input = hallmark_onnx::quantize(&world.model.graph, image.pixels)?;
-        let bytes = world.model.graph.encode_input(&input);
         let deadline = world.buyer.now_ms().await? + 60_000;
         let started = Instant::now();
         let order = async {
-            let buyer = &world.buyer;
-            let placed = buyer
-                .order(world.model_id, Level::Proven, &bytes, deadline)
-                .await?;
-            let paid = buyer.wait_paid(placed.id, ORDER_TIMEOUT).await?;
-            Ok::<_, Error>((placed, paid))
+            let placed = world.order_sealed(&input, &[Party::Seller], deadline);
+            let placed = placed.await?;
+            let paid = world.buyer.wait_paid(placed.id, ORDER_TIMEOUT).await?;
+            let (graph, secrets) = (&world.model.graph, &world.secrets);
+            let output = world.buyer.open_output(placed.id, graph, secrets).await?;
+            Ok::<_, Error>((placed, paid, output))
         };
-        let (placed, paid) = tokio::select! {
+        let (placed, paid, output) = tokio::select! {
             done = order => done?,
             reason = world.failed() => return Err(Error::new(reason)),
         };
         let order_to_paid = started.elapsed();
-        let output = world.model.graph.decode_output(&paid.output)?;
         served.push(Served {
             id: placed.id,
             label: image.label,
@@ -218,18 +218,18 @@ async fn write_receipts(
         let verified =
             receipt::verify(&file, &world.spec).map_err(|e| Error::at(path.display(), e))?;
         proof_bytes = proof_bytes.max(verified.proof_bytes);
+        let commitment = verified
+            .commitment
+            .ok_or_else(|| Error::at(path.display(), "the order was not sealed"))?;
+        let masked = hallmark_proof::decode_masked(key.graph(), &file.output)?;
         let started = Instant::now();
-        hallmark_proof::verify(
-            key,
-            &verified.input,
-            &verified.output,
-            &file.context.0,
-            &file.proof,
-        )?;
+        let (context, proof) = (&file.context.0, &file.proof);
+        hallmark_proof::verify_private(key, &commitment.0, &masked, context, proof)?;
         times.push(started.elapsed());
     }
     report.say(format!(
-        "\n{} receipts in {}; check one without any node:\n  hallmark verify {} --spec {}",
+        "\n{} receipts in {}; none shows an image or an answer. Check one without any node:\n  \
+         hallmark verify {} --spec {}",
         served.len(),
         dir.display(),
         dir.join(format!("order-{:04}.json", served[0].id))

@@ -6,7 +6,7 @@ use crate::commands::{Error, write};
 use crate::output::{Reporter, mark};
 use alloy_primitives::{B256, U256};
 use alloy_signer_local::PrivateKeySigner;
-use hallmark_client::{Client, Listing};
+use hallmark_client::{Client, Level, Listing, PlacedOrder, SealedOrder, SecretStore};
 use hallmark_graph::Model;
 use hallmark_node::{
     Node,
@@ -14,15 +14,17 @@ use hallmark_node::{
 };
 use hallmark_onnx::{CompileOptions, ImportOptions};
 use hallmark_proof::ProvingKey;
-use hallmark_provider::{Provider, ProviderConfig, ProviderEvent, ProviderHandle, mirror};
+use hallmark_provider::{
+    Provider, ProviderConfig, ProviderEvent, ProviderHandle, mirror, sealing::SealingKeys,
+};
 use hallmark_state::Store;
 use hallmark_types::{ChainSpec, MARK};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The classifier, as our script trained it.
-const DIGITS_ONNX: &[u8] = include_bytes!("../../../../assets/digits.onnx");
+/// The classifier, as our script trained it: convolutions, poolings, dense layers.
+const LENET_ONNX: &[u8] = include_bytes!("../../../../assets/lenet.onnx");
 /// Marks a folder that the demo made and may make anew.
 const MARKER: &str = ".hallmark-demo";
 const VALIDATORS: usize = 4;
@@ -51,6 +53,10 @@ pub struct World {
     pub buyer: Client,
     pub cheat: Client,
     pub owner: Client,
+    /// What opens the buyer's answers.
+    pub secrets: SecretStore,
+    /// What opens the envelopes that name the cheat.
+    pub cheat_keys: SealingKeys,
     devnet: Devnet,
     provider: Option<ProviderHandle>,
     provider_config: ProviderConfig,
@@ -92,7 +98,7 @@ impl World {
 
         let spinner = report.spinner("importing the model");
         let digits = Digits::embedded()?;
-        let float = hallmark_onnx::import(DIGITS_ONNX, ImportOptions::default())?;
+        let float = hallmark_onnx::import(LENET_ONNX, ImportOptions::default())?;
         let compiled =
             hallmark_onnx::compile(&float, &digits.calibration(), &CompileOptions::default())?;
         let accuracy = digits.accuracy(&float, &compiled.model)?;
@@ -110,7 +116,7 @@ impl World {
         let mirror = mirror::serve_models(&mirror_dir, ([127, 0, 0, 1], 0).into()).await?;
         spinner.finish_and_clear();
         report.say(format!(
-            "\nmodel digits: {} parameters, accuracy {:.2} % in floats, {:.2} % in integers, on {} unseen images",
+            "\nmodel lenet: {} parameters, accuracy {:.2} % in floats, {:.2} % in integers, on {} unseen images",
             model.graph.params(),
             percent(accuracy.float_correct),
             percent(accuracy.integer_correct),
@@ -130,7 +136,7 @@ impl World {
             content_size: file.len() as u64,
             price: MARK,
             owner_share_bps: 1000,
-            name: "digits".to_owned(),
+            name: "lenet".to_owned(),
             uri: mirror.url(&content_hash),
         };
         let published = owner
@@ -157,8 +163,11 @@ impl World {
         provider_config.models = vec![published.id];
         let provider = Provider::start(provider_config.clone()).await?;
         report.say(
-            "a seller downloaded the model over HTTP, recomputed its commitment, and put up a bond",
+            "a seller downloaded the model over HTTP, recomputed its commitment, put up a bond, and\n\
+             registered the key that buyers seal their inputs to",
         );
+        let cheat_keys = SealingKeys::open(&home.join("cheat-sealing-keys.json"))?;
+        let secrets = SecretStore::open(&home.join("secrets"))?;
 
         Ok(Self {
             home,
@@ -170,11 +179,32 @@ impl World {
             buyer,
             cheat,
             owner,
+            secrets,
+            cheat_keys,
             devnet,
             provider: Some(provider),
             provider_config,
             mirror,
         })
+    }
+
+    /// The buyer orders a run whose input only these parties can read.
+    pub async fn order_sealed(
+        &self,
+        input: &[i32],
+        sellers: &[Party],
+        deadline_ms: u64,
+    ) -> Result<PlacedOrder, Error> {
+        let sellers: Vec<_> = sellers.iter().map(|s| key(*s).address()).collect();
+        let order = SealedOrder {
+            model: self.model_id,
+            level: Level::Proven,
+            graph: &self.model.graph,
+            input,
+            sellers: &sellers,
+            deadline_ms,
+        };
+        Ok(self.buyer.order_sealed(&order, &self.secrets).await?)
     }
 
     pub fn provider_events(&self) -> tokio::sync::broadcast::Receiver<ProviderEvent> {

@@ -29,7 +29,7 @@ pub mod verifier;
 mod world;
 
 pub use host::{ContractError, Host, HostError, Result};
-pub use statement::Statement;
+pub use statement::{Claim, Statement};
 
 use std::collections::BTreeMap;
 

@@ -3,17 +3,26 @@
 use alloy_primitives::B256;
 use hallmark_proof::VerifyingKey;
 
-/// "The model of `key` gives `output` for `input`", proven in `context`.
+/// "Under `key`, `claim` is true", proven in `context`.
 #[derive(Clone, Copy, Debug)]
 pub struct Statement<'a> {
     pub key: &'a VerifyingKey,
     /// BLAKE3 of the key's bytes.
     pub key_digest: B256,
-    pub input: &'a [i32],
-    pub output: &'a [i32],
+    pub claim: Claim<'a>,
     /// What the proof is bound to; see [`hallmark_types::order_context`].
     pub context: B256,
     pub proof: &'a [u8],
+}
+
+/// What is said of the input and the output of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim<'a> {
+    /// The model gives `output` for `input`.
+    Public { input: &'a [i32], output: &'a [i32] },
+    /// The model's output for the input in `commitment`, plus the pad in `commitment`, is `masked`
+    /// modulo p.
+    Private { commitment: B256, masked: &'a [u32] },
 }
 
 impl Statement<'_> {
@@ -23,27 +32,42 @@ impl Statement<'_> {
     ///
     /// Why the proof does not hold, for people.
     pub fn check(&self) -> Result<(), String> {
-        hallmark_proof::verify(
-            self.key,
-            self.input,
-            self.output,
-            &self.context.0,
-            self.proof,
-        )
+        let (key, context, proof) = (self.key, &self.context.0, self.proof);
+        match self.claim {
+            Claim::Public { input, output } => {
+                hallmark_proof::verify(key, input, output, context, proof)
+            }
+            Claim::Private { commitment, masked } => {
+                hallmark_proof::verify_private(key, &commitment.0, masked, context, proof)
+            }
+        }
         .map_err(|error| error.to_string())
     }
 
-    /// BLAKE3 over key digest, context, and the lengths and bytes of input, output and proof:
-    /// equal digests have equal verdicts.
+    /// BLAKE3 over key digest, context, the kind of claim, and the lengths and bytes of everything
+    /// that the claim and the proof hold: equal digests have equal verdicts.
     #[must_use]
     pub fn digest(&self) -> B256 {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.key_digest.as_slice());
         hasher.update(self.context.as_slice());
-        for values in [self.input, self.output] {
-            hasher.update(&length(values.len()));
-            for value in values {
-                hasher.update(&value.to_le_bytes());
+        match self.claim {
+            Claim::Public { input, output } => {
+                hasher.update(&[0]);
+                for values in [input, output] {
+                    hasher.update(&length(values.len()));
+                    for value in values {
+                        hasher.update(&value.to_le_bytes());
+                    }
+                }
+            }
+            Claim::Private { commitment, masked } => {
+                hasher.update(&[1]);
+                hasher.update(commitment.as_slice());
+                hasher.update(&length(masked.len()));
+                for value in masked {
+                    hasher.update(&value.to_le_bytes());
+                }
             }
         }
         hasher.update(&length(self.proof.len()));

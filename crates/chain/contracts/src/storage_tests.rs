@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::{
     Host,
-    inference::{Deposit, Inference, Order},
+    inference::{Deposit, Inference, Order, SealingKey},
     models::{Model, Models},
     storage::{Layout, Place, StorageBytes, StorageVec},
     testing::{MemoryHost, spec},
@@ -45,6 +45,9 @@ fn every_field_lies_where_it_always_lay() {
             ("uri", 7, 0, 32),
             ("inputs", 8, 0, 32),
             ("key", 9, 0, 32),
+            ("private_verify_gas", 10, 0, 8),
+            ("max_private_proof_bytes", 10, 8, 4),
+            ("masked_output_bytes", 10, 12, 4),
         ]
     );
     assert_eq!(
@@ -64,6 +67,8 @@ fn every_field_lies_where_it_always_lay() {
             ("open_orders", 4, 0, 32),
             ("orders", 5, 0, 32),
             ("deposits", 6, 0, 32),
+            ("sealing_keys", 7, 0, 32),
+            ("sealing_sellers", 8, 0, 32),
         ]
     );
     assert_eq!(
@@ -90,6 +95,7 @@ fn every_field_lies_where_it_always_lay() {
             ("compensation_left", 8, 0, 16),
             ("input", 9, 0, 32),
             ("output", 10, 0, 32),
+            ("sellers", 11, 0, 32),
         ]
     );
     assert_eq!(
@@ -99,6 +105,10 @@ fn every_field_lies_where_it_always_lay() {
             ("locked", 0, 16, 16),
             ("open_claims", 1, 0, 4)
         ]
+    );
+    assert_eq!(
+        SealingKey::layout(),
+        [("key", 0, 0, 32), ("index", 1, 0, 8)]
     );
     assert_eq!(
         Verifier::layout(),

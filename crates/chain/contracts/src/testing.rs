@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, B256, Bytes, LogData, U256, keccak256};
 use hallmark_types::{ChainSpec, addresses};
 
-use crate::{ContractError, Host, HostError, Result, Statement, storage::Words};
+use crate::{Claim, ContractError, Host, HostError, Result, Statement, storage::Words};
 
 /// Gas of a call through [`MemoryHost::call`].
 pub const CALL_GAS: u64 = 1_000_000_000;
@@ -16,18 +16,27 @@ pub const CALL_GAS: u64 = 1_000_000_000;
 pub enum Verdicts {
     /// Runs the verifier.
     Real,
-    /// A proof holds if it equals [`scripted_proof`] of its statement: bound to the key, the
-    /// tensors and the context like a real one, and free.
+    /// A proof holds if it equals [`scripted_proof`] of its statement: bound to the key, the claim
+    /// and the context like a real one, and free.
     Scripted,
 }
 
 /// The proof that [`Verdicts::Scripted`] accepts.
 #[must_use]
-pub fn scripted_proof(digest: B256, input: &[i32], output: &[i32], context: B256) -> Vec<u8> {
+pub fn scripted_proof(digest: B256, claim: Claim<'_>, context: B256) -> Vec<u8> {
     let mut bytes = digest.to_vec();
     bytes.extend(context);
-    bytes.extend(input.iter().flat_map(|value| value.to_be_bytes()));
-    bytes.extend(output.iter().flat_map(|value| value.to_be_bytes()));
+    match claim {
+        Claim::Public { input, output } => {
+            bytes.extend(input.iter().flat_map(|value| value.to_be_bytes()));
+            bytes.extend(output.iter().flat_map(|value| value.to_be_bytes()));
+        }
+        Claim::Private { commitment, masked } => {
+            bytes.extend(b"private");
+            bytes.extend(commitment);
+            bytes.extend(masked.iter().flat_map(|value| value.to_be_bytes()));
+        }
+    }
     keccak256(bytes).to_vec()
 }
 
@@ -309,15 +318,9 @@ impl Host for MemoryHost {
         match self.verdicts {
             Verdicts::Real => statement.check(),
             Verdicts::Scripted => {
-                let Statement {
-                    key_digest,
-                    input,
-                    output,
-                    context,
-                    proof,
-                    ..
-                } = *statement;
-                if proof == scripted_proof(key_digest, input, output, context) {
+                let expected =
+                    scripted_proof(statement.key_digest, statement.claim, statement.context);
+                if statement.proof == expected {
                     Ok(())
                 } else {
                     Err("the scripted judge refuses".to_owned())

@@ -7,11 +7,11 @@ use hallmark_abi::{
     inference::IInference::{Order, Status},
 };
 use hallmark_graph::{Builder, Constant, Elements, Input, Model, Range, Scale, Shape, TableSpec};
-use hallmark_proof::ProvingKey;
+use hallmark_proof::{InputSecret, ProvingKey};
 use hallmark_types::{ChainSpec, MARK, addresses, order_context};
 
 use crate::{
-    Result,
+    Claim, Result,
     models::model_id,
     testing::{MemoryHost, Verdicts, scripted_proof, spec},
 };
@@ -58,6 +58,11 @@ pub(crate) fn model() -> Model {
 
 pub(crate) fn wei(amount: u128) -> U256 {
     U256::from(amount)
+}
+
+/// A buyer's secret; each order has its own.
+pub(crate) fn secret(number: u8) -> InputSecret {
+    InputSecret::from_bytes([number; 32])
 }
 
 pub(crate) struct World {
@@ -194,6 +199,69 @@ impl World {
         id
     }
 
+    /// Gives a seller a key for sealed orders.
+    pub(crate) fn set_sealing_key(&mut self, seller: Address) {
+        let key = B256::repeat_byte(0x25);
+        self.act(seller, IInference::setSealingKeyCall { key })
+            .unwrap();
+    }
+
+    /// An order of [`INPUT`] under secret `number`, sealed to these sellers.
+    pub(crate) fn sealed_call(
+        &self,
+        number: u8,
+        sellers: &[Address],
+    ) -> IInference::orderSealedCall {
+        let graph = &self.model.graph;
+        let commitment = hallmark_proof::commit_input(graph, &INPUT, &secret(number)).unwrap();
+        IInference::orderSealedCall {
+            model: self.id,
+            level: 3,
+            commitment: commitment.into(),
+            sellers: sellers.to_vec(),
+            envelope: vec![0xee; 100].into(),
+            deadlineMs: self.host.timestamp_ms + 3 * self.window(),
+        }
+    }
+
+    /// A sealed order of [`BUYER`] under secret `number`.
+    pub(crate) fn sealed_order(&mut self, number: u8, sellers: &[Address]) -> U256 {
+        for seller in sellers {
+            self.set_sealing_key(*seller);
+        }
+        let call = self.sealed_call(number, sellers);
+        self.pay(BUYER, wei(PRICE), call).unwrap()
+    }
+
+    /// The right delivery of an order that is sealed under secret `number`.
+    pub(crate) fn sealed_delivery(&mut self, id: U256, number: u8) -> IInference::deliverCall {
+        let graph = &self.model.graph;
+        let trace = hallmark_graph::reference::trace(&self.model, &INPUT).unwrap();
+        let output = graph.join_output(&trace.values);
+        let masked = hallmark_proof::mask_output(graph, &output, &secret(number)).unwrap();
+        let order = self.get(id);
+        let context = self.context(id);
+        let proof = match self.host.verdicts {
+            Verdicts::Scripted => {
+                let digest = self.proving_key.verifying_key().digest().into();
+                let claim = Claim::Private {
+                    commitment: order.inputHash,
+                    masked: &masked,
+                };
+                scripted_proof(digest, claim, context)
+            }
+            Verdicts::Real => {
+                let (key, secret) = (&self.proving_key, secret(number));
+                hallmark_proof::prove_private(key, &trace, &secret, &context.0).unwrap()
+            }
+        };
+        IInference::deliverCall {
+            id,
+            output: hallmark_proof::encode_masked(&masked).into(),
+            proof: proof.into(),
+        }
+    }
+
     pub(crate) fn claim(&mut self, seller: Address, id: U256) -> Result<()> {
         self.act(seller, IInference::claimCall { id }).map(|_| ())
     }
@@ -217,7 +285,11 @@ impl World {
         let proof = match self.host.verdicts {
             Verdicts::Scripted => {
                 let digest = self.proving_key.verifying_key().digest().into();
-                scripted_proof(digest, &INPUT, &output, context)
+                let claim = Claim::Public {
+                    input: &INPUT,
+                    output: &output,
+                };
+                scripted_proof(digest, claim, context)
             }
             Verdicts::Real => hallmark_proof::prove(&self.proving_key, &trace, &context.0).unwrap(),
         };

@@ -1,7 +1,7 @@
 //! Gathers a receipt from a node.
 
-use super::{OrderReceipt, VERSION};
-use crate::{Client, ClientError, orders::decode_delivery};
+use super::{OrderReceipt, ReceiptInput, Revealed, VERSION};
+use crate::{Client, ClientError, OrderSecret, orders::decode_delivery};
 use alloy_consensus::TxEnvelope;
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{B256, Bytes, U64, U256};
@@ -41,17 +41,17 @@ impl OrderReceipt {
     /// [`ClientError::WrongState`] while unpaid; [`ClientError::Malformed`] if a contract delivered
     /// (its maker has the proof, the chain's calldata need not).
     pub async fn build(client: &Client, order: U256) -> Result<Self, ClientError> {
+        let record = client.get_order(order).await?;
         let Some(paid) = client.paid(order).await? else {
-            let status = client.get_order(order).await?.status;
+            let status = record.status;
             return Err(ClientError::WrongState {
                 id: order,
                 status,
                 needed: "a receipt needs a paid one",
             });
         };
-        let (verifying_key, input, inclusion) = futures::try_join!(
+        let (verifying_key, inclusion) = futures::try_join!(
             client.model_key(paid.model),
-            client.order_input(order),
             inclusion(client, paid.transaction),
         )?;
         let transaction = TxEnvelope::decode_2718_exact(&inclusion.transaction)
@@ -60,6 +60,15 @@ impl OrderReceipt {
         let delivered = delivered.ok_or_else(|| {
             ClientError::Malformed(format!("order {order} was delivered by a contract"))
         })?;
+        let input = if record.is_sealed {
+            ReceiptInput::Sealed {
+                commitment: paid.input_hash,
+                revealed: None,
+            }
+        } else {
+            let input = client.order_input(order).await?;
+            ReceiptInput::Public { input }
+        };
         Ok(Self {
             version: VERSION,
             chain_id: client.chain_id(),
@@ -81,6 +90,20 @@ impl OrderReceipt {
             descendants: inclusion.finality.descendants,
             certificate: inclusion.finality.certificate,
         })
+    }
+}
+
+impl OrderReceipt {
+    /// The same receipt for a reader who may know input and output of a sealed order.
+    #[must_use]
+    pub fn reveal(mut self, secret: &OrderSecret) -> Self {
+        if let ReceiptInput::Sealed { revealed, .. } = &mut self.input {
+            *revealed = Some(Revealed {
+                input: secret.input.clone(),
+                secret: secret.secret.to_bytes().into(),
+            });
+        }
+        self
     }
 }
 

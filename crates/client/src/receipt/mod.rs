@@ -14,7 +14,13 @@
 //! 4. If the transaction called `Inference` itself, its calldata carry the file's output and proof.
 //!    If a contract delivered, the proof comes from the file alone: the `Paid` event binds the
 //!    output by hash, and the proof is a proof of that very statement or step 5 fails.
-//! 5. The proof verifies under the key, input, output and context.
+//! 5. The proof verifies under the key, input, output and context; of a sealed order, under the
+//!    commitment and the masked output.
+//! 6. If the buyer reveals input and secret of a sealed order, they open its commitment.
+//!
+//! The receipt of a sealed order shows no more than the chain does, unless the buyer reveals the
+//! rest. That the mode is the order's own needs no field of the chain: a proof of one mode is no
+//! proof of the other, and the `Paid` event holds a hash in one and a commitment in the other.
 //!
 //! Each failure is its own [`ReceiptError`].
 
@@ -31,7 +37,7 @@ use hallmark_types::merkle::MerkleError;
 use serde::{Deserialize, Serialize};
 
 /// Version of the file's layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Most headers between the block that paid and the certified one.
 pub const MAX_DESCENDANTS: usize = 1_024;
 
@@ -47,9 +53,9 @@ pub struct OrderReceipt {
     pub model: B256,
     /// The verifying key.
     pub verifying_key: Bytes,
-    /// In the graph's input encoding.
-    pub input: Bytes,
-    /// In the graph's output encoding.
+    /// What the receipt says of the input.
+    pub input: ReceiptInput,
+    /// In the graph's output encoding; masked, if the order is sealed.
     pub output: Bytes,
     pub proof: Bytes,
     pub seller: Address,
@@ -74,6 +80,49 @@ pub struct OrderReceipt {
     pub certificate: Bytes,
 }
 
+/// What a receipt says of the input, by the order's mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "mode", deny_unknown_fields)]
+pub enum ReceiptInput {
+    /// All of it, in the graph's input encoding.
+    Public { input: Bytes },
+    /// The commitment, and what the buyer chose to reveal.
+    Sealed {
+        commitment: B256,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revealed: Option<Revealed>,
+    },
+}
+
+/// What opens a sealed order: whoever has it reads input and output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Revealed {
+    /// In the graph's input encoding.
+    pub input: Bytes,
+    /// The buyer's secret of this one order.
+    pub secret: B256,
+}
+
+impl OrderReceipt {
+    /// Reads a file. The version is looked at first, so that an old file is named as such.
+    ///
+    /// # Errors
+    /// [`ReceiptError::Format`] or [`ReceiptError::Version`].
+    pub fn from_json(bytes: &[u8]) -> Result<Self, ReceiptError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let format = |error: serde_json::Error| ReceiptError::Format(error.to_string());
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(format)?;
+        if version != VERSION {
+            return Err(ReceiptError::Version(version));
+        }
+        serde_json::from_slice(bytes).map_err(format)
+    }
+}
+
 /// What a receipt proved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,8 +138,11 @@ pub struct VerifiedReceipt {
     /// Header time of the block that paid, in milliseconds.
     pub paid_at_ms: u64,
     pub transaction: B256,
-    pub input: Vec<i32>,
-    pub output: Vec<i32>,
+    /// Of a sealed order, the commitment to its input.
+    pub commitment: Option<B256>,
+    /// None, if the order is sealed and not revealed; likewise the output.
+    pub input: Option<Vec<i32>>,
+    pub output: Option<Vec<i32>>,
     /// In wei, as the next two.
     pub to_seller: U256,
     pub to_owner: U256,
@@ -145,6 +197,8 @@ pub enum ReceiptError {
     Output(String),
     #[error("the proof is refused: {0}")]
     Proof(String),
+    #[error("what is revealed does not open the order's commitment")]
+    Revealed,
 }
 
 /// A part of a receipt that the chain has committed to.
@@ -154,6 +208,7 @@ pub enum Field {
     Seller,
     Key,
     Input,
+    Commitment,
     Output,
     Anchor,
     Context,
@@ -167,6 +222,7 @@ impl std::fmt::Display for Field {
             Self::Seller => "seller",
             Self::Key => "verifying key",
             Self::Input => "input",
+            Self::Commitment => "commitment to the input",
             Self::Output => "output",
             Self::Anchor => "anchor",
             Self::Context => "context",

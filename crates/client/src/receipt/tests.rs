@@ -2,9 +2,10 @@
 //! whole receipts of a running network are tested end to end.
 
 use super::{
-    Field, OrderReceipt, ReceiptError, VERSION,
+    Field, OrderReceipt, ReceiptError, ReceiptInput, Revealed, VERSION,
     verify::{check_delivery, check_statement, final_header, included_transaction, payment},
 };
+use crate::OrderSecret;
 use alloy_consensus::{
     Eip658Value, Header, Receipt, ReceiptEnvelope, SignableTransaction, TxEip1559, TxEnvelope,
     TxReceipt as _,
@@ -15,6 +16,7 @@ use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{SolCall, SolEvent};
 use hallmark_abi::IInference;
+use hallmark_proof::InputSecret;
 use hallmark_types::{ChainSpec, addresses::INFERENCE, merkle, order_context};
 use std::collections::BTreeMap;
 
@@ -116,7 +118,7 @@ fn receipt(world: &World) -> OrderReceipt {
         order_id,
         model,
         verifying_key: key,
-        input,
+        input: ReceiptInput::Public { input },
         output,
         proof,
         seller,
@@ -214,7 +216,10 @@ fn every_changed_part_is_refused_by_its_name() {
         (Field::Model, |r| r.model = B256::ZERO),
         (Field::Seller, |r| r.seller = Address::ZERO),
         (Field::Key, |r| r.verifying_key = Bytes::from_static(b"kex")),
-        (Field::Input, |r| r.input = Bytes::from_static(b"inpux")),
+        (Field::Input, |r| {
+            let input = Bytes::from_static(b"inpux");
+            r.input = ReceiptInput::Public { input };
+        }),
         (Field::Output, |r| r.output = Bytes::from_static(b"outpux")),
         (Field::Anchor, |r| r.anchor = B256::ZERO),
         (Field::Context, |r| r.context = B256::ZERO),
@@ -324,6 +329,11 @@ fn other_versions_and_chains_are_refused_before_anything_is_read() {
         super::verify(&old, &spec()),
         Err(ReceiptError::Version(0))
     ));
+    let old = br#"{"version":1,"chainId":1618,"input":"0x00"}"#;
+    assert!(matches!(
+        OrderReceipt::from_json(old),
+        Err(ReceiptError::Version(1))
+    ));
     let other = OrderReceipt {
         chain_id: 1,
         ..honest
@@ -348,4 +358,37 @@ fn a_receipt_is_the_same_after_writing_and_reading_and_unknown_fields_are_refuse
     );
     json["trusted"] = true.into();
     assert!(serde_json::from_value::<OrderReceipt>(json).is_err());
+}
+
+#[test]
+fn a_sealed_receipt_says_no_more_than_the_commitment_unless_it_is_revealed() {
+    let mut sealed = receipt(&World::default());
+    let (commitment, secret) = (B256::repeat_byte(6), B256::repeat_byte(0x5e));
+    sealed.input = ReceiptInput::Sealed {
+        commitment,
+        revealed: None,
+    };
+    let json = serde_json::to_value(&sealed).unwrap();
+    let expected = serde_json::json!({ "mode": "sealed", "commitment": commitment });
+    assert_eq!(json["input"], expected);
+    let text = serde_json::to_vec(&sealed).unwrap();
+    assert_eq!(OrderReceipt::from_json(&text).unwrap(), sealed);
+    let revealed = sealed.clone().reveal(&OrderSecret {
+        secret: InputSecret::from_bytes(secret.0),
+        input: Bytes::from_static(b"input"),
+    });
+    let expected = Revealed {
+        input: Bytes::from_static(b"input"),
+        secret,
+    };
+    assert!(
+        matches!(&revealed.input, ReceiptInput::Sealed { revealed: Some(r), .. } if *r == expected)
+    );
+    let text = serde_json::to_vec(&revealed).unwrap();
+    assert_eq!(OrderReceipt::from_json(&text).unwrap(), revealed);
+    let refused = check(&sealed).unwrap_err();
+    assert!(
+        matches!(refused, ReceiptError::Differs(Field::Commitment)),
+        "{refused}"
+    );
 }

@@ -1,6 +1,9 @@
 //! Checks a receipt against a chain spec, without a node.
 
-use super::{Field, MAX_DESCENDANTS, OrderReceipt, ReceiptError, VERSION, VerifiedReceipt};
+use super::{
+    Field, MAX_DESCENDANTS, OrderReceipt, ReceiptError, ReceiptInput, Revealed, VERSION,
+    VerifiedReceipt,
+};
 use crate::orders::decode_delivery;
 use alloy_consensus::{Header, ReceiptEnvelope, Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
@@ -9,7 +12,7 @@ use alloy_rlp::Decodable;
 use alloy_sol_types::SolEvent;
 use hallmark_abi::IInference;
 use hallmark_consensus::certificate;
-use hallmark_proof::VerifyingKey;
+use hallmark_proof::{InputSecret, VerifyingKey};
 use hallmark_types::{ChainSpec, addresses::INFERENCE, header, merkle, order_context};
 
 /// Checks everything; trust starts from `spec`, never from the receipt.
@@ -29,7 +32,7 @@ pub fn verify(receipt: &OrderReceipt, spec: &ChainSpec) -> Result<VerifiedReceip
     let paid = payment(receipt, &header)?;
     check_statement(receipt, &paid)?;
     let proof_in_transaction = check_delivery(receipt, &transaction)?;
-    let (input, output) = check_proof(receipt)?;
+    let opened = check_proof(receipt)?;
     Ok(VerifiedReceipt {
         order_id: receipt.order_id,
         model: receipt.model,
@@ -40,8 +43,9 @@ pub fn verify(receipt: &OrderReceipt, spec: &ChainSpec) -> Result<VerifiedReceip
         block_hash: header.hash_slow(),
         paid_at_ms: header::timestamp_ms(&header),
         transaction: *transaction.tx_hash(),
-        input,
-        output,
+        commitment: opened.commitment,
+        input: opened.input,
+        output: opened.output,
         to_seller: paid.toSeller,
         to_owner: paid.toOwner,
         to_network: paid.toNetwork,
@@ -138,12 +142,18 @@ pub(super) fn check_statement(
     receipt: &OrderReceipt,
     paid: &IInference::Paid,
 ) -> Result<(), ReceiptError> {
+    let input = match &receipt.input {
+        ReceiptInput::Public { input } => (Field::Input, keccak256(input) == paid.inputHash),
+        ReceiptInput::Sealed { commitment, .. } => {
+            (Field::Commitment, *commitment == paid.inputHash)
+        }
+    };
     let key_digest = B256::from(*blake3::hash(&receipt.verifying_key).as_bytes());
     let facts = [
         (Field::Model, receipt.model == paid.model),
         (Field::Seller, receipt.seller == paid.seller),
         (Field::Key, key_digest == paid.digest),
-        (Field::Input, keccak256(&receipt.input) == paid.inputHash),
+        input,
         (Field::Output, keccak256(&receipt.output) == paid.outputHash),
         (Field::Anchor, receipt.anchor == paid.anchor),
         (Field::Context, receipt.context == paid.context),
@@ -184,25 +194,90 @@ pub(super) fn check_delivery(
     Ok(true)
 }
 
-fn check_proof(receipt: &OrderReceipt) -> Result<(Vec<i32>, Vec<i32>), ReceiptError> {
+/// What the proof is of, as far as the receipt shows it.
+struct Shown {
+    commitment: Option<B256>,
+    input: Option<Vec<i32>>,
+    output: Option<Vec<i32>>,
+}
+
+fn check_proof(receipt: &OrderReceipt) -> Result<Shown, ReceiptError> {
     let key = VerifyingKey::decode(&receipt.verifying_key)
         .map_err(|error| ReceiptError::Key(error.to_string()))?;
+    match &receipt.input {
+        ReceiptInput::Public { input } => check_public(receipt, &key, input),
+        ReceiptInput::Sealed {
+            commitment,
+            revealed,
+        } => check_sealed(receipt, &key, *commitment, revealed.as_ref()),
+    }
+}
+
+fn check_public(
+    receipt: &OrderReceipt,
+    key: &VerifyingKey,
+    input: &Bytes,
+) -> Result<Shown, ReceiptError> {
     let graph = key.graph();
     let input = graph
-        .decode_input(&receipt.input)
+        .decode_input(input)
         .map_err(|error| ReceiptError::Input(error.to_string()))?;
     let output = graph
         .decode_output(&receipt.output)
         .map_err(|error| ReceiptError::Output(error.to_string()))?;
-    if receipt.proof.len() > key.max_proof_len() {
-        let reason = format!(
-            "{} bytes, at most {}",
-            receipt.proof.len(),
-            key.max_proof_len()
-        );
+    check_length(receipt, key.max_proof_len())?;
+    hallmark_proof::verify(key, &input, &output, &receipt.context.0, &receipt.proof)
+        .map_err(|error| ReceiptError::Proof(error.to_string()))?;
+    Ok(Shown {
+        commitment: None,
+        input: Some(input),
+        output: Some(output),
+    })
+}
+
+fn check_sealed(
+    receipt: &OrderReceipt,
+    key: &VerifyingKey,
+    commitment: B256,
+    revealed: Option<&Revealed>,
+) -> Result<Shown, ReceiptError> {
+    let graph = key.graph();
+    let masked = hallmark_proof::decode_masked(graph, &receipt.output)
+        .map_err(|error| ReceiptError::Output(error.to_string()))?;
+    let longest = key.max_private_proof_len().ok_or_else(|| {
+        ReceiptError::Proof("no proof of this model can hide its input".to_owned())
+    })?;
+    check_length(receipt, longest)?;
+    let (context, proof) = (&receipt.context.0, &receipt.proof);
+    hallmark_proof::verify_private(key, &commitment.0, &masked, context, proof)
+        .map_err(|error| ReceiptError::Proof(error.to_string()))?;
+    let mut shown = Shown {
+        commitment: Some(commitment),
+        input: None,
+        output: None,
+    };
+    if let Some(revealed) = revealed {
+        let secret = InputSecret::from_bytes(revealed.secret.0);
+        let input = graph
+            .decode_input(&revealed.input)
+            .map_err(|error| ReceiptError::Input(error.to_string()))?;
+        let opened = hallmark_proof::commit_input(graph, &input, &secret)
+            .map_err(|error| ReceiptError::Input(error.to_string()))?;
+        if opened != commitment.0 {
+            return Err(ReceiptError::Revealed);
+        }
+        let output = hallmark_proof::unmask_output(graph, &masked, &secret)
+            .map_err(|error| ReceiptError::Output(error.to_string()))?;
+        (shown.input, shown.output) = (Some(input), Some(output));
+    }
+    Ok(shown)
+}
+
+fn check_length(receipt: &OrderReceipt, maximum: usize) -> Result<(), ReceiptError> {
+    let length = receipt.proof.len();
+    if length > maximum {
+        let reason = format!("{length} bytes, at most {maximum}");
         return Err(ReceiptError::Proof(reason));
     }
-    hallmark_proof::verify(&key, &input, &output, &receipt.context.0, &receipt.proof)
-        .map_err(|error| ReceiptError::Proof(error.to_string()))?;
-    Ok((input, output))
+    Ok(())
 }

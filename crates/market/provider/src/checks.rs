@@ -1,7 +1,11 @@
 //! What a seller checks before an order costs it anything. Pure functions.
 
-use alloy_primitives::{U256, keccak256};
-use hallmark_client::{Deposit, Level, ModelRecord, Order, Status};
+use crate::sealing::SealingKeys;
+use alloy_primitives::{Address, U256, keccak256};
+use hallmark_client::{
+    Deposit, Level, ModelRecord, Order, Status,
+    sealed::{Binding, EnvelopeError, Opened, envelope},
+};
 use hallmark_graph::Graph;
 
 /// What the seller expects an order to cost.
@@ -34,6 +38,10 @@ pub enum Refusal {
     Model(alloy_primitives::B256, String),
     #[error("the input does not fit the model: {0}")]
     Input(String),
+    #[error("the order is sealed to other sellers")]
+    NotNamed,
+    #[error("the order's envelope is refused: {0}")]
+    Envelope(EnvelopeError),
     #[error("it earns {earning} wei and costs {cost} wei")]
     Price { earning: U256, cost: U256 },
     #[error("{left_ms} ms are left and {needed_ms} ms are needed")]
@@ -66,20 +74,45 @@ pub fn earning(order: &Order) -> U256 {
         .saturating_sub(part(order.owner_share_bps))
 }
 
-/// Checks one order; the decoded input comes back. Cheap checks first; `now_ms` is the clock of the
-/// newest header.
+/// What is to be run for an order, and what the proof must hide.
+#[derive(Clone)]
+pub enum Job {
+    /// Input and output are for everyone to see.
+    Open(Vec<i32>),
+    /// Found in the envelope, for nobody's eyes but the buyer's and the named sellers'.
+    Sealed(Opened),
+}
+
+impl Job {
+    /// Fits the model's graph.
+    pub fn input(&self) -> &[i32] {
+        match self {
+            Self::Open(input) => input,
+            Self::Sealed(opened) => &opened.input,
+        }
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open(_) => "Job::Open(..)",
+            Self::Sealed(_) => "Job::Sealed(..)",
+        })
+    }
+}
+
+/// Checks the terms of one order; cheap checks first. `now_ms` is the clock of the newest header.
 ///
 /// # Errors
 /// The first reason to leave the order alone.
 pub fn check_order(
     order: &Order,
     model: &ModelRecord,
-    graph: &Graph,
-    input: &[u8],
     deposit: &Deposit,
     costs: &Costs,
     now_ms: u64,
-) -> Result<Vec<i32>, Refusal> {
+) -> Result<(), Refusal> {
     if order.status != Status::Open {
         return Err(Refusal::NotOpen(order.status));
     }
@@ -117,10 +150,55 @@ pub fn check_order(
             bond: costs.bond,
         });
     }
+    Ok(())
+}
+
+/// Reads the input of an open order.
+///
+/// # Errors
+/// [`Refusal::Input`].
+pub fn read_input(order: &Order, graph: &Graph, input: &[u8]) -> Result<Job, Refusal> {
     if keccak256(input) != order.input_hash {
         return Err(Refusal::Input("its hash is not the order's".to_owned()));
     }
     graph
         .decode_input(input)
+        .map(Job::Open)
         .map_err(|error| Refusal::Input(error.to_string()))
+}
+
+/// A seller that may be named in a sealed order.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    pub chain_id: u64,
+    pub me: Address,
+    pub keys: &'a SealingKeys,
+}
+
+/// Opens the envelope of a sealed order that names these sellers.
+///
+/// # Errors
+/// [`Refusal::NotNamed`], or [`Refusal::Envelope`] for one that does not open the order's
+/// commitment: nobody could be paid for it.
+pub fn open_envelope(
+    order: &Order,
+    graph: &Graph,
+    envelope: &[u8],
+    sellers: &[Address],
+    seller: Named<'_>,
+) -> Result<Job, Refusal> {
+    if !sellers.contains(&seller.me) {
+        return Err(Refusal::NotNamed);
+    }
+    let binding = Binding {
+        chain_id: seller.chain_id,
+        model: order.model,
+        buyer: order.buyer,
+        commitment: order.input_hash,
+        sellers: sellers.to_vec(),
+    };
+    let find = |key: &[u8; 32]| seller.keys.find(key);
+    envelope::open(envelope, &binding, seller.me, find, graph)
+        .map(Job::Sealed)
+        .map_err(Refusal::Envelope)
 }

@@ -15,6 +15,10 @@ pub struct ProviderConfig {
     pub models_dir: PathBuf,
     /// The journal's file.
     pub journal: PathBuf,
+    /// The file of X25519 keys for sealed orders.
+    pub sealing_keys: PathBuf,
+    /// Whether to make a new sealing key at the start; old ones are kept as long as they are needed.
+    pub rotate_sealing_key: bool,
     /// Models to serve; empty means every model that is on disk or may be downloaded.
     pub models: Vec<B256>,
     /// Whether a model that is not on disk may be downloaded from the address in its record.
@@ -43,11 +47,14 @@ impl ProviderConfig {
         models_dir: impl Into<PathBuf>,
         journal: impl Into<PathBuf>,
     ) -> Self {
+        let journal = journal.into();
         Self {
             url: url.into(),
             signer,
             models_dir: models_dir.into(),
-            journal: journal.into(),
+            sealing_keys: journal.with_file_name("sealing-keys.json"),
+            rotate_sealing_key: false,
+            journal,
             models: Vec::new(),
             download: true,
             allow_private_addresses: false,
@@ -68,6 +75,8 @@ pub enum ProviderError {
     Client(#[from] hallmark_client::ClientError),
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
+    #[error(transparent)]
+    Sealing(#[from] crate::sealing::SealingError),
     #[error("{path}: {reason}")]
     ModelsDir { path: PathBuf, reason: String },
     #[error("model {id} cannot be served: {reason}")]

@@ -15,13 +15,14 @@ use crate::{
     ProviderConfig, ProviderError,
     journal::{Journal, JournalError},
     library::Library,
+    sealing::{SealingError, SealingKeys, collect_keys},
     work,
 };
 use alloy_primitives::{Address, B256, U256};
 use alloy_provider::Provider as _;
 use hallmark_client::{Client, ClientError, ordered_event, ordered_filter};
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -179,6 +180,8 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     pub(crate) library: Library,
     pub(crate) board: Arc<Board>,
+    /// Keys of sealed orders.
+    pub(crate) sealing: Mutex<SealingKeys>,
     /// One permit for each order that may be claimed and proved at the same time.
     pub(crate) workers: Semaphore,
     /// Orders that have a task.
@@ -187,6 +190,15 @@ pub(crate) struct Shared {
     pub(crate) seen: Mutex<HashSet<U256>>,
     /// Orders whose temporary refusal was told already.
     pub(crate) told: Mutex<HashSet<U256>>,
+}
+
+impl Shared {
+    /// The keys of sealed orders.
+    pub(crate) fn sealing(&self) -> MutexGuard<'_, SealingKeys> {
+        self.sealing
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 /// Starts providers.
@@ -220,7 +232,12 @@ impl Provider {
             client.chain_id(),
             genesis(&client).await?
         );
+        // Whoever has the journal open has the keys' file to itself.
         let journal = Journal::open(&config.journal, &identity)?;
+        let mut sealing = SealingKeys::open(&config.sealing_keys)?;
+        if config.rotate_sealing_key {
+            sealing.rotate(client.now_ms().await?)?;
+        }
         let params = client.market_params().await?;
         let (events, _) = broadcast::channel(EVENTS);
         let status = ProviderStatus {
@@ -244,6 +261,7 @@ impl Provider {
             me,
             journal,
             board: board.clone(),
+            sealing: Mutex::new(sealing),
             busy: Mutex::default(),
             seen: Mutex::default(),
             told: Mutex::default(),
@@ -259,6 +277,7 @@ impl Provider {
             });
         }
         top_up(&shared).await?;
+        register_key(&shared).await?;
         let cancel = CancellationToken::new();
         let task = tokio::spawn(run(shared, cancel.clone()));
         Ok(ProviderHandle {
@@ -314,6 +333,40 @@ async fn top_up(shared: &Shared) -> Result<(), ClientError> {
     Ok(())
 }
 
+/// Sets the current sealing key on chain, if another is there.
+async fn register_key(shared: &Shared) -> Result<(), ClientError> {
+    let key = shared.sealing().public();
+    if shared.client.sealing_key(shared.me).await? != Some(key) {
+        shared.client.set_sealing_key(key).await?;
+    }
+    Ok(())
+}
+
+/// Forgets sealing keys that were rotated out and that no open order is sealed to.
+async fn forget_keys(shared: &Shared) -> Result<(), WatchError> {
+    let now_ms = shared.client.now_ms().await?;
+    if !shared.sealing().has_expired(now_ms) {
+        return Ok(());
+    }
+    let mut needed = BTreeSet::new();
+    let mut offset = 0;
+    loop {
+        let page = shared.client.open_orders(offset, PAGE).await?;
+        for &id in &page {
+            if shared.client.get_order(id).await?.is_sealed {
+                collect_keys(&shared.client.order_input(id).await?, &mut needed);
+            }
+        }
+        if (page.len() as u64) < PAGE {
+            break;
+        }
+        offset += PAGE;
+    }
+    let forgotten = shared.sealing().forget(now_ms, &needed)?;
+    tracing::info!(forgotten, "old sealing keys");
+    Ok(())
+}
+
 /// Why a watch ended.
 #[derive(Debug, thiserror::Error)]
 enum WatchError {
@@ -321,6 +374,8 @@ enum WatchError {
     Client(#[from] ClientError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
     #[error("the connection was closed")]
     Closed,
 }
@@ -382,6 +437,7 @@ async fn watch(
         consider(shared, tasks, order)?;
     }
     scan(shared, tasks).await?;
+    forget_keys(shared).await?;
     let mut tick =
         tokio::time::interval(shared.config.poll_interval.max(Duration::from_millis(10)));
     let mut ticks = 0u32;

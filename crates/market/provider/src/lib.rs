@@ -8,10 +8,11 @@ pub mod fetch;
 pub mod journal;
 pub mod library;
 pub mod mirror;
+pub mod sealing;
 #[cfg(test)]
 mod tests;
 mod work;
 
-pub use checks::{Costs, Refusal, check_order};
+pub use checks::{Costs, Refusal, check_order, read_input};
 pub use config::{ProviderConfig, ProviderError};
 pub use daemon::{OrderOutcome, Provider, ProviderEvent, ProviderHandle, ProviderStatus};

@@ -2,7 +2,8 @@
 //!
 //! A file is served only if everything that the chain records of the model follows from it: content
 //! hash and size, the graph's bounds, the weight commitment, the verifying key byte for byte, and
-//! its digest. One run is then proved and verified, which also measures how long the work takes.
+//! its digest. One run is then proved and verified in both modes, which also measures how long the
+//! work takes.
 
 use crate::{
     ProviderConfig,
@@ -13,7 +14,7 @@ use alloy_primitives::B256;
 use hallmark_client::{Client, ClientError, ModelRecord};
 use hallmark_engine::Prepared;
 use hallmark_graph::Model;
-use hallmark_proof::ProvingKey;
+use hallmark_proof::{InputSecret, ProvingKey};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -66,7 +67,16 @@ pub struct Served {
     pub record: ModelRecord,
     pub prepared: Prepared,
     pub proving: ProvingKey,
-    /// Length of the trial proof, in bytes.
+    /// Of open orders.
+    pub open: Trial,
+    /// Of sealed orders; none, if no proof of this model can hide its input.
+    pub sealed: Option<Trial>,
+}
+
+/// What a trial run showed of orders of one mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Length of the proof, in bytes.
     pub proof_len: usize,
     /// Estimate of running, proving and delivering, in milliseconds.
     pub work_ms: u64,
@@ -118,21 +128,24 @@ impl Served {
         }
         let prepared =
             Prepared::new(model).map_err(|error| LibraryError::Model(error.to_string()))?;
-        let (proof_len, work_ms) = trial(&prepared, &proving)?;
+        let (open, sealed) = trials(&prepared, &proving)?;
         Ok(Self {
             record: record.clone(),
             prepared,
             proving,
-            proof_len,
-            work_ms,
+            open,
+            sealed,
         })
     }
 }
 
-/// Proves and verifies one run; length of the proof and estimate of the work in milliseconds.
-fn trial(prepared: &Prepared, proving: &ProvingKey) -> Result<(usize, u64), LibraryError> {
+/// Proves and verifies one run in the modes of open and of sealed orders.
+fn trials(
+    prepared: &Prepared,
+    proving: &ProvingKey,
+) -> Result<(Trial, Option<Trial>), LibraryError> {
     let failed = |error: &dyn std::fmt::Display| LibraryError::Trial(error.to_string());
-    let graph = prepared.graph();
+    let (graph, key) = (prepared.graph(), proving.verifying_key());
     let input: Vec<i32> = graph
         .inputs
         .iter()
@@ -141,17 +154,41 @@ fn trial(prepared: &Prepared, proving: &ProvingKey) -> Result<(usize, u64), Libr
     let context = [0; 32];
     let start = Instant::now();
     let trace = hallmark_engine::trace(prepared, &input).map_err(|error| failed(&error))?;
-    let proof = hallmark_proof::prove(proving, &trace, &context).map_err(|error| failed(&error))?;
-    let proved_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let traced = start.elapsed();
     let output = graph.join_output(&trace.values);
-    hallmark_proof::verify(proving.verifying_key(), &input, &output, &context, &proof)
+
+    let start = Instant::now();
+    let proof = hallmark_proof::prove(proving, &trace, &context).map_err(|error| failed(&error))?;
+    let open = trial(&proof, traced + start.elapsed());
+    hallmark_proof::verify(key, &input, &output, &context, &proof)
         .map_err(|error| failed(&error))?;
-    Ok((
-        proof.len(),
-        proved_ms
+
+    if key.max_private_proof_len().is_none() {
+        return Ok((open, None));
+    }
+    // Of an input that everyone knows: this secret hides nothing and serves no order.
+    let secret = InputSecret::from_bytes([0; 32]);
+    let start = Instant::now();
+    let proof = hallmark_proof::prove_private(proving, &trace, &secret, &context)
+        .map_err(|error| failed(&error))?;
+    let sealed = trial(&proof, traced + start.elapsed());
+    let commitment = hallmark_proof::commit_input(graph, &input, &secret);
+    let commitment = commitment.map_err(|error| failed(&error))?;
+    let masked = hallmark_proof::mask_output(graph, &output, &secret);
+    let masked = masked.map_err(|error| failed(&error))?;
+    hallmark_proof::verify_private(key, &commitment, &masked, &context, &proof)
+        .map_err(|error| failed(&error))?;
+    Ok((open, Some(sealed)))
+}
+
+fn trial(proof: &[u8], proved: Duration) -> Trial {
+    let proved_ms = u64::try_from(proved.as_millis()).unwrap_or(u64::MAX);
+    Trial {
+        proof_len: proof.len(),
+        work_ms: proved_ms
             .saturating_mul(WORK_FACTOR)
             .saturating_add(DELIVERY_MS),
-    ))
+    }
 }
 
 type Slot = Arc<tokio::sync::Mutex<Option<Entry>>>;

@@ -1,17 +1,17 @@
 //! One order, from the first look to the pay. See [`crate::journal`] for the states.
 
 use crate::{
-    checks::{self, Costs, Refusal, check_order},
+    checks::{self, Costs, Job, Named, Refusal, check_order, open_envelope, read_input},
     daemon::{OrderOutcome, ProviderEvent, Shared},
     journal::{JournalError, Stage, Step, next_step},
     library::Served,
 };
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{B256, U256};
 use alloy_sol_types::SolEvent;
 use hallmark_abi::IInference;
 use hallmark_client::{
     Call, Client, ClientError, MIN_PRIORITY_FEE, Order, Signed, Status, TransactionReceipt,
-    deliver_gas_limit,
+    deliver_gas_limit, sealed::Opened,
 };
 use hallmark_types::addresses::INFERENCE;
 use std::{
@@ -166,20 +166,15 @@ async fn evaluate(shared: &Arc<Shared>, order: &Order) -> Result<Next, WorkError
         shared.client.now_ms(),
     )?;
     let costs = costs(shared, &served, &order, input.len(), base_fee).await?;
-    let graph = served.prepared.graph();
-    match check_order(
-        &order,
-        &served.record,
-        graph,
-        &input,
-        &deposit,
-        &costs,
-        now_ms,
-    ) {
-        Ok(_) => {}
+    match check_order(&order, &served.record, &deposit, &costs, now_ms) {
+        Ok(()) => {}
         Err(Refusal::NotOpen(_)) => return Ok(Next::Again),
         Err(refusal) => return refuse(shared, order.id, &refusal),
     }
+    let job = match job(shared, &order, &served, &input).await? {
+        Ok(job) => job,
+        Err(refusal) => return refuse(shared, order.id, &refusal),
+    };
     if !claim(shared, order.id).await? {
         return Ok(Next::Again);
     }
@@ -190,7 +185,28 @@ async fn evaluate(shared: &Arc<Shared>, order: &Order) -> Result<Next, WorkError
     if order.status != Status::Claimed || order.seller != shared.me {
         return Ok(Next::Again);
     }
-    deliver_with(shared, &order, &served, &input).await
+    deliver_with(shared, &order, &served, job).await
+}
+
+/// What is to be run for an order: its input as it lies on chain, or what its envelope holds.
+async fn job(
+    shared: &Shared,
+    order: &Order,
+    served: &Served,
+    input: &[u8],
+) -> Result<Result<Job, Refusal>, ClientError> {
+    let graph = served.prepared.graph();
+    if !order.is_sealed {
+        return Ok(read_input(order, graph, input));
+    }
+    let sellers = shared.client.order_sellers(order.id).await?;
+    let keys = shared.sealing();
+    let seller = Named {
+        chain_id: shared.client.chain_id(),
+        me: shared.me,
+        keys: &keys,
+    };
+    Ok(open_envelope(order, graph, input, &sellers, seller))
 }
 
 async fn model(shared: &Shared, order: &Order) -> Result<Arc<Served>, Refusal> {
@@ -231,15 +247,20 @@ async fn costs(
     input_len: usize,
     base_fee: u128,
 ) -> Result<Costs, ClientError> {
+    let graph = served.prepared.graph();
+    // The chain takes no sealed orders of a model without such proofs.
+    let (trial, output_len) = match served.sealed.filter(|_| order.is_sealed) {
+        Some(sealed) => (sealed, graph.output_len().saturating_mul(4)),
+        None => (served.open, graph.output_bytes()),
+    };
     let verify_gas = shared
         .client
-        .verify_gas(order.model, served.proof_len)
+        .verify_gas(order.model, order.is_sealed, trial.proof_len)
         .await?;
-    let output_len = served.prepared.graph().output_bytes();
     let stored = input_len.saturating_add(served.record.key_size as usize);
     // A proof has few zero bytes: four tokens a byte. The limit prices a token at the floor's 10 gas
     // and adds the work; what is paid is the larger of that floor and 4 gas a token with the work.
-    let calldata = vec![0xff; served.proof_len.saturating_add(output_len)];
+    let calldata = vec![0xff; trial.proof_len.saturating_add(output_len)];
     let tokens = (calldata.len() as u64).saturating_mul(4);
     let limit = deliver_gas_limit(&calldata, stored, output_len, verify_gas);
     let deliver = limit
@@ -248,7 +269,7 @@ async fn costs(
     Ok(Costs {
         gas: CLAIM_GAS.saturating_add(deliver),
         gas_price: base_fee.saturating_add(MIN_PRIORITY_FEE),
-        work_ms: served.work_ms,
+        work_ms: trial.work_ms,
         bond: checks::bond(order.price, shared.terms.min_bond, shared.terms.bond_bps),
         margin_bps: shared.config.margin_bps,
         min_earning: shared.config.min_earning,
@@ -319,7 +340,9 @@ async fn deliver(shared: &Arc<Shared>, order: &Order) -> Result<Next, WorkError>
     let input = shared.client.order_input(order.id).await?;
     let permit = shared.workers.acquire().await;
     let _permit = permit.map_err(|_| WorkError::Failed("the provider is stopping".to_owned()))?;
-    deliver_with(shared, order, &served, &input).await
+    let job = job(shared, order, &served, &input).await?;
+    let job = job.map_err(|refusal| WorkError::Failed(refusal.to_string()))?;
+    deliver_with(shared, order, &served, job).await
 }
 
 /// Runs, proves and delivers.
@@ -327,13 +350,13 @@ async fn deliver_with(
     shared: &Arc<Shared>,
     order: &Order,
     served: &Arc<Served>,
-    input: &Bytes,
+    job: Job,
 ) -> Result<Next, WorkError> {
     let id = order.id;
     let context = shared.client.context_of(order);
     let answer = {
-        let (served, input) = (served.clone(), input.clone());
-        tokio::task::spawn_blocking(move || answer(&served, &input, context))
+        let served = served.clone();
+        tokio::task::spawn_blocking(move || answer(&served, &job, context))
     };
     let answer = answer
         .await
@@ -348,7 +371,7 @@ async fn deliver_with(
     });
     let call = shared
         .client
-        .deliver_call(id, order.model, &answer.output, &answer.proof)
+        .deliver_call(order, &answer.output, &answer.proof)
         .await?;
     let journal = |signed: &Signed| {
         let stage = Stage::Delivering {
@@ -379,23 +402,31 @@ struct Answer {
     prove_ms: u64,
 }
 
-fn answer(served: &Served, input: &[u8], context: B256) -> Result<Answer, String> {
+fn answer(served: &Served, job: &Job, context: B256) -> Result<Answer, String> {
     let millis = |start: Instant| u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     let graph = served.prepared.graph();
-    let input = graph
-        .decode_input(input)
-        .map_err(|error| error.to_string())?;
     let start = Instant::now();
     let trace =
-        hallmark_engine::trace(&served.prepared, &input).map_err(|error| error.to_string())?;
+        hallmark_engine::trace(&served.prepared, job.input()).map_err(|error| error.to_string())?;
     let trace_ms = millis(start);
-    let output = graph.encode_output(&graph.join_output(&trace.values));
+    let output = graph.join_output(&trace.values);
     let start = Instant::now();
-    let proof = hallmark_proof::prove(&served.proving, &trace, &context.0)
-        .map_err(|error| error.to_string())?;
+    let (output, proof) = match job {
+        Job::Open(_) => {
+            let proof = hallmark_proof::prove(&served.proving, &trace, &context.0);
+            (graph.encode_output(&output), proof)
+        }
+        Job::Sealed(Opened { secret, .. }) => {
+            let masked = hallmark_proof::mask_output(graph, &output, secret)
+                .map_err(|error| error.to_string())?;
+            let key = &served.proving;
+            let proof = hallmark_proof::prove_private(key, &trace, secret, &context.0);
+            (hallmark_proof::encode_masked(&masked), proof)
+        }
+    };
     Ok(Answer {
         output,
-        proof,
+        proof: proof.map_err(|error| error.to_string())?,
         trace_ms,
         prove_ms: millis(start),
     })

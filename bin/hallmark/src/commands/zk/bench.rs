@@ -62,7 +62,12 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
     let (proving, setup_time) = timed(|| hallmark_proof::setup(&model));
     let proving: ProvingKey = proving?;
     let key = proving.verifying_key();
-    let unavailable = || Error::new(format!("this model has no proofs of mode {}", mode_name(mode)));
+    let unavailable = || {
+        Error::new(format!(
+            "this model has no proofs of mode {}",
+            mode_name(mode)
+        ))
+    };
     let work = hallmark_proof::work(key, mode).ok_or_else(unavailable)?;
     let security = security(key, mode).ok_or_else(unavailable)?;
     let (params, macs) = (model.graph.params(), model.graph.macs());
@@ -206,7 +211,7 @@ impl Measured {
         context: &[u8; 32],
     ) -> Result<(), Error> {
         let key = proving.verifying_key();
-        let secret = fresh_secret();
+        let secret = fresh_secret()?;
         let cpu = cpu_time();
         let (made, time) = timed(|| {
             let trace = hallmark_engine::trace(prepared, input)?;
@@ -248,8 +253,8 @@ impl Measured {
 }
 
 /// A secret that no other proof has.
-pub(super) fn fresh_secret() -> InputSecret {
-    InputSecret::from_bytes(alloy_primitives::B256::random().0)
+pub(super) fn fresh_secret() -> Result<InputSecret, Error> {
+    Ok(InputSecret::from_bytes(hallmark_client::sealed::random()?))
 }
 
 fn timed<T>(f: impl FnOnce() -> T) -> (T, Duration) {

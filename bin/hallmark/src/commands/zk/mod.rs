@@ -279,7 +279,10 @@ fn inspect(path: &Path, report: &Reporter) -> Result<(), Error> {
     let private = bench::security(key, Mode::PrivateInput);
     match (&private, key.private_cost(), key.max_private_proof_len()) {
         (Some(security), Some(cost), Some(longest)) => {
-            lines.push("mode    private-input: hides inputs and outputs from all but the seller".to_owned());
+            lines.push(
+                "mode    private-input: hides inputs and outputs from all but the seller"
+                    .to_owned(),
+            );
             lines.push(format!(
                 "proof   at most {longest} bytes, verification gas {}",
                 cost.gas()
@@ -290,7 +293,9 @@ fn inspect(path: &Path, report: &Reporter) -> Result<(), Error> {
     }
     let listed = |security: &hallmark_proof::SecurityReport| {
         let terms = security.terms.iter();
-        terms.map(|t| json!({ "name": t.name, "bits": t.bits })).collect::<Vec<_>>()
+        terms
+            .map(|t| json!({ "name": t.name, "bits": t.bits }))
+            .collect::<Vec<_>>()
     };
     report.result(
         lines.join("\n"),
@@ -390,7 +395,7 @@ fn prove(
             (proof, BundleStatement::Public { input, output })
         }
         Mode::PrivateInput => {
-            let secret = bench::fresh_secret();
+            let secret = bench::fresh_secret()?;
             let default = output.with_extension("secret");
             let file = secret_file.unwrap_or(&default);
             let proof = hallmark_proof::prove_private(&proving, &trace, &secret, &context.0)?;

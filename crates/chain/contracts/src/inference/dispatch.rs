@@ -15,6 +15,12 @@ pub(crate) fn call(host: &mut dyn Host, calldata: &[u8]) -> Result<Bytes> {
     let (selector, data) = enter(host, calldata)?;
     match selector {
         orderCall::SELECTOR => payable(host, data, |h, c: orderCall| this.order(h, c)),
+        orderSealedCall::SELECTOR => {
+            payable(host, data, |h, c: orderSealedCall| this.order_sealed(h, c))
+        }
+        setSealingKeyCall::SELECTOR => mutate(host, data, |h, c: setSealingKeyCall| {
+            Ok(this.set_sealing_key(h, c.key)?.into())
+        }),
         depositCall::SELECTOR => {
             payable(host, data, |h, _: depositCall| Ok(this.deposit(h)?.into()))
         }
@@ -40,6 +46,13 @@ pub(crate) fn call(host: &mut dyn Host, calldata: &[u8]) -> Result<Bytes> {
         openCall::SELECTOR => view(host, data, |h, c: openCall| this.open(h, c.offset, c.limit)),
         openCountCall::SELECTOR => view(host, data, |h, _: openCountCall| {
             Ok(U256::from(this.open_orders.len(h)?))
+        }),
+        sellersCall::SELECTOR => view(host, data, |h, c: sellersCall| this.sellers(h, c.id)),
+        sealingKeyCall::SELECTOR => view(host, data, |h, c: sealingKeyCall| {
+            this.sealing_key(h, c.seller)
+        }),
+        sealingSellersCall::SELECTOR => view(host, data, |h, c: sealingSellersCall| {
+            this.sealing_sellers(h, c.offset, c.limit)
         }),
         inputCall::SELECTOR => view(host, data, |h, c: inputCall| this.input(h, c.id)),
         outputCall::SELECTOR => view(host, data, |h, c: outputCall| this.output(h, c.id)),

@@ -7,13 +7,16 @@
 //! | from | step | condition | to | who |
 //! |---|---|---|---|---|
 //! | - | `order` | `D ≥ now + 2W`, exact price, input fits the model | Open | anyone |
-//! | Open | `claim` | `now ≤ D - W`, free bond, model two blocks old | Claimed until `now + W` | any seller |
+//! | Open | `claim` | `now ≤ D - W`, free bond, model two blocks old | Claimed until `now + W` | any seller, or any that a sealed order names |
 //! | Open | `cancel` | | Cancelled | buyer |
 //! | Open | `expire`, sweep | `now > D - W` | Refunded | anyone, the chain |
 //! | Claimed | `deliver` | `now ≤ window end`, proof holds | Paid | the claimant |
 //! | Claimed | `deliver` | proof does not hold: `ProofRefused` | Claimed | the claimant |
 //! | Claimed | `expire`, sweep | `now > window end`, `now ≤ D - W` | Open, bond slashed | anyone, the chain |
 //! | Claimed | `expire`, sweep | `now > window end`, `now > D - W` | Refunded, bond slashed | anyone, the chain |
+//!
+//! `orderSealed` is `order`, with the input hidden: the order names its sellers, and of these only
+//! may `claim` (module `sealed`). The states are the same.
 //!
 //! A claim always has its full window: an order with less than `W` left can no longer be claimed,
 //! so its escrow goes back then, no later than `D`. Deadlines compare header time, which is
@@ -42,9 +45,13 @@
 // Locals that fill an ABI struct carry its field's name.
 #![allow(non_snake_case)]
 
+mod deliver;
 mod dispatch;
 #[cfg(test)]
 mod property;
+mod sealed;
+#[cfg(test)]
+mod sealed_tests;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -55,24 +62,25 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolEvent;
 use hallmark_abi::inference::IInference::{self, Level, Params, Status};
 use hallmark_contracts_macros::contract;
-use hallmark_types::{ChainSpec, addresses, order_context};
+use hallmark_types::{ChainSpec, addresses};
 
 pub(crate) use dispatch::call;
 
 use crate::{
-    Host, Result, Statement, gas,
+    Host, Result,
     host::{OrRevert, checked, revert},
-    models::{self, BPS, Models},
+    models::{BPS, Model, Models},
     storage::{Mapping, Slot, StorageBytes, StorageVec, Words},
-    verifier::{self, Verifier},
+    verifier,
 };
 
-/// Most entries of one `open`.
+/// Most entries of one `open` or `sealingSellers`.
 pub const MAX_PAGE: u64 = 100;
 /// Gas that a new, non-zero storage word burns at least: 20,000 less the fifth of a transaction's
 /// gas that refunds may give back.
 pub const WORD_GAS_FLOOR: u64 = 16_000;
-/// Words that every order writes anew and never as zero: identity, model, times, input hash.
+/// Words that every order writes anew and never as zero: identity, model, times, input hash. A
+/// commitment might be zero; the list of sellers, which is not counted, is not.
 const ORDER_WORDS: u64 = 4;
 
 /// Storage of `Inference`.
@@ -100,6 +108,9 @@ pub struct Inference {
     pub open_orders: StorageVec<U256>,
     pub orders: Mapping<U256, Order>,
     pub deposits: Mapping<Address, Deposit>,
+    pub sealing_keys: Mapping<Address, SealingKey>,
+    /// Sellers that have a sealing key, left-padded to words.
+    pub sealing_sellers: StorageVec<B256>,
 }
 
 /// One order.
@@ -116,7 +127,7 @@ pub struct Order {
     pub price: Slot<u128>,
     pub ordered_at_ms: Slot<u64>,
     pub deadline_ms: Slot<u64>,
-    /// keccak256 of the input bytes.
+    /// keccak256 of the input bytes; of a sealed order, the commitment to the input.
     pub input_hash: Slot<B256>,
     /// Who holds the claim, or was paid.
     pub seller: Slot<Address>,
@@ -132,8 +143,12 @@ pub struct Order {
     pub output_hash: Slot<B256>,
     /// In wei.
     pub compensation_left: Slot<u128>,
+    /// Of a sealed order, the envelope.
     pub input: StorageBytes,
+    /// Masked, if the order is sealed.
     pub output: StorageBytes,
+    /// Who may claim, 20 bytes each; empty in an open order, and in no sealed one.
+    pub sellers: StorageBytes,
 }
 
 /// A seller's deposit.
@@ -146,84 +161,113 @@ pub struct Deposit {
     pub open_claims: Slot<u32>,
 }
 
+/// A seller's key for sealed orders.
+#[contract]
+pub struct SealingKey {
+    /// X25519 public key; zero if there is none.
+    pub key: Slot<B256>,
+    /// Index in `sealing_sellers`.
+    pub index: Slot<u64>,
+}
+
 impl Inference {
     /// # Errors
     ///
     /// `LevelUnavailable`, `UnknownModel`, `ModelRetired`, `WrongPayment`, `DeadlineTooSoon`,
     /// `InputTooLong`, `InvalidInput`.
     pub fn order(&self, host: &mut dyn Host, call: IInference::orderCall) -> Result<U256> {
-        if call.level != Level::Proven as u8 {
-            return revert(IInference::LevelUnavailable { level: call.level });
+        let model = self.check_terms(host, call.model, call.level, call.deadlineMs)?;
+        self.check_length(host, &call.input)?;
+        if let Err(error) = model.check_input(host, &call.input)? {
+            let reason = error.to_string();
+            return revert(IInference::InvalidInput { reason });
+        }
+        let request = Request {
+            model: call.model,
+            deadline_ms: call.deadlineMs,
+            input_hash: keccak256(&call.input),
+            input: call.input,
+        };
+        self.place(host, &model, request)
+    }
+
+    /// What every order is held against; gives the model.
+    fn check_terms(
+        &self,
+        host: &mut dyn Host,
+        model_id: B256,
+        level: u8,
+        deadlineMs: u64,
+    ) -> Result<Model> {
+        if level != Level::Proven as u8 {
+            return revert(IInference::LevelUnavailable { level });
         }
         let model = Models::new()
-            .published(host, call.model)?
-            .or_revert(IInference::UnknownModel { model: call.model })?;
+            .published(host, model_id)?
+            .or_revert(IInference::UnknownModel { model: model_id })?;
         if !model.active.read(host)? {
-            return revert(IInference::ModelRetired { model: call.model });
+            return revert(IInference::ModelRetired { model: model_id });
         }
-        let price = model.price.read(host)?;
-        if host.value() != U256::from(price) {
-            return revert(IInference::WrongPayment {
-                price: U256::from(price),
-            });
+        let price = U256::from(model.price.read(host)?);
+        if host.value() != price {
+            return revert(IInference::WrongPayment { price });
         }
-        let now = host.timestamp_ms();
         let windows = checked(self.claim_window_ms.read(host)?.checked_mul(2))?;
-        let earliestMs = checked(now.checked_add(windows))?;
-        if call.deadlineMs < earliestMs {
-            let deadlineMs = call.deadlineMs;
+        let earliestMs = checked(host.timestamp_ms().checked_add(windows))?;
+        if deadlineMs < earliestMs {
             return revert(IInference::DeadlineTooSoon {
                 deadlineMs,
                 earliestMs,
             });
         }
-        let maximum = self.max_input_bytes.read(host)?;
-        if U256::from(call.input.len()) > U256::from(maximum) {
-            let length = U256::from(call.input.len());
-            return revert(IInference::InputTooLong {
-                length,
-                maximum: U256::from(maximum),
-            });
-        }
-        if let Err(error) = model.check_input(host, &call.input)? {
-            return revert(IInference::InvalidInput {
-                reason: error.to_string(),
-            });
-        }
+        Ok(model)
+    }
 
+    fn check_length(&self, host: &mut dyn Host, input: &[u8]) -> Result<()> {
+        let maximum = U256::from(self.max_input_bytes.read(host)?);
+        let length = U256::from(input.len());
+        if length > maximum {
+            return revert(IInference::InputTooLong { length, maximum });
+        }
+        Ok(())
+    }
+
+    /// Writes a checked order, takes its price into escrow, and tells of it.
+    fn place(&self, host: &mut dyn Host, model: &Model, request: Request) -> Result<U256> {
         let number = checked(self.order_count.read(host)?.checked_add(1))?;
         self.order_count.write(host, number)?;
         let id = U256::from(number);
         let order = self.orders.at(id);
         let buyer = host.caller();
-        let inputHash = keccak256(&call.input);
+        let price = model.price.read(host)?;
         let owner_share_bps = model.owner_share_bps.read(host)?;
         let network_bps = self.network_bps.read(host)?;
-        let compensation = ordering_cost(host.base_fee(), &call.input)?;
+        let compensation = ordering_cost(host.base_fee(), &request.input)?;
         order.buyer.write(host, buyer)?;
         order.level.write(host, Level::Proven)?;
         order.status.write(host, Status::Open)?;
         order.owner_share_bps.write(host, owner_share_bps)?;
         order.network_bps.write(host, network_bps)?;
         order.verifier_version.write(host, verifier::VERSION)?;
-        order.model.write(host, call.model)?;
+        order.model.write(host, request.model)?;
         order.price.write(host, price)?;
+        let now = host.timestamp_ms();
         order.ordered_at_ms.write(host, now)?;
-        order.deadline_ms.write(host, call.deadlineMs)?;
-        order.input_hash.write(host, inputHash)?;
+        order.deadline_ms.write(host, request.deadline_ms)?;
+        order.input_hash.write(host, request.input_hash)?;
         order.compensation_left.write(host, compensation)?;
-        order.input.write(host, &call.input)?;
+        order.input.write(host, &request.input)?;
         let index = self.open_orders.push(host, id)?;
         order.open_index.write(host, index)?;
         self.owe(host, price)?;
         let event = IInference::Ordered {
             id,
-            model: call.model,
+            model: request.model,
             buyer,
-            level: call.level,
+            level: Level::Proven as u8,
             price,
-            deadlineMs: call.deadlineMs,
-            inputHash,
+            deadlineMs: request.deadline_ms,
+            inputHash: request.input_hash,
         };
         emit(host, event)?;
         Ok(id)
@@ -231,10 +275,12 @@ impl Inference {
 
     /// # Errors
     ///
-    /// `UnknownOrder`, `WrongStatus`, `TooLateToClaim`, `TooEarlyToClaim`, `TooManyClaims`,
-    /// `InsufficientDeposit`.
+    /// `UnknownOrder`, `WrongStatus`, `NotNamed`, `TooLateToClaim`, `TooEarlyToClaim`,
+    /// `TooManyClaims`, `InsufficientDeposit`.
     pub fn claim(&self, host: &mut dyn Host, id: U256) -> Result<()> {
         let order = self.in_status(host, id, Status::Open)?;
+        let seller = host.caller();
+        order.check_named(host, seller)?;
         let now = host.timestamp_ms();
         let latestMs = self.latest_claim_ms(host, &order)?;
         if now > latestMs {
@@ -245,7 +291,6 @@ impl Inference {
             });
         }
         let anchor = self.anchor(host, &order)?;
-        let seller = host.caller();
         let deposit = self.deposits.at(seller);
         let open = deposit.open_claims.read(host)?;
         let maximum = self.max_open_claims_per_seller.read(host)?;
@@ -305,104 +350,6 @@ impl Inference {
     fn bond(&self, host: &mut dyn Host, price: u128) -> Result<u128> {
         let part = part(price, self.bond_bps.read(host)?)?;
         Ok(part.max(self.min_bond.read(host)?))
-    }
-
-    /// # Errors
-    ///
-    /// In the order they are checked: `UnknownOrder`, `WrongStatus`, `NotSeller`, `WindowClosed`,
-    /// `VerifierUnavailable`, `WrongOutputLength`, `ProofTooLong`; then gas is charged and the
-    /// statement is looked at: `InvalidOutput`, `ProofRefused`.
-    pub fn deliver(&self, host: &mut dyn Host, call: IInference::deliverCall) -> Result<()> {
-        let id = call.id;
-        let order = self.in_status(host, id, Status::Claimed)?;
-        let seller = order.seller.read(host)?;
-        if host.caller() != seller {
-            return revert(IInference::NotSeller { seller });
-        }
-        let (windowEndMs, nowMs) = (order.window_end_ms.read(host)?, host.timestamp_ms());
-        if nowMs > windowEndMs {
-            return revert(IInference::WindowClosed { windowEndMs, nowMs });
-        }
-        let version = order.verifier_version.read(host)?;
-        if version != verifier::VERSION {
-            return revert(IInference::VerifierUnavailable { version });
-        }
-        let model_id = order.model.read(host)?;
-        let model = Models::new().models.at(model_id);
-        let expected = U256::from(model.output_bytes.read(host)?);
-        let length = U256::from(call.output.len());
-        if length != expected {
-            return revert(IInference::WrongOutputLength { length, expected });
-        }
-        let maximum = U256::from(model.max_proof_bytes.read(host)?);
-        let length = U256::from(call.proof.len());
-        if length > maximum {
-            return revert(IInference::ProofTooLong { length, maximum });
-        }
-        Verifier::new().charge(host, &model, call.proof.len())?;
-
-        let key = models::load_key(host, &model)?;
-        let input_bytes = order.input.read(host)?;
-        let tensors = input_bytes.len().saturating_add(call.output.len());
-        gas::charge_bytes(host, 0, gas::HASH_PER_BYTE, tensors)?;
-        let input = match key.graph().decode_input(&input_bytes) {
-            Ok(input) => input,
-            Err(error) => {
-                return revert(IInference::InvalidInput {
-                    reason: error.to_string(),
-                });
-            }
-        };
-        let output = match key.graph().decode_output(&call.output) {
-            Ok(output) => output,
-            Err(error) => {
-                return revert(IInference::InvalidOutput {
-                    reason: error.to_string(),
-                });
-            }
-        };
-        let anchor = order.anchor.read(host)?;
-        let context = order_context(host.chain_id(), id, model_id, seller, anchor);
-        let digest = model.digest.read(host)?;
-        let statement = Statement {
-            key: &key,
-            key_digest: digest,
-            input: &input,
-            output: &output,
-            context,
-            proof: &call.proof,
-        };
-        if let Err(reason) = host.verify_proof(&statement) {
-            return revert(IInference::ProofRefused { reason });
-        }
-
-        let outputHash = keccak256(&call.output);
-        order.output_hash.write(host, outputHash)?;
-        order.output.write(host, &call.output)?;
-        let owner = model.owner.read(host)?;
-        let [toSeller, toOwner, toNetwork] = self.pay(host, &order, owner)?;
-        let event = IInference::Paid {
-            id,
-            model: model_id,
-            seller,
-            buyer: order.buyer.read(host)?,
-            digest,
-            inputHash: order.input_hash.read(host)?,
-            outputHash,
-            context,
-            anchor,
-            toSeller,
-            toOwner,
-            toNetwork,
-        };
-        emit(
-            host,
-            IInference::Delivered {
-                id,
-                output: call.output,
-            },
-        )?;
-        emit(host, event)
     }
 
     /// # Errors
@@ -502,6 +449,7 @@ impl Inference {
             anchor: order.anchor.read(host)?,
             outputHash: order.output_hash.read(host)?,
             compensationLeft: U256::from(order.compensation_left.read(host)?),
+            isSealed: order.is_sealed(host)?,
         })
     }
 
@@ -577,6 +525,14 @@ impl Inference {
             .preset(storage, market.min_bond.saturating_to());
         self.treasury.preset(storage, spec.treasury);
     }
+}
+
+/// A checked order that is still to be written.
+struct Request {
+    model: B256,
+    deadline_ms: u64,
+    input_hash: B256,
+    input: Bytes,
 }
 
 /// `⌊amount · bps / 10⁴⌋`.

@@ -14,12 +14,16 @@ use crate::{
     world::{ACTORS, PRICE, World, wei},
 };
 
+/// Whom the sealed orders name.
+const NAMED: [Address; 2] = [ACTORS[2], ACTORS[3]];
+
 #[derive(Clone, Debug)]
 enum Step {
     Order {
         actor: usize,
         windows: u64,
         cents: bool,
+        sealed: bool,
     },
     Claim {
         actor: usize,
@@ -64,8 +68,8 @@ fn step() -> impl Strategy<Value = Step> {
     let amount = 0..4 * MARK;
     let ms = prop_oneof![0..100u64, 7_000..9_000u64];
     prop_oneof![
-        3 => (actor.clone(), 1..5u64, proptest::bool::weighted(0.1))
-            .prop_map(|(actor, windows, cents)| Step::Order { actor, windows, cents }),
+        3 => (actor.clone(), 1..5u64, proptest::bool::weighted(0.1), any::<bool>())
+            .prop_map(|(actor, windows, cents, sealed)| Step::Order { actor, windows, cents, sealed }),
         4 => (actor.clone(), order.clone()).prop_map(|(actor, order)| Step::Claim { actor, order }),
         5 => (actor.clone(), order.clone(), proptest::bool::weighted(0.8))
             .prop_map(|(actor, order, good)| Step::Deliver { actor, order, good }),
@@ -88,13 +92,21 @@ fn run(world: &mut World, step: &Step) {
             actor,
             windows,
             cents,
+            sealed,
         } => {
             let deadline = world.host.timestamp_ms + windows * world.window();
+            let value = wei(PRICE + u128::from(cents));
+            if sealed {
+                let call = IInference::orderSealedCall {
+                    deadlineMs: deadline,
+                    ..world.sealed_call(1, &NAMED)
+                };
+                return settle(step, world.pay(ACTORS[actor], value, call).map(|_| ()));
+            }
             let call = IInference::orderCall {
                 deadlineMs: deadline,
                 ..world.order_call()
             };
-            let value = wei(PRICE + u128::from(cents));
             world.pay(ACTORS[actor], value, call).map(|_| ())
         }
         Step::Claim { actor, order } => world.claim(ACTORS[actor], U256::from(order)),
@@ -107,7 +119,9 @@ fn run(world: &mut World, step: &Step) {
             } else {
                 ACTORS[actor]
             };
-            let mut call = if known {
+            let mut call = if known && world.get(id).isSealed {
+                world.sealed_delivery(id, 1)
+            } else if known {
                 world.delivery(id)
             } else {
                 IInference::deliverCall {
@@ -158,6 +172,10 @@ fn run(world: &mut World, step: &Step) {
         }
         Step::Block { ms } => world.host.next_block(ms),
     };
+    settle(step, result);
+}
+
+fn settle(step: &Step, result: crate::Result<()>) {
     assert!(
         matches!(result, Ok(()) | Err(ContractError::Revert(_))),
         "{step:?}: {result:?}"
@@ -202,6 +220,7 @@ fn check_transition(step: &Step, before: &Order, after: &Order, now: u64) {
     }
     if after.status == Status::Claimed {
         assert!(after.windowEndMs <= after.deadlineMs);
+        assert!(!after.isSealed || NAMED.contains(&after.seller));
     }
     let terms = |order: &Order| {
         (
@@ -211,6 +230,7 @@ fn check_transition(step: &Step, before: &Order, after: &Order, now: u64) {
             order.ownerShareBps,
             order.deadlineMs,
             order.inputHash,
+            order.isSealed,
         )
     };
     assert_eq!(terms(before), terms(after), "terms are fixed");
@@ -258,6 +278,9 @@ proptest! {
             spec.market.max_open_claims_per_seller = 2;
             spec.market.sweep_per_block = 2;
         });
+        for seller in NAMED {
+            world.set_sealing_key(seller);
+        }
         let mut before = orders(&mut world);
         let mut burned = world.host.burned();
         for step in &steps {

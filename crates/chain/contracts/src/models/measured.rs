@@ -137,7 +137,7 @@ fn decoding_a_key_takes_no_longer_than_its_gas_says() {
         let time = fastest(|| VerifyingKey::decode(&bytes));
         let listing = listing_gas(&bytes);
         let decoded = VerifyingKey::decode(&bytes).unwrap();
-        let verifying = super::key_gas(&decoded, bytes.len());
+        let verifying = super::key_gas(decoded.cost(), bytes.len());
         println!(
             "{name}: {} bytes, {time:.2?}, {listing} gas to list, {verifying} in each verification",
             bytes.len()
@@ -163,7 +163,7 @@ fn decoding_the_key_and_verifying_take_no_longer_than_the_gas_of_a_verification(
     });
     let market = MarketParams::local();
     let gas = market.verify_base_gas
-        + super::key_gas(proving.verifying_key(), bytes.len())
+        + super::key_gas(proving.verifying_key().cost(), bytes.len())
         + market.verify_gas_per_byte * proof.len() as u64;
     println!(
         "digits: {} bytes of proof, {time:.2?}, {gas} gas",

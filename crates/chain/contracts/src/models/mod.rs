@@ -33,7 +33,7 @@ use alloy_sol_types::{SolEvent, SolValue};
 use hallmark_abi::models::IModels::{self, ModelInfo};
 use hallmark_contracts_macros::contract;
 use hallmark_graph::{Graph, Input, Range, Scale, Shape, TensorError};
-use hallmark_proof::VerifyingKey;
+use hallmark_proof::{VerifyCost, VerifyingKey};
 use hallmark_types::{ChainSpec, addresses};
 
 pub(crate) use dispatch::call;
@@ -97,6 +97,12 @@ pub struct Model {
     /// key, whose decoding costs more than the order.
     pub inputs: StorageBytes,
     pub key: StorageBytes,
+    /// As `verify_gas`, for proofs that hide the input.
+    pub private_verify_gas: Slot<u64>,
+    /// As `max_proof_bytes`, for proofs that hide the input; 0 if the key has no such proofs.
+    pub max_private_proof_bytes: Slot<u32>,
+    /// Length of an encoded masked output, in bytes.
+    pub masked_output_bytes: Slot<u32>,
 }
 
 impl Models {
@@ -201,17 +207,9 @@ impl Models {
             bytes.len(),
         )?;
         let key = decode_key(&bytes)?;
-        let verify_gas = key_gas(&key, bytes.len());
-        self.check_bounds(host, &key, verify_gas)?;
+        self.check_bounds(host, &key, bytes.len())?;
         model.commitment.write(host, key.commitment().into())?;
-        model.verify_gas.write(host, verify_gas)?;
-        model
-            .max_proof_bytes
-            .write(host, length(key.max_proof_len())?)?;
-        model
-            .output_bytes
-            .write(host, length(key.graph().output_bytes())?)?;
-        model.inputs.write(host, &ports(key.graph())?)?;
+        model.record_limits(host, &key, bytes.len())?;
         let block = host.block_number();
         model.registered_at.write(host, block)?;
         model.active.write(host, true)?;
@@ -232,14 +230,20 @@ impl Models {
         Ok(host.emit(addresses::MODELS, event.encode_log_data())?)
     }
 
-    fn check_bounds(&self, host: &mut dyn Host, key: &VerifyingKey, verify_gas: u64) -> Result<()> {
-        let longest = key.graph().input_bytes().max(key.graph().output_bytes());
+    fn check_bounds(&self, host: &mut dyn Host, key: &VerifyingKey, length: usize) -> Result<()> {
+        let graph = key.graph();
+        let mut longest = graph.input_bytes().max(graph.output_bytes());
+        let mut dearest = key_gas(key.cost(), length);
+        if let Some(cost) = key.private_cost() {
+            longest = longest.max(masked_output_bytes(graph));
+            dearest = dearest.max(key_gas(cost, length));
+        }
         let maximum = self.max_tensor_bytes.read(host)?;
         if U256::from(longest) > U256::from(maximum) {
             let reason = format!("a tensor of {longest} bytes; an order carries {maximum}");
             return revert(IModels::InvalidKey { reason });
         }
-        let gas = Verifier::new().gas_of(host, verify_gas, 0)?;
+        let gas = Verifier::new().gas_of(host, dearest, 0)?;
         let maximum = self.max_verify_gas.read(host)?;
         if gas > maximum {
             let reason = format!("verification costs {gas} gas; a transaction has {maximum}");
@@ -383,6 +387,31 @@ pub fn model_id(owner: Address, digest: B256) -> B256 {
 }
 
 impl Model {
+    /// Writes what a delivery is held against, so that it is refused before the key is decoded.
+    fn record_limits(
+        &self,
+        host: &mut dyn Host,
+        key: &VerifyingKey,
+        key_length: usize,
+    ) -> Result<()> {
+        let graph = key.graph();
+        self.verify_gas
+            .write(host, key_gas(key.cost(), key_length))?;
+        self.max_proof_bytes
+            .write(host, length(key.max_proof_len())?)?;
+        self.output_bytes
+            .write(host, length(graph.output_bytes())?)?;
+        self.inputs.write(host, &ports(graph)?)?;
+        if let (Some(cost), Some(longest)) = (key.private_cost(), key.max_private_proof_len()) {
+            self.private_verify_gas
+                .write(host, key_gas(cost, key_length))?;
+            self.max_private_proof_bytes.write(host, length(longest)?)?;
+            self.masked_output_bytes
+                .write(host, length(masked_output_bytes(graph))?)?;
+        }
+        Ok(())
+    }
+
     /// Checks an encoded input against what the key declared, without the key. Charges for it.
     ///
     /// # Errors
@@ -438,11 +467,15 @@ pub(crate) fn load_key(host: &mut dyn Host, model: &Model) -> Result<VerifyingKe
     decode_key(&model.key.read(host)?)
 }
 
+/// Bytes of a masked output: a field element, of 4 bytes, for each of its integers.
+fn masked_output_bytes(graph: &Graph) -> usize {
+    graph.output_len().saturating_mul(4)
+}
+
 /// Gas of a verification that the key decides: its cost, and decoding its bytes.
-fn key_gas(key: &VerifyingKey, length: usize) -> u64 {
+fn key_gas(cost: VerifyCost, length: usize) -> u64 {
     let length = u64::try_from(length).unwrap_or(u64::MAX);
-    key.cost()
-        .gas()
+    cost.gas()
         .saturating_add(gas::KEY_DECODE)
         .saturating_add(gas::KEY_DECODE_PER_BYTE.saturating_mul(length))
 }

@@ -22,14 +22,14 @@ use hallmark_types::{ChainSpec, addresses};
 pub(crate) use dispatch::call;
 
 use crate::{
-    Host, Result, Statement, gas,
+    Claim, Host, Result, Statement, gas,
     host::{OrRevert, revert},
     models::{self, Model, Models},
     storage::{Slot, Words},
 };
 
 /// The proof system that judges new orders. An order keeps the version it was placed under.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Storage of `Verifier`: parameters only.
 #[contract(address = addresses::VERIFIER)]
@@ -46,34 +46,77 @@ impl Verifier {
     /// `UnknownModel`, `InvalidInput`, `InvalidOutput`; a proof that does not hold is `false`.
     pub fn verify(&self, host: &mut dyn Host, call: IVerifier::verifyCall) -> Result<bool> {
         let model = self.model(host, call.model)?;
-        if !fits(host, &model, &call.proof)? {
+        let terms = Terms::public(host, &model)?;
+        if !terms.fit(&call.proof) {
             return Ok(false);
         }
-        self.charge(host, &model, call.proof.len())?;
+        self.charge(host, &terms, call.proof.len())?;
         let key = models::load_key(host, &model)?;
         let tensors = call.input.len().saturating_add(call.output.len());
         gas::charge_bytes(host, 0, gas::HASH_PER_BYTE, tensors)?;
         let input = match key.graph().decode_input(&call.input) {
             Ok(input) => input,
             Err(error) => {
-                return revert(IVerifier::InvalidInput {
-                    reason: error.to_string(),
-                });
+                let reason = error.to_string();
+                return revert(IVerifier::InvalidInput { reason });
             }
         };
         let output = match key.graph().decode_output(&call.output) {
             Ok(output) => output,
             Err(error) => {
-                return revert(IVerifier::InvalidOutput {
-                    reason: error.to_string(),
-                });
+                let reason = error.to_string();
+                return revert(IVerifier::InvalidOutput { reason });
             }
         };
         let statement = Statement {
             key: &key,
             key_digest: model.digest.read(host)?,
-            input: &input,
-            output: &output,
+            claim: Claim::Public {
+                input: &input,
+                output: &output,
+            },
+            context: call.context,
+            proof: &call.proof,
+        };
+        Ok(host.verify_proof(&statement).is_ok())
+    }
+
+    /// # Errors
+    ///
+    /// `InvalidCommitment`, `UnknownModel`, `PrivateUnavailable`, `InvalidOutput`; a proof that does
+    /// not hold is `false`.
+    pub fn verify_private(
+        &self,
+        host: &mut dyn Host,
+        call: IVerifier::verifyPrivateCall,
+    ) -> Result<bool> {
+        let commitment = call.commitment;
+        if !hallmark_proof::is_commitment(&commitment.0) {
+            return revert(IVerifier::InvalidCommitment { commitment });
+        }
+        let model = self.model(host, call.model)?;
+        let terms = Terms::private(host, &model)?
+            .or_revert(IVerifier::PrivateUnavailable { model: call.model })?;
+        if !terms.fit(&call.proof) {
+            return Ok(false);
+        }
+        self.charge(host, &terms, call.proof.len())?;
+        let key = models::load_key(host, &model)?;
+        gas::charge_bytes(host, 0, gas::HASH_PER_BYTE, call.maskedOutput.len())?;
+        let masked = match hallmark_proof::decode_masked(key.graph(), &call.maskedOutput) {
+            Ok(masked) => masked,
+            Err(error) => {
+                let reason = error.to_string();
+                return revert(IVerifier::InvalidOutput { reason });
+            }
+        };
+        let statement = Statement {
+            key: &key,
+            key_digest: model.digest.read(host)?,
+            claim: Claim::Private {
+                commitment,
+                masked: &masked,
+            },
             context: call.context,
             proof: &call.proof,
         };
@@ -89,11 +132,26 @@ impl Verifier {
     pub fn gas(&self, host: &mut dyn Host, model: B256, proof_length: U256) -> Result<U256> {
         let model = self.model(host, model)?;
         let key_gas = model.verify_gas.read(host)?;
-        Ok(U256::from(self.gas_of(
-            host,
-            key_gas,
-            proof_length.saturating_to(),
-        )?))
+        let gas = self.gas_of(host, key_gas, proof_length.saturating_to())?;
+        Ok(U256::from(gas))
+    }
+
+    /// As [`gas`](Self::gas), for proofs that hide the input.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownModel`, `PrivateUnavailable`.
+    pub fn gas_private(
+        &self,
+        host: &mut dyn Host,
+        model: B256,
+        proof_length: U256,
+    ) -> Result<U256> {
+        let known = self.model(host, model)?;
+        let terms = Terms::private(host, &known)?;
+        let terms = terms.or_revert(IVerifier::PrivateUnavailable { model })?;
+        let gas = self.gas_of(host, terms.key_gas, proof_length.saturating_to())?;
+        Ok(U256::from(gas))
     }
 
     /// The formula: `base + key_gas + per_byte · proof_length`, saturating.
@@ -115,12 +173,11 @@ impl Verifier {
     pub(crate) fn charge(
         &self,
         host: &mut dyn Host,
-        model: &Model,
+        terms: &Terms,
         proof_length: usize,
     ) -> Result<()> {
-        let key_gas = model.verify_gas.read(host)?;
         let length = u64::try_from(proof_length).unwrap_or(u64::MAX);
-        let gas = self.gas_of(host, key_gas, length)?;
+        let gas = self.gas_of(host, terms.key_gas, length)?;
         Ok(host.charge_gas(gas)?)
     }
 
@@ -138,7 +195,36 @@ impl Verifier {
     }
 }
 
-fn fits(host: &mut dyn Host, model: &Model, proof: &[u8]) -> Result<bool> {
-    let maximum = model.max_proof_bytes.read(host)?;
-    Ok(u32::try_from(proof.len()).is_ok_and(|length| length <= maximum))
+/// What a model's key decides about deliveries of one mode.
+pub(crate) struct Terms {
+    key_gas: u64,
+    /// No valid proof is longer, in bytes.
+    pub(crate) max_proof_bytes: u32,
+    /// Length of an encoded output, in bytes.
+    pub(crate) output_bytes: u32,
+}
+
+impl Terms {
+    /// Of proofs that show input and output.
+    pub(crate) fn public(host: &mut dyn Host, model: &Model) -> Result<Self> {
+        Ok(Self {
+            key_gas: model.verify_gas.read(host)?,
+            max_proof_bytes: model.max_proof_bytes.read(host)?,
+            output_bytes: model.output_bytes.read(host)?,
+        })
+    }
+
+    /// Of proofs that hide the input, whose outputs are masked; none, if the key has no such proofs.
+    pub(crate) fn private(host: &mut dyn Host, model: &Model) -> Result<Option<Self>> {
+        let terms = Self {
+            key_gas: model.private_verify_gas.read(host)?,
+            max_proof_bytes: model.max_private_proof_bytes.read(host)?,
+            output_bytes: model.masked_output_bytes.read(host)?,
+        };
+        Ok((terms.max_proof_bytes != 0).then_some(terms))
+    }
+
+    fn fit(&self, proof: &[u8]) -> bool {
+        u32::try_from(proof.len()).is_ok_and(|length| length <= self.max_proof_bytes)
+    }
 }

@@ -4,9 +4,9 @@ use hallmark_abi::IVerifier;
 use hallmark_types::addresses;
 
 use crate::{
-    ContractError, gas,
+    Claim, ContractError, gas,
     testing::{Verdicts, expect_revert, scripted_proof},
-    world::{INPUT, STRANGER, World},
+    world::{INPUT, STRANGER, World, secret},
 };
 
 fn ask(world: &mut World, call: IVerifier::verifyCall) -> crate::Result<bool> {
@@ -18,12 +18,16 @@ fn good(world: &World) -> IVerifier::verifyCall {
     let output = hallmark_graph::reference::run(&world.model, &INPUT).unwrap();
     let context = B256::repeat_byte(5);
     let digest = world.proving_key.verifying_key().digest().into();
+    let claim = Claim::Public {
+        input: &INPUT,
+        output: &output,
+    };
     IVerifier::verifyCall {
         model: world.id,
         input: world.model.graph.encode_input(&INPUT).into(),
         output: world.model.graph.encode_output(&output).into(),
         context,
-        proof: scripted_proof(digest, &INPUT, &output, context).into(),
+        proof: scripted_proof(digest, claim, context).into(),
     }
 }
 
@@ -143,4 +147,141 @@ fn a_real_proof_is_judged_by_the_real_verifier() {
         ..call
     };
     assert!(!ask(&mut world, forged).unwrap());
+}
+
+// proofs that hide the input
+
+fn ask_private(world: &mut World, call: IVerifier::verifyPrivateCall) -> crate::Result<bool> {
+    world.raw(STRANGER, addresses::VERIFIER, U256::ZERO, call)
+}
+
+/// A private call that the real verifier accepts.
+fn good_private(world: &World) -> IVerifier::verifyPrivateCall {
+    let graph = &world.model.graph;
+    let trace = hallmark_graph::reference::trace(&world.model, &INPUT).unwrap();
+    let output = graph.join_output(&trace.values);
+    let context = B256::repeat_byte(5);
+    let secret = secret(1);
+    let masked = hallmark_proof::mask_output(graph, &output, &secret).unwrap();
+    let proof = hallmark_proof::prove_private(&world.proving_key, &trace, &secret, &context.0);
+    IVerifier::verifyPrivateCall {
+        model: world.id,
+        commitment: hallmark_proof::commit_input(graph, &INPUT, &secret)
+            .unwrap()
+            .into(),
+        maskedOutput: hallmark_proof::encode_masked(&masked).into(),
+        context,
+        proof: proof.unwrap().into(),
+    }
+}
+
+#[test]
+fn a_private_proof_holds_for_its_own_commitment_output_and_context_only() {
+    let mut world = World::new();
+    world.host.verdicts = Verdicts::Real;
+    let good = good_private(&world);
+    assert!(ask_private(&mut world, good.clone()).unwrap());
+    let other = hallmark_proof::commit_input(&world.model.graph, &INPUT, &secret(2)).unwrap();
+    let mut masked = good.maskedOutput.to_vec();
+    masked[0] ^= 1;
+    let lies = [
+        IVerifier::verifyPrivateCall {
+            commitment: other.into(),
+            ..good.clone()
+        },
+        IVerifier::verifyPrivateCall {
+            maskedOutput: masked.into(),
+            ..good.clone()
+        },
+        IVerifier::verifyPrivateCall {
+            context: B256::ZERO,
+            ..good
+        },
+    ];
+    for lie in lies {
+        assert!(!ask_private(&mut world, lie).unwrap());
+    }
+}
+
+#[test]
+fn a_private_proof_is_no_public_one_and_the_other_way_round() {
+    let mut world = World::new();
+    world.host.verdicts = Verdicts::Real;
+    let (public, private) = (good(&world), good_private(&world));
+    let proof = private.proof.clone();
+    let swapped = IVerifier::verifyCall { proof, ..public };
+    assert!(!ask(&mut world, swapped).unwrap());
+    let trace = hallmark_graph::reference::trace(&world.model, &INPUT).unwrap();
+    let proof = hallmark_proof::prove(&world.proving_key, &trace, &private.context.0).unwrap();
+    let swapped = IVerifier::verifyPrivateCall {
+        proof: proof.into(),
+        ..private
+    };
+    assert!(!ask_private(&mut world, swapped).unwrap());
+}
+
+#[test]
+fn commitments_and_masked_outputs_in_another_form_are_refused_by_name() {
+    let mut world = World::new();
+    let good = good_private(&world);
+    let call = IVerifier::verifyPrivateCall {
+        commitment: B256::repeat_byte(0xff),
+        ..good.clone()
+    };
+    expect_revert::<IVerifier::InvalidCommitment>(ask_private(&mut world, call));
+    for masked in [vec![], vec![1; 3], vec![0xff; 4], vec![0; 8]] {
+        let call = IVerifier::verifyPrivateCall {
+            maskedOutput: masked.into(),
+            ..good.clone()
+        };
+        expect_revert::<IVerifier::InvalidOutput>(ask_private(&mut world, call));
+    }
+    assert_eq!(world.host.verifications, 0);
+}
+
+#[test]
+fn private_gas_is_the_stated_formula_and_is_charged_before_the_proof_is_looked_at() {
+    let mut world = World::new();
+    let call = good_private(&world);
+    let question = IVerifier::gasPrivateCall {
+        model: world.id,
+        proofLength: U256::from(call.proof.len()),
+    };
+    let answer = world
+        .raw(STRANGER, addresses::VERIFIER, U256::ZERO, question)
+        .unwrap();
+    let market = &world.spec.market;
+    let cost = world
+        .proving_key
+        .verifying_key()
+        .private_cost()
+        .unwrap()
+        .gas();
+    let decoding = gas::KEY_DECODE + gas::KEY_DECODE_PER_BYTE * world.key().len() as u64;
+    let bytes = market.verify_gas_per_byte * call.proof.len() as u64;
+    assert_eq!(
+        answer,
+        U256::from(market.verify_base_gas + cost + decoding + bytes)
+    );
+    let calldata = call.abi_encode();
+    let limit = answer.to::<u64>();
+    let starved =
+        world
+            .host
+            .call_with_gas(STRANGER, addresses::VERIFIER, U256::ZERO, &calldata, limit);
+    assert_eq!(starved, Err(ContractError::OutOfGas));
+    assert_eq!(world.host.verifications, 0);
+}
+
+#[test]
+fn a_private_proof_that_is_too_long_is_false_and_never_reaches_the_verifier() {
+    let mut world = World::new();
+    let key = world.proving_key.verifying_key();
+    let longest = key.max_private_proof_len().unwrap();
+    let call = IVerifier::verifyPrivateCall {
+        proof: vec![0; longest + 1].into(),
+        ..good_private(&world)
+    };
+    assert!(!ask_private(&mut world, call).unwrap());
+    assert_eq!(world.host.verifications, 0);
 }

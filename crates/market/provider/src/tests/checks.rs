@@ -1,8 +1,15 @@
-use super::{INPUT, order};
-use crate::checks::{Costs, Refusal, bond, check_order, earning};
+use super::{INPUT, me, order};
+use crate::{
+    checks::{Costs, Job, Named, Refusal, bond, check_order, earning, open_envelope, read_input},
+    sealing::SealingKeys,
+};
 use alloy_primitives::{Address, B256, U256};
-use hallmark_client::{Deposit, Level, ModelRecord, Order, Status};
+use hallmark_client::{
+    Deposit, Level, ModelRecord, Order, Status,
+    sealed::{Binding, EnvelopeError, envelope},
+};
 use hallmark_graph::{Builder, Constant, Elements, Graph, Input, Range, Scale, Shape, TableSpec};
+use hallmark_proof::InputSecret;
 
 fn graph() -> Graph {
     let scale = Scale {
@@ -67,7 +74,8 @@ fn check(order: &Order, input: &[u8], costs: &Costs, now_ms: u64) -> Result<Vec<
         locked: U256::ZERO,
         open_claims: 0,
     };
-    check_order(order, &record(), &graph(), input, &deposit, costs, now_ms)
+    check_order(order, &record(), &deposit, costs, now_ms)?;
+    read_input(order, &graph(), input).map(|job| job.input().to_vec())
 }
 
 #[test]
@@ -201,4 +209,104 @@ fn the_bond_is_a_part_of_the_price_but_never_below_the_least() {
         bond(U256::from(1_000), U256::from(501), 5_000),
         U256::from(501)
     );
+}
+
+// sealed orders
+
+/// A sealed order that names a seller with these keys, and its envelope.
+fn sealed_order(keys: &SealingKeys, seller: Address) -> (Order, Vec<u8>) {
+    let (graph, secret) = (graph(), InputSecret::from_bytes([3; 32]));
+    let commitment = hallmark_proof::commit_input(&graph, &[3, -2], &secret).unwrap();
+    let mut order = order(Status::Open);
+    order.is_sealed = true;
+    order.input_hash = commitment.into();
+    let binding = Binding {
+        chain_id: 1618,
+        model: order.model,
+        buyer: order.buyer,
+        commitment: order.input_hash,
+        sellers: vec![seller],
+    };
+    let envelope = envelope::seal(&binding, &[keys.public().0], &secret, INPUT).unwrap();
+    (order, envelope)
+}
+
+fn open(
+    order: &Order,
+    envelope: &[u8],
+    sellers: &[Address],
+    keys: &SealingKeys,
+) -> Result<Job, Refusal> {
+    let seller = Named {
+        chain_id: 1618,
+        me: me(),
+        keys,
+    };
+    open_envelope(order, &graph(), envelope, sellers, seller)
+}
+
+#[test]
+fn a_named_seller_opens_a_sealed_order_also_after_rotating_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keys = SealingKeys::open(&dir.path().join("keys")).unwrap();
+    let (order, envelope) = sealed_order(&keys, me());
+    for _ in 0..2 {
+        let job = open(&order, &envelope, &[me()], &keys).unwrap();
+        assert_eq!(job.input(), [3, -2]);
+        let Job::Sealed(opened) = job else {
+            panic!("a sealed job")
+        };
+        assert_eq!(opened.secret.to_bytes(), [3; 32]);
+        keys.rotate(1).unwrap();
+    }
+}
+
+#[test]
+fn sealed_orders_that_cannot_be_delivered_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = SealingKeys::open(&dir.path().join("keys")).unwrap();
+    let strangers = SealingKeys::open(&dir.path().join("others")).unwrap();
+    let other = Address::repeat_byte(9);
+    let (order, envelope) = sealed_order(&keys, me());
+    let refused = open(&order, &envelope, &[other], &keys).unwrap_err();
+    assert_eq!(refused, Refusal::NotNamed);
+    let refused = open(&order, &envelope, &[me()], &strangers).unwrap_err();
+    assert_eq!(refused, Refusal::Envelope(EnvelopeError::UnknownKey));
+    let mut moved = order.clone();
+    moved.buyer = other;
+    let refused = open(&moved, &envelope, &[me()], &keys).unwrap_err();
+    assert_eq!(refused, Refusal::Envelope(EnvelopeError::Decrypt));
+    for refused in [
+        open(&order, &[], &[me()], &keys).unwrap_err(),
+        open(&order, &[0; 300], &[me()], &keys).unwrap_err(),
+    ] {
+        assert!(!refused.may_pass_later(), "{refused}");
+    }
+    // An envelope of an input that is not the committed one.
+    let binding = Binding {
+        chain_id: 1618,
+        model: order.model,
+        buyer: order.buyer,
+        commitment: order.input_hash,
+        sellers: vec![me()],
+    };
+    let secret = InputSecret::from_bytes([3; 32]);
+    for (input, out_of_range) in [([3, 2], false), ([9, 9], true)] {
+        let lie = envelope::seal(&binding, &[keys.public().0], &secret, &input).unwrap();
+        let refused = open(&order, &lie, &[me()], &keys).unwrap_err();
+        assert_eq!(
+            matches!(refused, Refusal::Envelope(EnvelopeError::Input(_))),
+            out_of_range,
+            "{refused}"
+        );
+        assert_eq!(
+            refused == Refusal::Envelope(EnvelopeError::Commitment),
+            !out_of_range
+        );
+    }
+}
+
+#[test]
+fn a_job_never_prints_its_input() {
+    assert_eq!(format!("{:?}", Job::Open(vec![1])), "Job::Open(..)");
 }

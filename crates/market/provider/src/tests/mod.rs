@@ -3,6 +3,7 @@
 mod checks;
 mod fetch;
 mod journal;
+mod sealing;
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use hallmark_client::{Level, Order, Status};
@@ -35,5 +36,6 @@ pub(crate) fn order(status: Status) -> Order {
         claimed_at_ms: 0,
         window_end_ms: 0,
         anchor: B256::ZERO,
+        is_sealed: false,
     }
 }

@@ -43,21 +43,40 @@ pub(crate) const MAX_VARIABLES: usize = 26;
 /// Target bits of every single WHIR error term; the report sums them.
 const TERM_BITS: usize = 108;
 
-/// Rates (log2 of the inverse) of the committed codewords, first to last: each later codeword is
-/// of a polynomial 16 times smaller, so a lower rate costs little and saves queries.
-const LOG_INVERSE_RATES: [usize; 8] = [2, 5, 8, 10, 12, 14, 16, 18];
-/// Variables bound before the first query, then in every round.
-const FOLDS: (usize, usize) = (5, 4);
+/// How a size is folded and encoded.
+struct Schedule {
+    /// Variables bound before the first query, then in every round.
+    folds: (usize, usize),
+    /// Rates (log2 of the inverse) of the committed codewords, first to last.
+    log_inverse_rates: [usize; 8],
+}
 
-/// The schedule of a size.
+/// The round after the first encodes `2^(n - fold)` extension elements, five base elements each, at
+/// its own rate: of that, not of the first codeword, an opening's time is. So the more variables,
+/// the more are bound first, and the less the rate falls at once; the price is longer rows to open.
+/// The first rate is the time of a commitment, and the number of rows.
+const fn schedule(num_variables: usize) -> Schedule {
+    let (folds, log_inverse_rates) = match num_variables {
+        ..15 => ((5, 4), [2, 5, 8, 10, 12, 14, 16, 18]),
+        15..23 => ((6, 4), [2, 3, 5, 8, 10, 12, 14, 16]),
+        23.. => ((7, 4), [1, 3, 5, 8, 10, 12, 14, 16]),
+    };
+    Schedule {
+        folds,
+        log_inverse_rates,
+    }
+}
+
 fn parameters(num_variables: usize) -> Option<ProtocolParameters> {
-    let folding_factor = FoldingFactor::ConstantFromSecondRound(FOLDS.0, FOLDS.1);
+    let schedule = schedule(num_variables);
+    let (first, rest) = schedule.folds;
+    let folding_factor = FoldingFactor::ConstantFromSecondRound(first, rest);
     let (rounds, _) = folding_factor
         .compute_number_of_rounds(num_variables)
         .ok()?;
     Some(ProtocolParameters {
-        starting_log_inv_rate: LOG_INVERSE_RATES[0],
-        round_log_inv_rates: LOG_INVERSE_RATES.get(1..=rounds)?.to_vec(),
+        starting_log_inv_rate: schedule.log_inverse_rates[0],
+        round_log_inv_rates: schedule.log_inverse_rates.get(1..=rounds)?.to_vec(),
         folding_factor,
         soundness_type: SecurityAssumption::JohnsonBound,
         security_level: TERM_BITS,
@@ -193,8 +212,8 @@ mod tests {
         };
         assert_eq!(counts(10), (vec![117], 1));
         assert_eq!(counts(13), (vec![117, 45], 1));
-        assert_eq!(counts(15), (vec![117, 45], 1));
-        assert_eq!(counts(17), (vec![117, 45, 28], 1));
+        assert_eq!(counts(15), (vec![117, 76], 1));
+        assert_eq!(counts(17), (vec![117, 76, 45], 1));
         // All sizes at once.
         let mut hasher = blake3::Hasher::new();
         for n in MIN_VARIABLES..=MAX_VARIABLES {
@@ -203,6 +222,6 @@ mod tests {
                 hasher.update(&(count as u64).to_le_bytes());
             }
         }
-        assert_eq!(hasher.finalize().to_hex()[..16], *"f5fe1970eb4fba48");
+        assert_eq!(hasher.finalize().to_hex()[..16], *"6331d82ccebcad94");
     }
 }

@@ -176,12 +176,11 @@ impl Column<'_> {
                 let sum = self.dims.evaluate(values, point);
                 sum + (E::ONE - self.dims.presence(point)) * pad
             }
-            ColumnValues::Counts(counts) => self
-                .dims
-                .weights(point)
-                .into_iter()
-                .zip(counts)
-                .fold(E::ZERO, |sum, (w, &c)| sum + w * F::from_u32(c)),
+            ColumnValues::Counts(counts) => {
+                // At most as many as there are leaves in the tree: below 2^27.
+                let counts: Vec<i32> = counts.iter().map(|&count| count as i32).collect();
+                self.dims.evaluate(&counts, point)
+            }
             ColumnValues::Field(values) => self
                 .dims
                 .weights(point)

@@ -99,11 +99,18 @@ impl Sheet {
                 of_node[node] = inputs + index;
             }
             edges.extend(layer.inputs.iter().map(|&input| (input, inputs + index)));
-            edges.extend(layer.reads.iter().map(|&from| (inputs + from, inputs + index)));
+            edges.extend(
+                layer
+                    .reads
+                    .iter()
+                    .map(|&from| (inputs + from, inputs + index)),
+            );
         }
         for (index, output) in graph.outputs.iter().enumerate() {
             let value = output.value as usize;
-            let from = value.checked_sub(inputs).map_or(value, |node| of_node[node]);
+            let from = value
+                .checked_sub(inputs)
+                .map_or(value, |node| of_node[node]);
             edges.push((from, inputs + layers.len() + index));
         }
         edges.sort_unstable();
@@ -210,7 +217,11 @@ impl Sheet {
                 self.settle(row);
             }
         }
-        let least = self.items.iter().map(|item| item.x).fold(f64::INFINITY, f64::min);
+        let least = self
+            .items
+            .iter()
+            .map(|item| item.x)
+            .fold(f64::INFINITY, f64::min);
         for item in &mut self.items {
             item.x += MARGIN - least;
         }
@@ -331,7 +342,9 @@ impl Sheet {
                 }
                 Kind::Output(index) => {
                     let value = graph.outputs[index].value;
-                    let shape = graph.shape(value).map_or_else(String::new, ToString::to_string);
+                    let shape = graph
+                        .shape(value)
+                        .map_or_else(String::new, ToString::to_string);
                     port(&mut out, (x, y), &format!("output {shape}"));
                 }
                 Kind::Layer(index) => layer(&mut out, (x, y), graph, &layers[index], &sum),
@@ -431,13 +444,20 @@ fn layer(out: &mut String, (x, y): (f64, f64), graph: &Graph, layer: &Layer, sum
 
 /// The layer's name and its steps, each in a short line.
 fn describe(graph: &Graph, layer: &Layer) -> (String, String) {
-    let shape = |value| graph.shape(value).map_or_else(String::new, ToString::to_string);
+    let shape = |value| {
+        graph
+            .shape(value)
+            .map_or_else(String::new, ToString::to_string)
+    };
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut product = None;
     let mut last = None;
     for &node in &layer.nodes {
         let op = &graph.nodes[node].op;
-        if !matches!(op, Op::Constant { .. } | Op::View { .. } | Op::Reshape { .. }) {
+        if !matches!(
+            op,
+            Op::Constant { .. } | Op::View { .. } | Op::Reshape { .. }
+        ) {
             *counts.entry(op.name()).or_default() += 1;
         }
         match op {
@@ -481,7 +501,12 @@ fn tip(graph: &Graph, layer: &Layer) -> String {
         .map(|&node| {
             let step = &graph.nodes[node];
             let value = graph.value_of(node);
-            format!("v{value} {} {} in {}", step.op.name(), step.shape, step.range)
+            format!(
+                "v{value} {} {} in {}",
+                step.op.name(),
+                step.shape,
+                step.range
+            )
         })
         .collect();
     if layer.nodes.len() > lines.len() {
@@ -513,5 +538,7 @@ fn short(number: u64) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

@@ -25,7 +25,12 @@ pub(super) fn need(model: &Model) -> u64 {
     let graph = &model.graph;
     let sum = cost::total(graph);
     let values: u64 = graph.nodes.iter().map(|n| n.shape.elements() as u64).sum();
-    let rows: u64 = model.weights.tables.iter().map(|t| t.values.len() as u64).sum();
+    let rows: u64 = model
+        .weights
+        .tables
+        .iter()
+        .map(|t| t.values.len() as u64)
+        .sum();
     let padded_weights: u64 = graph.constants().map(|n| n.shape.padded() as u64).sum();
     let committed = (sum.committed + rows + (1 << 16)).next_power_of_two();
     let lookups = (sum.committed + rows + (1 << 16)).next_power_of_two();
@@ -65,9 +70,8 @@ fn available() -> Option<u64> {
     let kernel = std::fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| available_of(&text));
-    let number = |path: &str| -> Option<u64> {
-        std::fs::read_to_string(path).ok()?.trim().parse().ok()
-    };
+    let number =
+        |path: &str| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
     let group = number("/sys/fs/cgroup/memory.max")
         .zip(number("/sys/fs/cgroup/memory.current"))
         .map(|(most, used)| most.saturating_sub(used));
@@ -81,6 +85,12 @@ fn available_of(meminfo: &str) -> Option<u64> {
     meminfo
         .lines()
         .find_map(|line| line.strip_prefix("MemAvailable:"))
-        .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
+        .and_then(|rest| {
+            rest.trim()
+                .trim_end_matches("kB")
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
         .and_then(|kib| kib.checked_mul(1024))
 }

@@ -62,7 +62,10 @@ fn a_picture_has_a_box_for_every_layer_and_nothing_overlaps() {
         assert_eq!(picture.matches("class=\"p\"").count(), ports);
         assert!(picture.matches("class=\"e\"").count() >= edges(graph, &layers));
         let number = |text: &str, name: &str| -> f64 {
-            let from = text.split_once(&format!("{name}=\"")).expect("an attribute").1;
+            let from = text
+                .split_once(&format!("{name}=\""))
+                .expect("an attribute")
+                .1;
             let (digits, _) = from.split_once('"').expect("a closed attribute");
             digits.parse().expect("a number")
         };
@@ -85,7 +88,12 @@ fn a_proof_that_does_not_fit_is_refused_with_what_it_needs() {
     let model = hallmark_graph::testing::random_model(1);
     let need = memory::need(&model);
     assert!(memory::check(&model, Some(need)).is_ok());
-    let refused = memory::check(&model, Some(need - 1)).unwrap_err().to_string();
+    let refused = memory::check(&model, Some(need - 1))
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("MiB of memory"), "{refused}");
-    assert!(refused.contains(&memory::mib(need).to_string()), "{refused}");
+    assert!(
+        refused.contains(&memory::mib(need).to_string()),
+        "{refused}"
+    );
 }

@@ -14,7 +14,7 @@ const CANDIDATES: u32 = 60;
 /// Standard deviations that an interval reaches beyond the mean extreme, in 8 and in 16 bits: the
 /// largest of a hundred samples, and of ten thousand.
 const REACH: (f64, f64) = (3.1, 6.7);
-/// Share of an interval that it grows by when one sample was seen.
+/// Share of itself that an end grows by when one sample was seen.
 const FEW: f64 = 0.1;
 
 /// Intervals of all float values, the inputs first.
@@ -201,20 +201,27 @@ impl Extremes {
             return seen;
         }
         let reach = if bits == 16 { REACH.1 } else { REACH.0 };
-        let reach = std::env::var("REACH").map_or(reach, |r| r.parse().unwrap());
         let most = (seen.1 - seen.0).max(seen.0.abs()).max(seen.1.abs()) * 0.5;
         let beyond = |end: f64, (sum, squares): (f64, f64)| {
             let mean = sum / self.samples;
             let deviation = (squares / self.samples - mean * mean).max(0.0).sqrt();
             let unseen = deviation * reach - (end - mean).abs();
-            let few = (seen.1 - seen.0) * FEW / self.samples;
+            let few = end.abs() * FEW / self.samples;
             unseen.max(few).clamp(0.0, most)
         };
         let lo = seen.0 - beyond(seen.0, self.low);
         let hi = seen.1 + beyond(seen.1, self.high);
         // What never changed its sign keeps it.
-        let lo = if seen.0 >= 0.0 { lo.max(0.0).min(seen.0) } else { lo };
-        let hi = if seen.1 <= 0.0 { hi.min(0.0).max(seen.1) } else { hi };
+        let lo = if seen.0 >= 0.0 {
+            lo.max(0.0).min(seen.0)
+        } else {
+            lo
+        };
+        let hi = if seen.1 <= 0.0 {
+            hi.min(0.0).max(seen.1)
+        } else {
+            hi
+        };
         (lo.max(limits.0).min(seen.0), hi.min(limits.1).max(seen.1))
     }
 }

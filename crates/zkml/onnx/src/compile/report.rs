@@ -87,11 +87,7 @@ impl Compiled {
     /// # Errors
     ///
     /// Samples of the wrong length or with numbers that are not finite.
-    pub fn compare(
-        &self,
-        graph: &FloatGraph,
-        samples: &[&[f32]],
-    ) -> Result<Report, CompileError> {
+    pub fn compare(&self, graph: &FloatGraph, samples: &[&[f32]]) -> Result<Report, CompileError> {
         check_samples(graph, samples)?;
         report(graph, &self.model, samples, &self.traced)
     }
@@ -197,7 +193,11 @@ pub(super) struct Traced {
 }
 
 /// The first hold of every value that is in the model, changes of shape apart.
-pub(super) fn traced(graph: &FloatGraph, map: &[Option<ValueId>], held: &[Vec<Held>]) -> Vec<Traced> {
+pub(super) fn traced(
+    graph: &FloatGraph,
+    map: &[Option<ValueId>],
+    held: &[Vec<Held>],
+) -> Vec<Traced> {
     let inputs = graph.inputs.len();
     let mut layers = Vec::new();
     for (node, float) in graph.nodes.iter().enumerate() {

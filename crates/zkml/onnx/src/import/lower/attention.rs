@@ -141,7 +141,9 @@ fn spread_positions(
         return Ok(positions.clone());
     }
     if shape.iter().product::<usize>() != 1 {
-        return Err(n.refuse(format!("positions of shape {shape:?} do not fit its operand")));
+        return Err(n.refuse(format!(
+            "positions of shape {shape:?} do not fit its operand"
+        )));
     }
     let first = b.reshape(positions, vec![1, 1])?;
     let steps = b.floats(
@@ -403,7 +405,9 @@ fn padded(b: &mut Builder, n: &Node<'_>, mask: &Operand, keys: usize, value: f64
             let rest = b.filled(&rest, value)?;
             b.concat(&[mask.clone(), rest], shape.len() - 1)
         }
-        _ => Err(n.refuse(format!("a mask of shape {shape:?} does not fit {keys} keys"))),
+        _ => Err(n.refuse(format!(
+            "a mask of shape {shape:?} does not fit {keys} keys"
+        ))),
     }
 }
 

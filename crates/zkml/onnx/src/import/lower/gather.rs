@@ -47,13 +47,7 @@ fn gather(b: &mut Builder, n: &Node<'_>) -> Made {
 }
 
 /// Slices of `x` along an axis, chosen by indices of any shape.
-pub(super) fn pick(
-    b: &mut Builder,
-    n: &Node<'_>,
-    x: &Operand,
-    at: &Operand,
-    axis: usize,
-) -> Made {
+pub(super) fn pick(b: &mut Builder, n: &Node<'_>, x: &Operand, at: &Operand, axis: usize) -> Made {
     let from = b.shape(x);
     let mut shape = from[..axis].to_vec();
     shape.extend(b.shape(at));

@@ -83,6 +83,7 @@ pub(super) fn layers(graph: &Graph) -> Vec<Layer> {
             let operand = operand as usize;
             match operand.checked_sub(inputs) {
                 None => read_inputs.push(operand),
+                Some(_) if source[operand] => {}
                 Some(node) => reads.extend(of_node[node]),
             }
         }

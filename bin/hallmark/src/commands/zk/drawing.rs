@@ -17,6 +17,7 @@ const GAP: f64 = 22.0;
 const ROW_GAP: f64 = 38.0;
 const MARGIN: f64 = 28.0;
 const HEADER: f64 = 74.0;
+const MIN_WIDTH: f64 = 600.0;
 /// Sweeps over the rows, down and up, for their order and for their places.
 const SWEEPS: usize = 24;
 /// Most edges that are given knots; what is beyond is drawn straight.
@@ -217,13 +218,18 @@ impl Sheet {
                 self.settle(row);
             }
         }
-        let least = self
+        let ends = |item: &Item| (item.x, item.x + item.width());
+        let (least, most) = self
             .items
             .iter()
-            .map(|item| item.x)
-            .fold(f64::INFINITY, f64::min);
+            .map(ends)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |a, b| {
+                (a.0.min(b.0), a.1.max(b.1))
+            });
+        // A narrow drawing stands in the middle.
+        let spare = (MIN_WIDTH - 2.0 * MARGIN - (most - least)).max(0.0);
         for item in &mut self.items {
-            item.x += MARGIN - least;
+            item.x += MARGIN + spare / 2.0 - least;
         }
     }
 
@@ -293,7 +299,7 @@ impl Sheet {
             .items
             .iter()
             .map(|item| item.x + item.width())
-            .fold(640.0, f64::max);
+            .fold(MIN_WIDTH - MARGIN, f64::max);
         let width = right + MARGIN;
         let height = HEADER + self.rows.len() as f64 * (BOX_HEIGHT + ROW_GAP);
         let sum = total(graph);
@@ -377,10 +383,10 @@ fn legend(out: &mut String, sum: &Cost) {
         ("c", format!("committed {}", short(sum.committed))),
         ("t", format!("weights {}", short(sum.weights))),
     ] {
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<rect class=\"{class}\" x=\"{x:.0}\" y=\"44\" width=\"10\" height=\"10\" rx=\"2\"/>\
-             <text x=\"{:.0}\" y=\"53\">{text}</text>\n",
+             <text x=\"{:.0}\" y=\"53\">{text}</text>",
             x + 15.0
         );
         x += 40.0 + 6.4 * text.len() as f64;
@@ -388,10 +394,10 @@ fn legend(out: &mut String, sum: &Cost) {
 }
 
 fn port(out: &mut String, (x, y): (f64, f64), text: &str) {
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<rect class=\"p\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{BOX_WIDTH}\" height=\"{PORT_HEIGHT}\" \
-         rx=\"15\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
+         rx=\"15\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
         x + BOX_WIDTH / 2.0,
         y + 19.0,
         escape(text)
@@ -456,7 +462,7 @@ fn describe(graph: &Graph, layer: &Layer) -> (String, String) {
         let op = &graph.nodes[node].op;
         if !matches!(
             op,
-            Op::Constant { .. } | Op::View { .. } | Op::Reshape { .. }
+            Op::MatMul { .. } | Op::Constant { .. } | Op::View { .. } | Op::Reshape { .. }
         ) {
             *counts.entry(op.name()).or_default() += 1;
         }
@@ -485,11 +491,12 @@ fn describe(graph: &Graph, layer: &Layer) -> (String, String) {
             count => format!("{count} {name}"),
         })
         .collect();
-    let steps = match steps.is_empty() {
-        true => "moves elements only".to_owned(),
-        false => steps.join(", "),
+    let steps = match (steps.is_empty(), product) {
+        (true, None) => "moves elements only".to_owned(),
+        (true, Some(_)) => "sums only".to_owned(),
+        (false, _) => steps.join(", "),
     };
-    (clipped(&name, 36), clipped(&steps, 40))
+    (clipped(&name, 32), clipped(&steps, 36))
 }
 
 /// All steps, for whoever points at the box.

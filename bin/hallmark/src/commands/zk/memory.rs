@@ -1,44 +1,60 @@
 //! Whether a proof fits the memory, before any of it is taken.
 //!
 //! ```text
-//! need = BASE + 4·values + WITNESS·committed + LOOKUP·lookups + WEIGHT·weights
+//! need = BASE + 8·values + ELEMENT·2^⌈log2(looked up + table rows)⌉ + WEIGHT·2^⌈log2 weights⌉
 //! ```
 //!
-//! with sizes rounded up to powers of two where the prover rounds them. The factors are fitted to
-//! peaks measured over four decades of size and lie above them (`docs/zkml.md`).
+//! The factors lie above the peaks of six models from 26 thousand to 16.8 million weights and from
+//! 512 to 1.1 million lookups (`docs/zkml.md`). What is looked up is committed to as well.
 
-use super::Error;
-use super::cost;
-use hallmark_graph::Model;
+use super::{Error, cost};
+use hallmark_graph::{Model, Op, Table};
 
 /// Bytes of a process that proves nothing yet.
-const BASE: u64 = 24 << 20;
-/// Bytes for every committed element: column, its code and its tree.
-const WITNESS: u64 = 40;
-/// Bytes for every leaf of the lookup tree.
-const LOOKUP: u64 = 56;
+const BASE: u64 = 32 << 20;
+/// Bytes for every element that is looked up or a table's row: its column, its code, its Merkle
+/// tree, its leaf of the lookup tree.
+const ELEMENT: u64 = 184;
 /// Bytes for every weight, as it is committed to and opened.
-const WEIGHT: u64 = 40;
+const WEIGHT: u64 = 84;
 
 /// An estimate, from above, of a proof's peak memory in bytes.
 pub(super) fn need(model: &Model) -> u64 {
     let graph = &model.graph;
-    let sum = cost::total(graph);
     let values: u64 = graph.nodes.iter().map(|n| n.shape.elements() as u64).sum();
-    let rows: u64 = model
-        .weights
-        .tables
+    let weights: u64 = graph.constants().map(|n| n.shape.padded() as u64).sum();
+    // Long remainders have several limbs: an eighth more.
+    let columns = cost::total(graph).committed;
+    let looked_up = columns
+        .saturating_add(columns / 8)
+        .saturating_add(table_rows(model));
+    let rounded = |count: u64| count.checked_next_power_of_two().unwrap_or(u64::MAX);
+    BASE.saturating_add(values.saturating_mul(8))
+        .saturating_add(ELEMENT.saturating_mul(rounded(looked_up)))
+        .saturating_add(WEIGHT.saturating_mul(rounded(weights)))
+}
+
+/// Rows of all different tables.
+fn table_rows(model: &Model) -> u64 {
+    let tables: std::collections::BTreeSet<(u8, i32, i32, Option<u32>)> = model
+        .graph
+        .nodes
         .iter()
-        .map(|t| t.values.len() as u64)
-        .sum();
-    let padded_weights: u64 = graph.constants().map(|n| n.shape.padded() as u64).sum();
-    let committed = (sum.committed + rows + (1 << 16)).next_power_of_two();
-    let lookups = (sum.committed + rows + (1 << 16)).next_power_of_two();
-    let weights = (padded_weights + rows).next_power_of_two();
-    BASE.saturating_add(8 * values)
-        .saturating_add(WITNESS.saturating_mul(committed))
-        .saturating_add(LOOKUP.saturating_mul(lookups))
-        .saturating_add(WEIGHT.saturating_mul(weights))
+        .filter_map(|node| match node.op {
+            Op::Lookup { table, .. } => Some(match table {
+                Table::Clamp { bits, lo, hi } => (bits, lo, hi, None),
+                Table::Explicit {
+                    bits,
+                    lo,
+                    hi,
+                    table,
+                    ..
+                } => (bits, lo, hi, Some(table)),
+            }),
+            _ => None,
+        })
+        .collect();
+    tables.iter().map(|(bits, ..)| 1u64 << bits.min(&30)).sum()
 }
 
 /// Refuses a proof that needs more than `limit` bytes, or than the machine has available.

@@ -372,3 +372,39 @@ chain("quick_gelu", [("Mul", ["x", "c"], "s"), ("Sigmoid", ["s"], "g"), ("Mul", 
 chain("rotary", [("Split", ["x"], ["a", "b"], dict(axis=-1)), ("Neg", ["b"], "n"), ("Concat", ["n", "a"], "r", dict(axis=-1)), ("Mul", ["x", "cos"], "p"), ("Mul", ["r", "sin"], "q"), ("Add", ["p", "q"], "y")], {"x": f(1, 2, 4, 6)}, {"cos": f(1, 1, 4, 6), "sin": f(1, 1, 4, 6)})
 for o in (11, 13, 17, 21):
     chain(f"block_{o}", [("Conv", ["x", "w"], "c", dict(pads=[1, 1, 1, 1], strides=[2, 2])), ("Relu", ["c"], "r"), ("MaxPool", ["r"], "m", dict(kernel_shape=[2, 2], strides=[2, 2])), ("Flatten", ["m"], "g"), ("Gemm", ["g", "v", "b"], "h", dict(transB=1)), ("Softmax", ["h"], "y", dict(axis=-1))], {"x": f(1, 2, 8, 8)}, {"w": f(3, 2, 3, 3), "v": f(5, 12), "b": f(5)}, opset=o)
+# --- norms of windows
+for p in (1, 2, 3):
+    op(f"lppool_p{p}", "LpPool", {"x": f(1, 2, 6, 7)}, kernel_shape=[2, 3], strides=[2, 1], p=p, opset=18)
+op("lppool_pad", "LpPool", {"x": f(1, 2, 6, 7)}, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], opset=18)
+op("lppool_1d", "LpPool", {"x": f(1, 2, 9)}, kernel_shape=[3], opset=18)
+op("global_lppool", "GlobalLpPool", {"x": f(1, 2, 4, 5)}, p=2)
+# --- rotary embeddings and attention as single operators
+rotary = {"cos": f(16, 4), "sin": f(16, 4)}
+here = {"at": i64(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)[None].reshape(2, 5)}
+op("rotary_4d", "RotaryEmbedding", {"x": f(2, 3, 5, 8)}, {**rotary, **here}, opset=23)
+op("rotary_4d_interleaved", "RotaryEmbedding", {"x": f(2, 3, 5, 8)}, {**rotary, **here}, opset=23, interleaved=1)
+op("rotary_3d", "RotaryEmbedding", {"x": f(2, 5, 24)}, {**rotary, **here}, opset=23, num_heads=3)
+op("rotary_partial", "RotaryEmbedding", {"x": f(2, 3, 5, 12)}, {**rotary, **here}, opset=23, rotary_embedding_dim=8)
+op("rotary_spread", "RotaryEmbedding", {"x": f(2, 3, 5, 8)}, {"cos": f(2, 5, 4), "sin": f(2, 5, 4)}, opset=23)
+op("rotary_computed", "RotaryEmbedding", {"x": f(1, 3, 4, 8), "at": i64(3, 1, 0, 7).reshape(1, 4)}, rotary, opset=23, order=["x", "cos", "sin", "at"])
+ms = dict(domain="com.microsoft", domains=(("com.microsoft", 1),))
+op("ms_rotary", "RotaryEmbedding", {"x": f(2, 5, 24)}, {**here, **rotary}, **ms)
+op("ms_rotary_from", "RotaryEmbedding", {"x": f(1, 3, 5, 8)}, {"at": i64(4), **rotary}, interleaved=1, **ms)
+qkv = {"q": f(2, 3, 5, 8), "k": f(2, 3, 6, 8), "v": f(2, 3, 6, 7)}
+op("attention_4d", "Attention", qkv, opset=23)
+op("attention_scale_cap", "Attention", qkv, opset=23, scale=0.4, softcap=1.5)
+op("attention_causal", "Attention", qkv, opset=23, is_causal=1)
+op("attention_bias", "Attention", qkv, {"m": f(5, 6)}, opset=23)
+op("attention_mask", "Attention", qkv, {"m": rng.random((5, 6)) < 0.6}, opset=23)
+op("attention_mask_computed", "Attention", {**qkv, "m": np.array([[1, 1, 0, 1, 0, 1]] * 5, bool)}, opset=23)
+op("attention_groups", "Attention", {"q": f(1, 4, 5, 8), "k": f(1, 2, 6, 8), "v": f(1, 2, 6, 8)}, opset=23)
+op("attention_3d", "Attention", {"q": f(2, 5, 24), "k": f(2, 6, 24), "v": f(2, 6, 24)}, opset=23, q_num_heads=3, kv_num_heads=3)
+op("attention_past", "Attention", {"q": f(1, 2, 3, 8), "k": f(1, 2, 3, 8), "v": f(1, 2, 3, 8)},
+   {"pk": f(1, 2, 4, 8), "pv": f(1, 2, 4, 8)}, opset=23, order=["q", "k", "v", "", "pk", "pv"], outputs=("y", "nk", "nv"))
+flat = {"q": f(2, 5, 24), "k": f(2, 6, 24), "v": f(2, 6, 24)}
+op("mha", "MultiHeadAttention", flat, num_heads=3, **ms)
+op("mha_scale", "MultiHeadAttention", flat, num_heads=3, scale=0.7, **ms)
+op("mha_bias", "MultiHeadAttention", flat, {"b": f(72)}, num_heads=3, **ms)
+op("mha_mask", "MultiHeadAttention", flat, {"m": np.array([[1] * 6, [1, 1, 1, 1, 0, 0]], np.int32)}, order=["q", "k", "v", "", "m"], num_heads=3, **ms)
+op("mha_attention_bias", "MultiHeadAttention", flat, {"ab": f(1, 3, 5, 6)}, order=["q", "k", "v", "", "", "ab"], num_heads=3, **ms)
+op("mha_causal", "MultiHeadAttention", {"q": f(1, 5, 24), "k": f(1, 5, 24), "v": f(1, 5, 24)}, num_heads=3, unidirectional=1, **ms)

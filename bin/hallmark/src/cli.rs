@@ -151,9 +151,36 @@ pub enum ZkCommand {
         #[command(flatten)]
         quantise: QuantiseArgs,
     },
+    /// Compare an ONNX model with its integer form on samples that calibration did not see.
+    #[command(
+        after_help = "Example:\n  hallmark zk accuracy assets/lm.onnx --calibrate assets/lm_calibration.npz \\\n      --test assets/lm_test.npz"
+    )]
+    Accuracy {
+        /// ONNX model.
+        model: PathBuf,
+        /// Representative inputs, as `zk compile` takes them.
+        #[arg(long)]
+        calibrate: PathBuf,
+        /// Labelled samples; those that the calibration data keeps for testing when absent.
+        #[arg(long)]
+        test: Option<PathBuf>,
+        /// Labels (.npy or .npz) where the samples' file has none: one a sample, or one for each
+        /// row of its output.
+        #[arg(long)]
+        labels: Option<PathBuf>,
+        #[command(flatten)]
+        quantise: QuantiseArgs,
+    },
     /// Show a compiled model: operators, sizes, bounds, commitment, security.
-    #[command(after_help = "Example:\n  hallmark zk inspect digits.hmk --json")]
-    Inspect { model: PathBuf },
+    #[command(
+        after_help = "Example:\n  hallmark zk inspect digits.hmk --json\n  hallmark zk inspect digits.hmk --svg digits.svg"
+    )]
+    Inspect {
+        model: PathBuf,
+        /// Draw the graph with the cost of every layer.
+        #[arg(long)]
+        svg: Option<PathBuf>,
+    },
     /// Run a compiled model on an input.
     #[command(after_help = "Example:\n  hallmark zk run digits.hmk input.json")]
     Run { model: PathBuf, input: PathBuf },
@@ -177,6 +204,9 @@ pub enum ZkCommand {
         /// with the extension .secret when absent.
         #[arg(long)]
         secret: Option<PathBuf>,
+        /// Memory that the proof may take, in MiB; what the machine has available when absent.
+        #[arg(long, env = "HALLMARK_PROVE_MEMORY_MB")]
+        memory_mb: Option<u64>,
     },
     /// Check a proof bundle against a compiled model.
     #[command(after_help = "Example:\n  hallmark zk verify proof.json --model digits.hmk")]
@@ -240,6 +270,23 @@ pub struct QuantiseArgs {
     /// Bits of activations: 8, or 16 for results nearer to the float model's at a higher cost.
     #[arg(long, value_enum, default_value = "8")]
     pub bits: Bits,
+    /// How the range of a value is taken from the samples: min-max, mean-square, or
+    /// percentile:SHARE with SHARE in percent, such as percentile:99.9.
+    #[arg(long, default_value = "min-max", value_parser = calibration)]
+    pub calibration: hallmark_onnx::Calibration,
+}
+
+fn calibration(text: &str) -> Result<hallmark_onnx::Calibration, String> {
+    use hallmark_onnx::Calibration;
+    match text.split_once(':') {
+        None if text == "min-max" => Ok(Calibration::MinMax),
+        None if text == "mean-square" => Ok(Calibration::MeanSquare),
+        Some(("percentile", share)) => share
+            .parse()
+            .map(Calibration::Percentile)
+            .map_err(|_| format!("{share:?} is no number")),
+        _ => Err("neither min-max, mean-square nor percentile:SHARE".to_owned()),
+    }
 }
 
 /// Bits of activations.
@@ -259,6 +306,7 @@ impl QuantiseArgs {
                 Bits::Eight => 8,
                 Bits::Sixteen => 16,
             },
+            calibration: self.calibration,
             ..hallmark_onnx::CompileOptions::default()
         }
     }

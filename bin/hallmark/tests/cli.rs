@@ -45,6 +45,7 @@ fn the_help_of_every_command_has_an_example() {
     for command in [
         &["demo"][..],
         &["zk", "compile"],
+        &["zk", "accuracy"],
         &["zk", "inspect"],
         &["zk", "run"],
         &["zk", "prove"],
@@ -119,6 +120,94 @@ fn a_model_is_compiled_run_proved_and_verified() {
     let bench = ok(&["zk", "bench", &model, "--input", &input, "--repeat", "2"]);
     assert_eq!(bench["verified"], true);
     assert!(bench["prove_over_plain"].as_f64().expect("a ratio") > 0.0);
+}
+
+#[test]
+fn accuracy_is_told_on_unseen_samples_of_either_kind() {
+    let at = |name: &str| format!("{ASSETS}/{name}");
+    let (digits, csv) = (at("digits.onnx"), at("digits.csv"));
+    let told = ok(&["zk", "accuracy", &digits, "--calibrate", &csv]);
+    assert_eq!(told["accuracy"]["samples"], 359);
+    assert!(told["points_lost"].as_f64().expect("points") <= 0.5);
+    assert!(told["report"]["layers"].as_array().expect("layers").len() >= 3);
+    let (ids, test) = (at("lm_calibration.npz"), at("lm_test.npz"));
+    // Without labels there is nothing to compare with.
+    let refused = refused(&["zk", "accuracy", &at("lm.onnx"), "--calibrate", &ids]);
+    assert!(refused.contains("--labels"), "{refused}");
+    let percentile = ["--calibration", "percentile:99.99"];
+    let told = ok(&[
+        &[
+            "zk",
+            "accuracy",
+            &at("lm.onnx"),
+            "--calibrate",
+            &ids,
+            "--test",
+            &test,
+        ][..],
+        &percentile,
+    ]
+    .concat());
+    assert_eq!(told["accuracy"]["samples"], 2048);
+    assert!(told["perplexity_lost"].as_f64().expect("a share") <= 0.05);
+    let usage = hallmark(&[
+        "zk",
+        "accuracy",
+        &digits,
+        "--calibrate",
+        &csv,
+        "--calibration",
+        "x",
+    ]);
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn a_model_is_drawn_and_a_proof_that_does_not_fit_is_refused_early() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (onnx, csv) = (
+        format!("{ASSETS}/lenet.onnx"),
+        format!("{ASSETS}/digits.csv"),
+    );
+    let (model, picture, input) = (at("lenet.hmk"), at("lenet.svg"), at("input.json"));
+    ok(&["zk", "compile", &onnx, "--calibrate", &csv, "-o", &model]);
+    let inspected = ok(&["zk", "inspect", &model, "--svg", &picture]);
+    let drawn = std::fs::read_to_string(&picture).expect("the picture");
+    let layers = inspected["layers"].as_array().expect("layers").len();
+    assert_eq!(drawn.matches("class=\"b\"").count(), layers);
+    assert!(drawn.contains("lenet.hmk"));
+    std::fs::write(&input, json!({ "input_data": [vec![0.5; 64]] }).to_string()).expect("input");
+    let proof = at("proof.json");
+    let refused = refused(&[
+        "zk",
+        "prove",
+        &model,
+        &input,
+        "-o",
+        &proof,
+        "--memory-mb",
+        "8",
+    ]);
+    let need = inspected["memory_mb"]
+        .as_u64()
+        .expect("an estimate")
+        .to_string();
+    assert!(
+        refused.contains(&need) && refused.contains("8 MiB"),
+        "{refused}"
+    );
+    assert!(!std::path::Path::new(&proof).exists());
+    ok(&[
+        "zk",
+        "prove",
+        &model,
+        &input,
+        "-o",
+        &proof,
+        "--memory-mb",
+        "4096",
+    ]);
 }
 
 #[test]

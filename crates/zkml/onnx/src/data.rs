@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `.npy` | float32, float64, or integers of 8 to 64 bits, little endian, C order |
-//! | `.npz` | one array per input of the model, in order, stored or deflated; or one array of whole samples |
+//! | `.npz` | one array per input of the model, in order, stored or deflated; or one array of whole samples; then perhaps one array of labels, one or several a sample |
 //! | `.json` | `{"input_data": [[…], …]}`: one list per sample, or one list per input, or samples back to back |
 //! | `.csv` | `assets/digits.csv`: split, label, 64 pixels of 0 to 16, read as pixels / 16 |
 
@@ -20,7 +20,8 @@ const MAX_DATA_BYTES: u64 = 1 << 30;
 pub struct Dataset {
     /// Real elements of each sample, row-major.
     pub samples: Vec<Vec<f32>>,
-    /// Label of each sample.
+    /// Labels, equally many for each sample (one, or one for each row of its output), one sample's
+    /// after the other's.
     pub labels: Option<Vec<u32>>,
     /// Whether a sample is kept from training and calibration.
     pub test: Option<Vec<bool>>,
@@ -33,6 +34,43 @@ impl Dataset {
         self.part(false)
             .map(|index| self.samples[index].as_slice())
             .collect()
+    }
+
+    /// Labels of the samples at these indices, one sample's after the other's; `None` where there
+    /// are none.
+    #[must_use]
+    pub fn labels_of(&self, indices: &[usize]) -> Option<Vec<u32>> {
+        let labels = self.labels.as_deref()?;
+        let each = labels.len() / self.samples.len().max(1);
+        let own = |&index: &usize| labels.get(index * each..(index + 1) * each);
+        let chosen: Option<Vec<&[u32]>> = indices.iter().map(own).collect();
+        Some(chosen?.concat())
+    }
+
+    /// Takes labels from another file: one array of whole numbers, `.npy` or the first of a `.npz`.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, is malformed, or does not hold labels for every sample.
+    pub fn label(self, path: &Path) -> Result<Self, DataError> {
+        let bytes = read_bounded(path)?;
+        let array = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("npy") => npy(&bytes),
+            Some("npz") => npz(&bytes, 1).map(|arrays| arrays.concat()),
+            _ => Err("labels are read from npy and npz only".into()),
+        };
+        array
+            .and_then(|array| whole(&array))
+            .and_then(|labels| {
+                check_labels(Self {
+                    labels: Some(labels),
+                    ..self
+                })
+            })
+            .map_err(|reason| DataError::Format {
+                path: path.display().to_string(),
+                reason,
+            })
     }
 
     /// Indices of the samples kept for testing; all, when the file has no split.
@@ -71,7 +109,7 @@ pub fn read_dataset(path: &Path, inputs: &[usize]) -> Result<Dataset, DataError>
         .unwrap_or("");
     let dataset = match ending {
         "npy" => npy(&bytes).and_then(|array| split(&array, elements)),
-        "npz" => npz(&bytes, inputs.len()).and_then(|arrays| join(arrays, inputs)),
+        "npz" => npz(&bytes, inputs.len() + 1).and_then(|arrays| labelled(arrays, inputs)),
         "json" => json(&bytes, inputs),
         "csv" => digits(&bytes),
         other => Err(format!(
@@ -228,6 +266,40 @@ fn npz(bytes: &[u8], most: usize) -> Result<Vec<Vec<f32>>, String> {
         arrays.push(npy(&array)?);
     }
     Ok(arrays)
+}
+
+/// The array after the inputs' is labels.
+fn labelled(mut arrays: Vec<Vec<f32>>, inputs: &[usize]) -> Result<Dataset, String> {
+    let labels = match arrays.len() > inputs.len() {
+        true => arrays.pop(),
+        false => None,
+    };
+    let mut dataset = join(arrays, inputs)?;
+    if let Some(labels) = labels {
+        dataset.labels = Some(whole(&labels)?);
+    }
+    check_labels(dataset)
+}
+
+/// Whole numbers as labels; those of `f32` are exact below 2^24.
+fn whole(numbers: &[f32]) -> Result<Vec<u32>, String> {
+    let label = |&x: &f32| {
+        let fits = x.fract() == 0.0 && (0.0..16_777_216.0).contains(&x);
+        fits.then_some(x as u32)
+            .ok_or_else(|| format!("holds the label {x}, which is no small whole number"))
+    };
+    numbers.iter().map(label).collect()
+}
+
+fn check_labels(dataset: Dataset) -> Result<Dataset, String> {
+    let (labels, samples) = match &dataset.labels {
+        Some(labels) => (labels.len(), dataset.samples.len()),
+        None => return Ok(dataset),
+    };
+    match labels > 0 && labels.is_multiple_of(samples.max(1)) {
+        true => Ok(dataset),
+        false => Err(format!("holds {labels} labels for {samples} samples")),
+    }
 }
 
 /// One array per input, each holding equally many samples; or one array of whole samples.

@@ -60,6 +60,14 @@ pub enum CompileError {
         element: usize,
         value: f32,
     },
+    #[error("{labels} labels do not fit {samples} samples of {outputs} output elements each")]
+    Labels {
+        labels: usize,
+        samples: usize,
+        outputs: usize,
+    },
+    #[error("label {label} is not below {classes}, the elements of an output row")]
+    Label { label: u32, classes: usize },
     #[error("sample {index} leaves the range of f32 at node {node:?}")]
     NotFinite { index: usize, node: String },
     #[error("node {node:?}: {reason}")]

@@ -1,6 +1,7 @@
 //! `hallmark zk bench`: running, proving and verifying, measured; one JSON object.
 
-use super::{FromOnnx, compile_onnx, dataset, load};
+use super::quantise::{FromOnnx, compile_onnx};
+use super::{dataset, load, memory};
 use crate::commands::Error;
 use crate::output::Reporter;
 use hallmark_engine::Prepared;
@@ -57,6 +58,7 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
         .ok_or_else(|| Error::new("a compiled model needs --input FILE to be measured on"))?;
     let input = hallmark_onnx::quantize(&model.graph, sample)?;
     let model_bytes = model.encode().len();
+    let memory_estimate = memory::mib(memory::need(&model));
 
     spinner.set_message("committing to the weights");
     let (proving, setup_time) = timed(|| hallmark_proof::setup(&model));
@@ -123,7 +125,7 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
             "witness": ms(commitment),
             "weights": ms(opening),
         },
-        "peak_rss_mb": peak_rss_mb(), "max_abs_error": max_abs_error,
+        "peak_rss_mb": peak_rss_mb(), "memory_estimate_mb": memory_estimate, "max_abs_error": max_abs_error,
         "repeat": repeats, "verified": run.verified == repeats && repeats > 0,
     });
     let text = value

@@ -4,10 +4,8 @@ use super::{Error, parse_b256, read, write};
 use crate::cli::ZkCommand;
 use crate::output::Reporter;
 use hallmark_engine::Prepared;
-use hallmark_graph::{Graph, Model, Op};
-use hallmark_onnx::{
-    CompileOptions, Compiled, Dataset, FloatGraph, ImportOptions, read_dataset, real,
-};
+use hallmark_graph::{Graph, Model};
+use hallmark_onnx::{Dataset, read_dataset};
 use hallmark_proof::{InputSecret, Mode, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -15,6 +13,13 @@ use std::path::Path;
 use std::time::Instant;
 
 mod bench;
+mod cost;
+mod drawing;
+mod inspect;
+mod memory;
+mod quantise;
+#[cfg(test)]
+mod tests;
 
 use bench::ms;
 pub use bench::peak_rss_mb;
@@ -55,8 +60,24 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             calibrate,
             output,
             quantise,
-        } => compile(&model, &calibrate, &output, &quantise.options(), report),
-        ZkCommand::Inspect { model } => inspect(&model, report),
+        } => quantise::compile(&model, &calibrate, &output, &quantise.options(), report),
+        ZkCommand::Accuracy {
+            model,
+            calibrate,
+            test,
+            labels,
+            quantise,
+        } => quantise::accuracy(
+            quantise::Unseen {
+                model,
+                calibrate,
+                test,
+                labels,
+            },
+            &quantise.options(),
+            report,
+        ),
+        ZkCommand::Inspect { model, svg } => inspect::inspect(&model, svg.as_deref(), report),
         ZkCommand::Run { model, input } => run_model(&model, &input, report),
         ZkCommand::Prove {
             model,
@@ -65,9 +86,12 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             context,
             mode,
             secret,
+            memory_mb,
         } => {
             let files = (output.as_path(), secret.as_deref());
-            prove(&model, &input, files, &context, mode.into(), report)
+            let model = load(&model)?;
+            memory::check(&model, memory_mb.map(|mib| mib.saturating_mul(1 << 20)))?;
+            prove(model, &input, files, &context, mode.into(), report)
         }
         ZkCommand::Verify {
             proof,
@@ -101,242 +125,14 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
     }
 }
 
-/// A compiled model, the data it was calibrated on, and accuracy where that data has labels.
-struct FromOnnx {
-    compiled: Compiled,
-    data: Dataset,
-    float: FloatGraph,
-    accuracy: Option<hallmark_onnx::Accuracy>,
+fn load(path: &Path) -> Result<Model, Error> {
+    Model::decode(&read(path)?).map_err(|e| Error::at(path.display(), e))
 }
 
 /// Samples of a compiled model's inputs.
 fn dataset(graph: &Graph, path: &Path) -> Result<Dataset, Error> {
     let elements: Vec<usize> = graph.inputs.iter().map(|i| i.shape.elements()).collect();
     Ok(read_dataset(path, &elements)?)
-}
-
-fn compile_onnx(
-    path: &Path,
-    calibrate: &Path,
-    options: &CompileOptions,
-) -> Result<FromOnnx, Error> {
-    let float = hallmark_onnx::import_file(path, ImportOptions::default())
-        .map_err(|e| Error::at(path.display(), e))?;
-    let elements: Vec<usize> = float
-        .inputs
-        .iter()
-        .map(|i| i.shape.iter().product())
-        .collect();
-    let data = read_dataset(calibrate, &elements)?;
-    let compiled = hallmark_onnx::compile(&float, &data.calibration(), options)
-        .map_err(|e| Error::at(path.display(), e))?;
-    let accuracy = match &data.labels {
-        Some(labels) => {
-            let test = data.test_indices();
-            let samples: Vec<&[f32]> = test.iter().map(|i| data.samples[*i].as_slice()).collect();
-            let labels: Vec<u32> = test.iter().map(|i| labels[*i]).collect();
-            Some(hallmark_onnx::accuracy(
-                &float,
-                &compiled.model,
-                &samples,
-                &labels,
-            )?)
-        }
-        None => None,
-    };
-    Ok(FromOnnx {
-        compiled,
-        data,
-        float,
-        accuracy,
-    })
-}
-
-/// What quantising did to the model, for people.
-fn describe(report: &hallmark_onnx::Report, accuracy: Option<&hallmark_onnx::Accuracy>) -> String {
-    let mut text = format!(
-        "{} parameters, {} multiply-adds\nagainst float on {} samples: largest error {:.4}, mean {:.4}, same answer {:.2} %\n",
-        report.params,
-        report.macs,
-        report.samples,
-        report.max_error,
-        report.mean_error,
-        100.0 * report.top1_agreement,
-    );
-    if let Some(a) = accuracy {
-        text.push_str(&format!(
-            "accuracy on {} unseen samples: float {:.2} %, integer {:.2} %\n",
-            a.samples,
-            100.0 * a.float_correct as f64 / a.samples.max(1) as f64,
-            100.0 * a.integer_correct as f64 / a.samples.max(1) as f64,
-        ));
-    }
-    if let Some(worst) = &report.worst {
-        text.push_str(&format!("the worst layer is {worst}\n"));
-    }
-    for layer in &report.layers {
-        text.push_str(&format!(
-            "  {:<32} {:<20} signal to noise {:.1} dB\n",
-            layer.name, layer.source, layer.snr_db,
-        ));
-    }
-    text
-}
-
-fn compile(
-    path: &Path,
-    calibrate: &Path,
-    output: &Path,
-    options: &CompileOptions,
-    report: &Reporter,
-) -> Result<(), Error> {
-    let spinner = report.spinner("importing and quantising");
-    let FromOnnx {
-        compiled, accuracy, ..
-    } = compile_onnx(path, calibrate, options)?;
-    let bytes = compiled.model.encode();
-    write(output, &bytes)?;
-    spinner.finish_and_clear();
-    let hash = blake3::hash(&bytes);
-    report.result(
-        format!(
-            "{}written to {} ({} bytes, BLAKE3 {})",
-            describe(&compiled.report, accuracy.as_ref()),
-            output.display(),
-            bytes.len(),
-            hash
-        ),
-        &json!({
-            "file": output, "bytes": bytes.len(), "content_hash": hash.to_string(),
-            "report": serde_json::to_value(&compiled.report)?,
-            "accuracy": serde_json::to_value(accuracy)?,
-        }),
-    );
-    Ok(())
-}
-
-fn load(path: &Path) -> Result<Model, Error> {
-    Model::decode(&read(path)?).map_err(|e| Error::at(path.display(), e))
-}
-
-fn inspect(path: &Path, report: &Reporter) -> Result<(), Error> {
-    let model = load(path)?;
-    let proving = hallmark_proof::setup(&model)?;
-    let key = proving.verifying_key();
-    let security = hallmark_proof::security_report(key);
-    let graph = &model.graph;
-    let mut lines = Vec::new();
-    for (i, input) in graph.inputs.iter().enumerate() {
-        lines.push(format!(
-            "input   v{i} {} in {}, one step is {:.6}",
-            input.shape,
-            input.range,
-            real(input.scale)
-        ));
-    }
-    let mut nodes = Vec::new();
-    for (i, node) in graph.nodes.iter().enumerate() {
-        let value = graph.value_of(i);
-        let what = describe_op(&node.op);
-        lines.push(format!(
-            "v{value:<5}  {what} -> {} in {}",
-            node.shape, node.range
-        ));
-        nodes.push(json!({ "value": value, "op": what, "shape": node.shape.0, "lo": node.range.lo, "hi": node.range.hi }));
-    }
-    let digest = alloy_primitives::B256::from(key.digest());
-    let commitment = alloy_primitives::B256::from(key.commitment());
-    for output in &graph.outputs {
-        lines.push(format!(
-            "output  v{}, one step is {:.6}",
-            output.value,
-            real(output.scale)
-        ));
-    }
-    lines.push(format!(
-        "params  {}, multiply-adds {}",
-        graph.params(),
-        graph.macs()
-    ));
-    lines.push(format!(
-        "key     {} bytes, digest {digest}",
-        key.encode().len()
-    ));
-    lines.push(format!("weights commitment {commitment}"));
-    lines.push(format!(
-        "proof   at most {} bytes, verification gas {}",
-        key.max_proof_len(),
-        key.cost().gas()
-    ));
-    let terms = |lines: &mut Vec<String>, security: &hallmark_proof::SecurityReport| {
-        lines.push(format!("security {:.1} bits, the sum of:", security.bits()));
-        for term in &security.terms {
-            lines.push(format!("  {:<40} {:.1}", term.name, term.bits));
-        }
-    };
-    lines.push("mode    public: proves integrity, hides nothing".to_owned());
-    terms(&mut lines, &security);
-    let private = bench::security(key, Mode::PrivateInput);
-    match (&private, key.private_cost(), key.max_private_proof_len()) {
-        (Some(security), Some(cost), Some(longest)) => {
-            lines.push(
-                "mode    private-input: hides inputs and outputs from all but the seller"
-                    .to_owned(),
-            );
-            lines.push(format!(
-                "proof   at most {longest} bytes, verification gas {}",
-                cost.gas()
-            ));
-            terms(&mut lines, security);
-        }
-        _ => lines.push("mode    private-input is not available for this model".to_owned()),
-    }
-    let listed = |security: &hallmark_proof::SecurityReport| {
-        let terms = security.terms.iter();
-        terms
-            .map(|t| json!({ "name": t.name, "bits": t.bits }))
-            .collect::<Vec<_>>()
-    };
-    report.result(
-        lines.join("\n"),
-        &json!({
-            "nodes": nodes, "params": graph.params(), "macs": graph.macs(),
-            "key_bytes": key.encode().len(), "digest": digest, "commitment": commitment,
-            "max_proof_bytes": key.max_proof_len(), "verify_gas": key.cost().gas(),
-            "mode": "public", "security_bits": security.bits(),
-            "security_terms": listed(&security),
-            "private_input": private.map(|security| json!({
-                "max_proof_bytes": key.max_private_proof_len(),
-                "verify_gas": key.private_cost().map(|c| c.gas()),
-                "security_bits": security.bits(), "security_terms": listed(&security),
-            })),
-        }),
-    );
-    Ok(())
-}
-
-/// An operator in a line.
-fn describe_op(op: &Op) -> String {
-    match op {
-        Op::Constant { constant } => format!("Constant {constant}"),
-        Op::MatMul { a, b, batch, inner } => {
-            format!("MatMul v{a} v{b} (batch axes {batch}, inner axes {inner})")
-        }
-        Op::Mul { a, b } => format!("Mul v{a} v{b}"),
-        Op::Combine { terms, offset } => {
-            let terms: Vec<String> = terms.iter().map(|(v, m)| format!("{m}*v{v}")).collect();
-            format!("Combine {} + {offset}", terms.join(" + "))
-        }
-        Op::Sum { input, axes } => format!("Sum v{input} over {axes:?}"),
-        Op::View { input, .. } => format!("View v{input}"),
-        Op::Reshape { input, .. } => format!("Reshape v{input}"),
-        Op::Lookup {
-            input,
-            shift,
-            table,
-        } => format!("Lookup v{input} >> {shift}, {table:?}"),
-        Op::Shift { input, shift, bits } => format!("Shift v{input} >> {shift} to {bits} bits"),
-    }
 }
 
 /// The one input of a file, quantised for the model.
@@ -370,7 +166,7 @@ fn run_model(path: &Path, input: &Path, report: &Reporter) -> Result<(), Error> 
 }
 
 fn prove(
-    path: &Path,
+    model: Model,
     input: &Path,
     (output, secret_file): (&Path, Option<&Path>),
     context: &str,
@@ -378,7 +174,6 @@ fn prove(
     report: &Reporter,
 ) -> Result<(), Error> {
     let context = parse_b256("--context", context)?;
-    let model = load(path)?;
     let input = one_input(&model.graph, input)?;
     let spinner = report.spinner("committing to the weights");
     let proving = hallmark_proof::setup(&model)?;

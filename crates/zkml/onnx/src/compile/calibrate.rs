@@ -4,12 +4,18 @@ use std::rc::Rc;
 
 use super::{Calibration, CompileOptions};
 use crate::CompileError;
-use crate::float::{FloatGraph, FloatOp};
+use crate::float::{FloatGraph, FloatOp, Function};
 
 /// Most values per tensor that calibration keeps for a percentile or a mean square.
 const MAX_KEPT: usize = 1 << 16;
 /// Ends of intervals that a mean square tries.
 const CANDIDATES: u32 = 60;
+
+/// Standard deviations that an interval reaches beyond the mean extreme, in 8 and in 16 bits: the
+/// largest of a hundred samples, and of ten thousand.
+const REACH: (f64, f64) = (3.1, 6.7);
+/// Share of itself that an end grows by when one sample was seen.
+const FEW: f64 = 0.1;
 
 /// Intervals of all float values, the inputs first.
 pub(super) struct Observed {
@@ -77,6 +83,7 @@ pub(super) fn observe(
         constants: vec![None; count],
     };
     let constant = constant_values(graph);
+    let mut extremes = vec![Extremes::default(); count];
     let keep = !matches!(options.calibration, Calibration::MinMax);
     let mut kept: Vec<Vec<f32>> = vec![Vec::new(); count];
     for (index, sample) in samples.iter().enumerate() {
@@ -91,14 +98,20 @@ pub(super) fn observe(
             if tensor.iter().any(|x| x.is_infinite()) {
                 observed.infinite[value].get_or_insert(index);
             }
-            let (interval, least) = (&mut observed.interval[value], &mut observed.least[value]);
+            let least = &mut observed.least[value];
+            let mut own = (f64::INFINITY, f64::NEG_INFINITY);
+            let mut whole = true;
             for &x in tensor {
                 let x = f64::from(x.clamp(f32::MIN, f32::MAX));
-                *interval = (interval.0.min(x), interval.1.max(x));
+                own = (own.0.min(x), own.1.max(x));
+                whole &= x.fract() == 0.0;
                 if x != 0.0 {
                     *least = least.min(x.abs());
                 }
             }
+            let interval = &mut observed.interval[value];
+            *interval = (interval.0.min(own.0), interval.1.max(own.1));
+            extremes[value].add(own, whole);
             if let Some(grid) = observed.grids.get_mut(value) {
                 *grid = tensor.iter().fold(*grid, |grid, &x| {
                     (grid?..=7).find(|&places| (x * 2f32.powi(places)).fract() == 0.0)
@@ -122,6 +135,13 @@ pub(super) fn observe(
                         _ => None,
                     };
             }
+        }
+    }
+    for (value, extremes) in extremes.iter().enumerate().skip(inputs) {
+        if !constant[value] {
+            let limits = natural_limits(graph, value);
+            let interval = &mut observed.interval[value];
+            *interval = extremes.foreseen(*interval, limits, options.bits);
         }
     }
     for (interval, mut kept) in observed.interval.iter_mut().zip(kept).skip(inputs) {
@@ -150,6 +170,87 @@ pub(super) fn not_finite(graph: &FloatGraph, index: usize, value: usize) -> Comp
         index,
         node: name(graph, value).to_owned(),
     }
+}
+
+/// Smallest and largest elements, sample by sample: how far the next samples may go beyond those
+/// seen.
+///
+/// Extremes of many elements follow Gumbel's distribution, whose scale is `σ·√6/π`. Of `N` samples
+/// the largest element is expected at `mean + σ·√6/π·(ln N - γ)`.
+#[derive(Clone, Copy, Default)]
+struct Extremes {
+    samples: f64,
+    /// Sums and sums of squares of the ends.
+    low: (f64, f64),
+    high: (f64, f64),
+    /// Some element was no whole number.
+    fractions: bool,
+}
+
+impl Extremes {
+    fn add(&mut self, (lo, hi): (f64, f64), whole: bool) {
+        self.samples += 1.0;
+        self.low = (self.low.0 + lo, self.low.1 + lo * lo);
+        self.high = (self.high.0 + hi, self.high.1 + hi * hi);
+        self.fractions |= !whole;
+    }
+
+    /// The interval that unseen samples are expected in, at most half as wide again.
+    fn foreseen(&self, seen: (f64, f64), limits: (f64, f64), bits: u8) -> (f64, f64) {
+        if !self.fractions {
+            return seen;
+        }
+        let reach = if bits == 16 { REACH.1 } else { REACH.0 };
+        let most = (seen.1 - seen.0).max(seen.0.abs()).max(seen.1.abs()) * 0.5;
+        let beyond = |end: f64, (sum, squares): (f64, f64)| {
+            let mean = sum / self.samples;
+            let deviation = (squares / self.samples - mean * mean).max(0.0).sqrt();
+            let unseen = deviation * reach - (end - mean).abs();
+            let few = end.abs() * FEW / self.samples;
+            unseen.max(few).clamp(0.0, most)
+        };
+        let lo = seen.0 - beyond(seen.0, self.low);
+        let hi = seen.1 + beyond(seen.1, self.high);
+        // What never changed its sign keeps it.
+        let lo = if seen.0 >= 0.0 {
+            lo.max(0.0).min(seen.0)
+        } else {
+            lo
+        };
+        let hi = if seen.1 <= 0.0 {
+            hi.min(0.0).max(seen.1)
+        } else {
+            hi
+        };
+        (lo.max(limits.0).min(seen.0), hi.min(limits.1).max(seen.1))
+    }
+}
+
+/// What a value cannot leave, whatever the sample.
+fn natural_limits(graph: &FloatGraph, mut value: usize) -> (f64, f64) {
+    while let Some(node) = value.checked_sub(graph.inputs.len()) {
+        return match &graph.nodes[node].op {
+            FloatOp::View { input, .. } | FloatOp::Reshape { input } => {
+                value = *input;
+                continue;
+            }
+            FloatOp::Softmax { .. }
+            | FloatOp::OneHot { .. }
+            | FloatOp::OneHotMax { .. }
+            | FloatOp::Unary {
+                function: Function::Sigmoid | Function::HardSigmoid { .. },
+                ..
+            } => (0.0, 1.0),
+            FloatOp::Unary { function, .. } => match *function {
+                Function::Tanh | Function::Erf | Function::Softsign => (-1.0, 1.0),
+                Function::Sin | Function::Cos => (-1.0, 1.0),
+                Function::Clip { lo, hi } => (lo, hi),
+                _ => break,
+            },
+            _ => break,
+        };
+    }
+    (f64::NEG_INFINITY, f64::INFINITY)
 }
 
 /// Whether each value depends on no input.

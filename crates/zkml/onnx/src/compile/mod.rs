@@ -19,6 +19,7 @@
 //! integer input or a comparison gives stay exact with scale 1. With `bits = 16`, operands have 15
 //! bits and enter products as two limbs.
 
+mod accuracy;
 mod calibrate;
 mod combine;
 mod emit;
@@ -33,9 +34,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use accuracy::{Accuracy, accuracy};
 use calibrate::{Observed, check_samples, observe};
 use hallmark_graph::{Builder, Input, Model, Range, ValueId};
-pub use report::{Accuracy, LayerReport, Report, accuracy};
+pub use report::{LayerReport, Report};
 
 use crate::CompileError;
 use crate::float::{FloatGraph, FloatOp};
@@ -83,6 +85,8 @@ pub struct Compiled {
     pub model: Model,
     /// Errors against the float graph on the calibration samples.
     pub report: Report,
+    /// Where float values are in the model.
+    traced: Vec<report::Traced>,
 }
 
 /// A float value's place in the integer graph: `real ≈ scale·integer`.
@@ -114,8 +118,13 @@ pub fn compile(
     }
     compiler.outputs()?;
     let (model, map, held) = compiler.finish()?;
-    let report = report::report(graph, &model, samples, &map, &held)?;
-    Ok(Compiled { model, report })
+    let traced = report::traced(graph, &map, &held);
+    let report = report::report(graph, &model, samples, &traced)?;
+    Ok(Compiled {
+        model,
+        report,
+        traced,
+    })
 }
 
 fn check_options(options: &CompileOptions) -> Result<(), CompileError> {

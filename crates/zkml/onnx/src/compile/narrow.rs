@@ -122,7 +122,7 @@ impl Compiler<'_> {
     /// Fewest levels that are taken instead of a clamp by limbs.
     fn least_levels(&self, levels: u32) -> f64 {
         match self.options.bits {
-            16 if levels > 4000 => 4000.0,
+            16 if levels > 4000 => f64::from(levels),
             _ if levels > 2 * NARROW_LEVELS => 255.0,
             _ => f64::from(levels),
         }
@@ -193,20 +193,34 @@ impl Compiler<'_> {
                         exact,
                     });
                 }
-                None => held = self.saturate(held, largest)?,
+                None => held = self.saturate(held, largest, 24.0)?,
             }
         }
         self.refuse("its values spread too far to be narrowed")
     }
 
-    /// The value clamped near `±largest` by its limbs, at the same scale.
-    pub(super) fn saturate(&mut self, held: Held, largest: f64) -> Result<Held, CompileError> {
+    /// The value clamped near `±largest` by its limbs, at the same scale; the end is one of so many
+    /// steps of the high limb at least.
+    pub(super) fn saturate(
+        &mut self,
+        held: Held,
+        largest: f64,
+        steps: f64,
+    ) -> Result<Held, CompileError> {
         let range = self.range(held.value);
-        let Some(shift) = (1..=14u8).find(|&shift| bounds::lookup_fits(range, shift, 16)) else {
+        // As few bits as leave the clamp's end some steps of the high limb.
+        let wanted = largest / held.scale;
+        let split = (10..=16u8).find_map(|bits| {
+            let shift = (1..=28 - bits.min(14)).find(|&s| bounds::lookup_fits(range, s, bits))?;
+            let enough = bits == 16 && shift <= 14 || wanted >= steps * 2f64.powi(shift.into());
+            enough.then_some((bits, shift))
+        });
+        let Some((window, shift)) = split else {
             return self.refuse("its values are too large for two limbs");
         };
         let step = 1i32 << shift;
-        let high = self.clamp(held.value, shift, 16, (-(1 << 15), (1 << 15) - 1))?;
+        let half = 1 << (window - 1);
+        let high = self.clamp(held.value, shift, window, (-half, half - 1))?;
         let low = self.combine(&[(held.value, 1), (high, -step)], 0)?;
         let ends = (largest / held.scale / f64::from(step) * 1.02).ceil() + 1.0;
         let coarse = 2f64.powf(ends.log2().ceil() - 3.0).max(1.0);
@@ -215,7 +229,7 @@ impl Compiler<'_> {
         if u32::try_from(ends).is_ok_and(|ends| ends >= most) {
             return self.refuse("its values spread too far to be narrowed");
         }
-        let bits = (12..=16)
+        let bits = (10..=16)
             .find(|&bits| bounds::lookup_fits(self.range(high), 0, bits))
             .unwrap_or(16);
         let clamped = self.clamp(high, 0, bits, (-ends, ends))?;

@@ -27,8 +27,14 @@ impl Compiler<'_> {
             Function::Floor | Function::Ceil | Function::Round | Function::Trunc => {
                 let magnitude = self.observed.magnitude(input);
                 let limit = (magnitude * 2.0 + 2.0).min(1e8) as i32;
+                // A product by the scale may miss a whole number or a half by its last bit.
+                let snapped = |x: f64| {
+                    let near = (2.0 * x).round() / 2.0;
+                    let same = (x - near).abs() <= 1e-9 * (1.0 + x.abs());
+                    function.eval(if same { near } else { x })
+                };
                 let entries = Entries {
-                    function: &|x| function.eval(x),
+                    function: &snapped,
                     scale: 1.0,
                     lo: -limit,
                     hi: limit,
@@ -171,7 +177,7 @@ impl Compiler<'_> {
             if bounds::lookup_fits(self.range(held.value), 0, 16) {
                 break;
             }
-            held = self.saturate(held, held.scale)?;
+            held = self.saturate(held, held.scale, 24.0)?;
         }
         let bits = self.window(held.value);
         let value = self.explicit(held.value, 0, bits, |d| function(d.signum()))?;

@@ -89,12 +89,20 @@ impl Compiler<'_> {
         let spread = i64::from(range.hi) - i64::from(range.lo);
         let spread = i32::try_from(spread).unwrap_or(i32::MAX);
         let ends = (range.lo, range.hi);
+        let first = self.narrowest_window(i64::from(spread));
         let mut value = value;
         loop {
             let shape = self.dims(value);
             let length = shape[over];
             if length <= 1 {
-                return Ok(value);
+                // The next reader counts on the range that the values have.
+                return match self.range(value).hi > ends.1 {
+                    true => {
+                        let bits = self.window(value);
+                        self.clamp(value, 0, bits, ends)
+                    }
+                    false => Ok(value),
+                };
             }
             let half = length.div_ceil(2);
             let mut part = shape.clone();
@@ -111,23 +119,33 @@ impl Compiler<'_> {
                 };
                 axes
             };
+            // Ranges grow by a spread in every round though the values do not: a clamp that never
+            // bites tells the bounds so, before the windows of differences become long.
+            let own = self.range(value);
+            let width = i64::from(own.hi) - i64::from(own.lo);
+            let next = i64::from(own.hi) + i64::from(spread);
+            if own.hi > ends.1 && (self.narrowest_window(width) > first + 1 || next > 32_000) {
+                let bits = self.window(value);
+                value = self.clamp(value, 0, bits, ends)?;
+            }
             // The middle of an odd length is on both sides, which harms no maximum.
             let a = self.view(value, slice(0), part.clone())?;
             let b = self.view(value, slice(length - half), part.clone())?;
             let d = self.combine(&[(a, 1), (b, -1)], 0)?;
-            let most = i64::from(self.range(value).hi) + i64::from(spread);
-            let grown = self.range(value).hi > ends.1;
-            if grown && (!bounds::lookup_fits(self.range(d), 0, 16) || most > 32_000) {
-                // Ranges grow by a spread in every round though the values do not.
-                let bits = self.window(value);
-                value = self.clamp(value, 0, bits, ends)?;
-                continue;
-            }
             let bits = self.window(d);
             let most = (1i32 << (bits - 1)) - 1;
             let positive = self.clamp(d, 0, bits, (0, spread.min(most)))?;
             value = self.combine(&[(b, 1), (positive, 1)], 0)?;
         }
+    }
+
+    /// Bits of the smallest table for differences of such a magnitude.
+    fn narrowest_window(&self, magnitude: i64) -> u8 {
+        let end = i32::try_from(magnitude).unwrap_or(i32::MAX);
+        let range = hallmark_graph::Range { lo: -end, hi: end };
+        (12..=16)
+            .find(|&bits| bounds::lookup_fits(range, 0, bits))
+            .unwrap_or(17)
     }
 
     /// A value with a last axis of 1, repeated along it.
@@ -308,7 +326,7 @@ impl Compiler<'_> {
         let largest = spread.min((high * n).sqrt()).max(f64::MIN_POSITIVE);
         let largest = if spread > 0.0 { largest } else { 1.0 };
         let levels = if wide {
-            8_191
+            WIDE_LEVELS
         } else {
             ((4.0 * MAX_SUM / n / 2.0).sqrt().floor() as u32).clamp(127, 2 * MIDDLE_LEVELS + 1)
         };

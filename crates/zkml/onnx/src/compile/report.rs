@@ -4,11 +4,12 @@ use hallmark_engine::Prepared;
 use hallmark_graph::{Graph, Model, Op, Table, ValueId};
 use serde::Serialize;
 
-use super::Held;
+use super::accuracy::argmax;
 use super::calibrate::check_samples;
+use super::{Compiled, Held};
 use crate::CompileError;
 use crate::float::{FloatGraph, FloatOp};
-use crate::scale::{dequantize, quantize, real};
+use crate::scale::{dequantize, real};
 
 /// How far the integer model is from the float graph.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,7 +22,8 @@ pub struct Report {
     pub mean_error: f64,
     /// Largest minus smallest output element of the float graph.
     pub output_range: f64,
-    /// Share of samples whose largest output is the same, ties to the lowest index.
+    /// Share of the output's rows (its last axis; all outputs together where there are several)
+    /// whose largest element is at the same place, ties to the lowest index.
     pub top1_agreement: f64,
     /// Power of the float outputs over the power of the difference, in decibels.
     pub snr_db: f64,
@@ -55,50 +57,6 @@ pub struct LayerReport {
     pub snr_db: f64,
 }
 
-/// Right answers on labelled samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Accuracy {
-    /// Samples with a label.
-    pub samples: usize,
-    /// Right answers of the float graph.
-    pub float_correct: usize,
-    /// Right answers of the integer model.
-    pub integer_correct: usize,
-    /// Samples on which both answer alike.
-    pub agree: usize,
-}
-
-/// Counts right answers of both graphs on labelled samples.
-///
-/// # Errors
-///
-/// When a sample does not fit the model's input.
-pub fn accuracy(
-    graph: &FloatGraph,
-    model: &Model,
-    samples: &[&[f32]],
-    labels: &[u32],
-) -> Result<Accuracy, CompileError> {
-    check_samples(graph, samples)?;
-    let prepared = Prepared::new(model.clone())?;
-    let mut result = Accuracy {
-        samples: samples.len().min(labels.len()),
-        float_correct: 0,
-        integer_correct: 0,
-        agree: 0,
-    };
-    for (sample, &label) in samples.iter().zip(labels) {
-        let float = argmax(&graph.evaluate(sample));
-        let input = quantize(&model.graph, sample)?;
-        let integer = hallmark_engine::run(&prepared, &input)?;
-        let integer = argmax(&dequantize(&model.graph, &integer));
-        result.float_correct += usize::from(float == label as usize);
-        result.integer_correct += usize::from(integer == label as usize);
-        result.agree += usize::from(float == integer);
-    }
-    Ok(result)
-}
-
 /// Powers of a signal and of its noise.
 #[derive(Clone, Copy, Default)]
 struct Power {
@@ -122,25 +80,38 @@ impl Power {
     }
 }
 
+impl Compiled {
+    /// Compares the integer model with its float graph on other samples than calibration's; what
+    /// lies outside the declared range is saturated.
+    ///
+    /// # Errors
+    ///
+    /// Samples of the wrong length or with numbers that are not finite.
+    pub fn compare(&self, graph: &FloatGraph, samples: &[&[f32]]) -> Result<Report, CompileError> {
+        check_samples(graph, samples)?;
+        report(graph, &self.model, samples, &self.traced)
+    }
+}
+
 /// Compares both graphs on the samples.
 pub(super) fn report(
     graph: &FloatGraph,
     model: &Model,
     samples: &[&[f32]],
-    map: &[Option<ValueId>],
-    held: &[Vec<Held>],
+    layers: &[Traced],
 ) -> Result<Report, CompileError> {
     let prepared = Prepared::new(model.clone())?;
-    let layers = traced(graph, map, held);
     let mut powers = vec![Power::default(); layers.len()];
     let mut output = Power::default();
-    let (mut max_error, mut sum_error, mut agree) = (0f64, 0f64, 0usize);
+    let (mut max_error, mut sum_error) = (0f64, 0f64);
+    let (mut agree, mut rows) = (0usize, 0usize);
+    let classes = classes(graph);
     let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
     for sample in samples {
         let values = graph.values(sample);
         let input = saturated(&model.graph, sample);
         let trace = hallmark_engine::trace(&prepared, &input)?;
-        for (power, layer) in powers.iter_mut().zip(&layers) {
+        for (power, layer) in powers.iter_mut().zip(layers) {
             let integers = &trace.values[layer.value as usize];
             for (&x, &q) in values[layer.float].iter().zip(integers) {
                 power.add(f64::from(x), f64::from(q) * layer.scale);
@@ -161,7 +132,10 @@ pub(super) fn report(
             least = least.min(x);
             most = most.max(x);
         }
-        agree += usize::from(argmax(&float) == argmax(&integers));
+        for (x, y) in float.chunks(classes).zip(integers.chunks(classes)) {
+            agree += usize::from(argmax(x) == argmax(y));
+            rows += 1;
+        }
     }
     let layers: Vec<LayerReport> = layers
         .iter()
@@ -188,7 +162,7 @@ pub(super) fn report(
         max_error,
         mean_error: sum_error / compared as f64,
         output_range: most - least,
-        top1_agreement: agree as f64 / samples.len() as f64,
+        top1_agreement: agree as f64 / rows.max(1) as f64,
         snr_db: output.decibels(),
         params: model.graph.params(),
         macs: model.graph.macs(),
@@ -199,15 +173,31 @@ pub(super) fn report(
     })
 }
 
+/// Elements that compete for the largest: the last axis of the only output.
+fn classes(graph: &FloatGraph) -> usize {
+    let elements = |value: usize| graph.shape(value).iter().product::<usize>();
+    let last = match &graph.outputs[..] {
+        [output] => graph.shape(output.value).last().copied(),
+        _ => None,
+    };
+    let all: usize = graph.outputs.iter().map(|o| elements(o.value)).sum();
+    last.filter(|&last| last > 1).unwrap_or(all).max(1)
+}
+
 /// A float value that is an integer value of the model.
-struct Traced {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Traced {
     float: usize,
     value: ValueId,
     scale: f64,
 }
 
 /// The first hold of every value that is in the model, changes of shape apart.
-fn traced(graph: &FloatGraph, map: &[Option<ValueId>], held: &[Vec<Held>]) -> Vec<Traced> {
+pub(super) fn traced(
+    graph: &FloatGraph,
+    map: &[Option<ValueId>],
+    held: &[Vec<Held>],
+) -> Vec<Traced> {
     let inputs = graph.inputs.len();
     let mut layers = Vec::new();
     for (node, float) in graph.nodes.iter().enumerate() {
@@ -269,15 +259,4 @@ fn saturated(graph: &Graph, sample: &[f32]) -> Vec<i32> {
         );
     }
     integers
-}
-
-/// Index of the largest element, the lowest one on a tie.
-fn argmax<T: PartialOrd>(values: &[T]) -> usize {
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = index;
-        }
-    }
-    best
 }

@@ -2,8 +2,13 @@
 //!
 //! A table's index is a narrowed value, so a function is sampled where the calibrated interval has
 //! at least a wanted number of steps. A function with a pole (a reciprocal, a logarithm) needs
-//! steps that are small beside its smallest argument; where one table of 16 bits is too coarse for
-//! that, two segments of different step share the work:
+//! steps that are small beside its smallest argument. Lines need fewer steps than points do:
+//!
+//! ```text
+//! h = v >> k     l = v - 2^k·h     y = T_0[h] + T_1[h]·l
+//! ```
+//!
+//! Where one table of 16 bits is too coarse even so, two segments of different step share the work:
 //!
 //! ```text
 //! u = v >> k     h = u >> 6     small = |h| <= 120
@@ -75,6 +80,25 @@ impl Entries<'_> {
         entries
     }
 }
+
+/// A table of straight lines.
+#[derive(Clone, Copy)]
+struct Lines {
+    /// Bits of the index.
+    bits: u8,
+    /// Bits of the argument below the index.
+    long: u8,
+    /// Those of them that are kept for the place on the line.
+    fraction: u8,
+}
+
+/// Whether a function bends little between three points.
+fn near_line(from: f64, at: f64, to: f64) -> bool {
+    ((from + to) / 2.0 - at).abs() <= 0.02 * (1.0 + at.abs())
+}
+
+/// Results of interpolation stay below this.
+const MAX_SUM: f64 = (1u32 << 28) as f64;
 
 impl Compiler<'_> {
     /// Steps of an index inside the calibrated magnitude.
@@ -155,40 +179,113 @@ impl Compiler<'_> {
         (least, largest): (f64, f64),
         entries: &Entries<'_>,
     ) -> Result<ValueId, CompileError> {
-        let fine = if self.options.bits == 16 {
-            1024.0
-        } else {
-            64.0
-        };
         let largest = largest.max(least);
         let mut held = held;
-        // What lies far above calibration says nothing new.
-        if self.reach(held.value) * held.scale > 64.0 * largest && self.reach(held.value) > 65536.0
-        {
-            held = self.saturate(held, largest * 4.0)?;
+        // What lies far above calibration says nothing new; a clamp by limbs costs what it saves in
+        // rows of tables where elements are few.
+        let elements: usize = self.dims(held.value).iter().map(|&d| d as usize).product();
+        let far = if elements < 1 << 12 { 8.0 } else { 64.0 };
+        if self.reach(held.value) * held.scale > far * largest && self.reach(held.value) > 65536.0 {
+            held = self.saturate(held, largest * 3.0, 6.0)?;
         }
-        let reach = self.reach(held.value);
         let range = self.range(held.value);
-        for bits in [12, 14, 16] {
-            let most = f64::from(1u32 << (bits - 1)) * 0.99;
-            if bounds::lookup_fits(range, 0, bits) {
-                return self.filled(held.value, 0, entries.all(bits, held.scale));
-            }
-            let at_least = least / held.scale / reach * most;
-            let enough = if bits == 16 { fine / 2.0 } else { fine };
-            if at_least >= enough
-                && let Some(plan) = plan(
-                    reach,
-                    (most / reach).min(1.0),
-                    bits..=bits,
-                    self.options.max_shift,
-                )
-            {
-                let value = self.combine(&[(held.value, plan.multiplier)], 0)?;
-                return self.filled(value, plan.shift, entries.all(bits, plan.scale(held.scale)));
-            }
+        if bounds::lookup_fits(range, 0, 12) {
+            return self.filled(held.value, 0, entries.all(12, held.scale));
+        }
+        if let Some(lines) = self.lines(range, least / held.scale) {
+            return self.interpolated(held, lines, entries);
+        }
+        if bounds::lookup_fits(range, 0, 16) {
+            return self.filled(held.value, 0, entries.all(16, held.scale));
         }
         self.segments(held, range, entries)
+    }
+
+    /// The smallest table of lines that are short beside the smallest argument, in steps of the
+    /// argument.
+    fn lines(&self, range: Range, least: f64) -> Option<Lines> {
+        let (pieces, fraction) = match self.options.bits {
+            16 => (160.0, 8),
+            _ => (10.0, 6),
+        };
+        (10..=16u8).find_map(|bits| {
+            let fits = |long: u8| {
+                let kept = long.min(fraction);
+                let end = |v: i32| bounds::quotient(v, long - kept);
+                let rounded = end(range.lo).zip(end(range.hi));
+                bounds::lookup_fits(range, long, bits)
+                    && rounded
+                        .is_some_and(|(lo, hi)| bounds::lookup_fits(Range { lo, hi }, kept, bits))
+            };
+            let long = (1..=30 - bits).find(|&long| fits(long))?;
+            let enough = least / 2f64.powi(long.into()) >= pieces;
+            enough.then_some(Lines {
+                bits,
+                long,
+                fraction: long.min(fraction),
+            })
+        })
+    }
+
+    /// `T_0[h] + T_1[h]·l`: a straight line for every step of `h`, `v = 2^k·h + l`. The error is
+    /// that of the second derivative over half a step, `(1/(2·pieces))²` of a reciprocal.
+    fn interpolated(
+        &mut self,
+        held: Held,
+        lines: Lines,
+        entries: &Entries<'_>,
+    ) -> Result<ValueId, CompileError> {
+        let Lines {
+            bits,
+            long,
+            fraction,
+        } = lines;
+        let u = self.shift(held.value, long - fraction)?;
+        let unit = held.scale * 2f64.powi((long - fraction).into());
+        let half = 1i32 << (bits - 1);
+        let h = self.clamp(u, fraction, bits, (-half, half - 1))?;
+        let l = self.combine(&[(u, 1), (h, -(1 << fraction))], 0)?;
+        // Slopes are small: both tables are finer by some bits, which a shift takes away.
+        let most = f64::from(entries.hi.max(-entries.lo)).max(1.0);
+        let spare = (MAX_SUM / most)
+            .log2()
+            .floor()
+            .clamp(0.0, f64::from(fraction)) as u8;
+        let fine = 2f64.powi(spare.into());
+        let step = unit * 2f64.powi(fraction.into());
+        let ends = |h: i32| {
+            let (from, to) = (f64::from(h) - 0.5, f64::from(h) + 0.5);
+            let at = |x: f64| {
+                let y = (entries.function)(x * step) / entries.scale;
+                let (lo, hi) = (f64::from(entries.lo), f64::from(entries.hi));
+                (y.is_finite()).then_some(y.clamp(lo, hi))
+            };
+            Some((at(from)?, at(f64::from(h))?, at(to)?))
+        };
+        let level: Vec<i32> = entries.all(bits, step);
+        let mut levels = Vec::with_capacity(level.len());
+        let mut slopes = Vec::with_capacity(level.len());
+        for (h, &y) in (-half..half).zip(&level) {
+            // Beside a pole, and where the entries saturate, a line would lead away.
+            match ends(h) {
+                Some((from, at, to)) if near_line(from, at, to) => {
+                    // The line lies between chord and tangent: a quarter of the arrow each way.
+                    let arrow = (from + to) / 2.0 - at;
+                    levels.push(((at + arrow / 2.0) * fine).round() as i32);
+                    let slope = (to - from) / 2f64.powi(fraction.into());
+                    slopes.push((slope * fine).round() as i32);
+                }
+                _ => {
+                    levels.push((f64::from(y) * fine) as i32);
+                    slopes.push(0);
+                }
+            }
+        }
+        let level = self.filled(h, 0, levels)?;
+        let slope = self.filled(h, 0, slopes)?;
+        let rise = self.mul(slope, l)?;
+        let y = self.combine(&[(level, 1), (rise, 1)], 0)?;
+        self.shift(y, spare)
     }
 
     fn segments(
@@ -249,7 +346,7 @@ impl Compiler<'_> {
             scale: 1.0,
             exact: false,
         };
-        let held = self.saturate(held, 15_600.0)?;
+        let held = self.saturate(held, 15_600.0, 24.0)?;
         Ok(held.value)
     }
 }

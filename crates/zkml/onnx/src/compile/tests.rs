@@ -1,5 +1,6 @@
 //! Float graphs built by hand, their integer models, and how far these are apart.
 
+mod bounds;
 mod models;
 mod recipes;
 mod world;

@@ -65,7 +65,8 @@ impl Builder {
         }
     }
 
-    /// A sum whose only term is a sum; the same value twice.
+    /// A multiple of a multiple; the same value twice. A multiple of a sum of several terms stays
+    /// one: it is another scale for the compiler, and a formula of that sum stays recognisable.
     fn merge(
         &mut self,
         terms: &[(usize, f64)],
@@ -77,6 +78,7 @@ impl Builder {
                 terms: inner,
                 offset: first,
             }) = self.op(*value)
+            && inner.len() == 1
         {
             let merged: Vec<(usize, f64)> = inner.iter().map(|(v, c)| (*v, c * scale)).collect();
             let offset = first * scale + offset;

@@ -31,6 +31,55 @@ impl World {
         }
     }
 
+    /// Twelve operators drawn by a seed over `[6, 12]`, sizes and offsets far apart.
+    pub(super) fn random_chain(seed: u64) -> Self {
+        let mut w = Self::new(&[&[6, 12]]);
+        w.rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut values = vec![0usize];
+        for _ in 0..12 {
+            let x = values[w.rng.random_range(0..values.len())];
+            let other = values[w.rng.random_range(0..values.len())];
+            let size = 10f64.powi(w.rng.random_range(-3..4));
+            let y = match w.rng.random_range(0..14) {
+                0 | 1 => w.linear(x, 12),
+                2 => w.unary(x, Function::Relu),
+                3 => w.unary(x, Function::Tanh),
+                4 => w.combine(&[(x, size), (other, 1.0)], 0.0),
+                5 => w.combine(&[(x, 1.0)], size),
+                6 => {
+                    let shape = w.shape(x);
+                    let op = FloatOp::Normalize {
+                        input: x,
+                        epsilon: 1e-5,
+                        center: true,
+                    };
+                    w.node(op, &shape)
+                }
+                7 => w.softmax(x),
+                8 => {
+                    let y = w.unary(x, Function::Tanh);
+                    w.mul(other, y)
+                }
+                9 => w.binary(x, other, Binary::Max),
+                10 => w.binary(x, other, Binary::Min),
+                11 => {
+                    let below = w.binary(x, other, Binary::Less);
+                    w.mul(below, x)
+                }
+                12 => {
+                    let y = w.unary(x, Function::Sigmoid);
+                    let y = w.combine(&[(y, 1.0)], 0.5);
+                    w.div(other, y)
+                }
+                _ => w.unary(x, Function::Abs),
+            };
+            values.push(y);
+        }
+        let last = *values.last().expect("the input at least");
+        w.output(last);
+        w
+    }
+
     pub(super) fn integers(shape: &[usize]) -> Self {
         let mut world = Self::new(&[shape]);
         world.graph.inputs[0].integer = true;

@@ -42,8 +42,13 @@ fn index(n: &Node<'_>, value: f64, dim: usize) -> Result<usize, ImportError> {
 
 fn gather(b: &mut Builder, n: &Node<'_>) -> Made {
     let (x, at) = (n.operand(0)?, n.operand(1)?);
+    let axis = n.axis(n.int("axis", 0), b.rank(x))?;
+    pick(b, n, x, at, axis)
+}
+
+/// Slices of `x` along an axis, chosen by indices of any shape.
+pub(super) fn pick(b: &mut Builder, n: &Node<'_>, x: &Operand, at: &Operand, axis: usize) -> Made {
     let from = b.shape(x);
-    let axis = n.axis(n.int("axis", 0), from.len())?;
     let mut shape = from[..axis].to_vec();
     shape.extend(b.shape(at));
     shape.extend(&from[axis + 1..]);

@@ -1,6 +1,7 @@
 //! One function for each ONNX operator, in families.
 
 mod arithmetic;
+mod attention;
 mod convolution;
 mod gather;
 mod layout;
@@ -25,8 +26,9 @@ pub(super) type Lowered = Result<Vec<Operand>, ImportError>;
 
 type Family = fn(&mut Builder, &Node<'_>, &str) -> Option<Lowered>;
 
-const FAMILIES: [Family; 13] = [
+const FAMILIES: [Family; 14] = [
     arithmetic::lower,
+    attention::lower,
     convolution::lower,
     gather::lower,
     layout::lower,

@@ -5,6 +5,7 @@ use hallmark_graph::AxisMap;
 use super::convolution::{Window, windows};
 use super::{Lowered, one};
 use crate::ImportError;
+use crate::float::Function;
 use crate::import::builder::{Builder, Made, Operand};
 use crate::import::node::Node;
 use crate::import::view::{straight, strided};
@@ -13,6 +14,8 @@ pub(super) fn lower(b: &mut Builder, n: &Node<'_>, op: &str) -> Option<Lowered> 
     Some(match op {
         "MaxPool" => one(max_pool(b, n)),
         "AveragePool" => one(average_pool(b, n)),
+        "LpPool" => one(lp_pool(b, n)),
+        "GlobalLpPool" => one(global_lp(b, n)),
         "GlobalAveragePool" => one(global(b, n, Builder::mean)),
         "GlobalMaxPool" => one(global(b, n, Builder::max)),
         _ => return None,
@@ -110,13 +113,11 @@ fn max_pool(b: &mut Builder, n: &Node<'_>) -> Made {
 fn average_pool(b: &mut Builder, n: &Node<'_>) -> Made {
     let windows = pool_windows(b, n)?;
     let include = n.flag("count_include_pad", false);
-    let mut x = n.operand(0)?.clone();
-    let whole = b.shape(&x);
+    let x = n.operand(0)?;
+    let whole = b.shape(x);
     let full: usize = windows.iter().map(|w| w.kernel).product();
     let mut counts = vec![1f64];
-    for (index, window) in windows.iter().enumerate() {
-        let axis = 2 + index;
-        let (mut shape, dim) = (b.shape(&x), whole[axis]);
+    for (window, &dim) in windows.iter().zip(&whole[2..]) {
         // Taps that count: inside, or in the declared padding too.
         let (lo, hi) = match include {
             true => (-(window.before as i64), (dim + window.after) as i64),
@@ -135,10 +136,29 @@ fn average_pool(b: &mut Builder, n: &Node<'_>) -> Made {
             .iter()
             .flat_map(|c| own.iter().map(move |o| c * o))
             .collect();
+    }
+    let x = window_sums(b, x, &windows)?;
+    if counts.iter().all(|&count| count == full as f64) {
+        return b.affine(&x, 1.0 / full as f64, 0.0);
+    }
+    if counts.contains(&0.0) {
+        return Err(n.refuse("a window lies in the padding alone"));
+    }
+    let dims = windows.iter().map(|w| w.count).collect();
+    let inverse = b.floats(dims, counts.iter().map(|c| (1.0 / c) as f32).collect());
+    b.mul(&x, &inverse)
+}
+
+/// Sums of windows over the spatial axes; what lies outside is 0.
+fn window_sums(b: &mut Builder, x: &Operand, windows: &[Window]) -> Made {
+    let mut x = x.clone();
+    for (index, window) in windows.iter().enumerate() {
+        let axis = 2 + index;
         if window.kernel == 1 && window.before == 0 {
             x = b.slice(&x, axis, (0, window.stride as i64, window.count))?;
             continue;
         }
+        let mut shape = b.shape(&x);
         shape[axis] = window.count;
         shape.insert(axis + 1, window.kernel);
         let axes = (0..shape.len() - 1)
@@ -157,13 +177,51 @@ fn average_pool(b: &mut Builder, n: &Node<'_>) -> Made {
         let taps = b.view(&x, axes, shape)?;
         x = b.sum(&taps, &[axis + 1])?;
     }
-    if counts.iter().all(|&count| count == full as f64) {
-        return b.affine(&x, 1.0 / full as f64, 0.0);
+    Ok(x)
+}
+
+/// `p` of a norm, at least 1.
+fn norm_exponent(n: &Node<'_>) -> Result<i64, ImportError> {
+    match n.int("p", 2) {
+        p if (1..=16).contains(&p) => Ok(p),
+        p => Err(n.refuse(format!("p = {p} is not supported, only 1 to 16"))),
     }
-    if counts.contains(&0.0) {
-        return Err(n.refuse("a window lies in the padding alone"));
+}
+
+/// `(Σ |x|^p)^(1/p)` over a window.
+fn lp_pool(b: &mut Builder, n: &Node<'_>) -> Made {
+    let p = norm_exponent(n)?;
+    let windows = pool_windows(b, n)?;
+    lp_norm(b, n.operand(0)?, p, |b, x| window_sums(b, x, &windows))
+}
+
+fn global_lp(b: &mut Builder, n: &Node<'_>) -> Made {
+    let p = norm_exponent(n)?;
+    global(b, n, |b, x, axes| lp_norm(b, x, p, |b, x| b.sum(x, axes)))
+}
+
+fn lp_norm(
+    b: &mut Builder,
+    x: &Operand,
+    p: i64,
+    sum: impl FnOnce(&mut Builder, &Operand) -> Made,
+) -> Made {
+    let power = match p {
+        1 => b.unary(x, Function::Abs)?,
+        2 => b.mul(x, x)?,
+        _ => {
+            let magnitude = b.unary(x, Function::Abs)?;
+            let exponent = p as f64;
+            b.unary(&magnitude, Function::Pow { exponent })?
+        }
+    };
+    let sum = sum(b, &power)?;
+    match p {
+        1 => Ok(sum),
+        2 => b.unary(&sum, Function::Sqrt),
+        _ => {
+            let exponent = 1.0 / p as f64;
+            b.unary(&sum, Function::Pow { exponent })
+        }
     }
-    let dims = windows.iter().map(|w| w.count).collect();
-    let inverse = b.floats(dims, counts.iter().map(|c| (1.0 / c) as f32).collect());
-    b.mul(&x, &inverse)
 }

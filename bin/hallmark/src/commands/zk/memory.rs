@@ -1,0 +1,112 @@
+//! Whether a proof fits the memory, before any of it is taken.
+//!
+//! ```text
+//! need = BASE + 8·values + ELEMENT·2^⌈log2(looked up + table rows)⌉ + WEIGHT·2^⌈log2 weights⌉
+//! ```
+//!
+//! The factors lie above the peaks of six models from 26 thousand to 16.8 million weights and from
+//! 512 to 1.1 million lookups (`docs/zkml.md`). What is looked up is committed to as well.
+
+use super::{Error, cost};
+use hallmark_graph::{Model, Op, Table};
+
+/// Bytes of a process that proves nothing yet.
+const BASE: u64 = 32 << 20;
+/// Bytes for every element that is looked up or a table's row: its column, its code, its Merkle
+/// tree, its leaf of the lookup tree.
+const ELEMENT: u64 = 184;
+/// Bytes for every weight, as it is committed to and opened.
+const WEIGHT: u64 = 84;
+
+/// An estimate, from above, of a proof's peak memory in bytes.
+pub(super) fn need(model: &Model) -> u64 {
+    let graph = &model.graph;
+    let values: u64 = graph.nodes.iter().map(|n| n.shape.elements() as u64).sum();
+    let weights: u64 = graph.constants().map(|n| n.shape.padded() as u64).sum();
+    // Long remainders have several limbs: an eighth more.
+    let columns = cost::total(graph).committed;
+    let looked_up = columns
+        .saturating_add(columns / 8)
+        .saturating_add(table_rows(model));
+    let rounded = |count: u64| count.checked_next_power_of_two().unwrap_or(u64::MAX);
+    BASE.saturating_add(values.saturating_mul(8))
+        .saturating_add(ELEMENT.saturating_mul(rounded(looked_up)))
+        .saturating_add(WEIGHT.saturating_mul(rounded(weights)))
+}
+
+/// Rows of all different tables.
+fn table_rows(model: &Model) -> u64 {
+    let tables: std::collections::BTreeSet<(u8, i32, i32, Option<u32>)> = model
+        .graph
+        .nodes
+        .iter()
+        .filter_map(|node| match node.op {
+            Op::Lookup { table, .. } => Some(match table {
+                Table::Clamp { bits, lo, hi } => (bits, lo, hi, None),
+                Table::Explicit {
+                    bits,
+                    lo,
+                    hi,
+                    table,
+                    ..
+                } => (bits, lo, hi, Some(table)),
+            }),
+            _ => None,
+        })
+        .collect();
+    tables.iter().map(|(bits, ..)| 1u64 << bits.min(&30)).sum()
+}
+
+/// Refuses a proof that needs more than `limit` bytes, or than the machine has available.
+pub(super) fn check(model: &Model, limit: Option<u64>) -> Result<u64, Error> {
+    let need = need(model);
+    let (room, whose) = match (limit, available()) {
+        (Some(limit), _) => (limit, "the limit given"),
+        (None, Some(available)) => (available, "what this machine has available"),
+        (None, None) => return Ok(need),
+    };
+    if need > room {
+        return Err(Error::new(format!(
+            "the proof needs about {} MiB of memory, {whose} is {} MiB; use a machine with more, a \
+             smaller model, or raise --memory-mb",
+            mib(need),
+            mib(room)
+        )));
+    }
+    Ok(need)
+}
+
+pub(super) fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}
+
+/// Memory that this machine has available in bytes: the kernel's estimate, and what the control
+/// group leaves where there is one (Linux; `None` elsewhere).
+fn available() -> Option<u64> {
+    let kernel = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| available_of(&text));
+    let number =
+        |path: &str| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
+    let group = number("/sys/fs/cgroup/memory.max")
+        .zip(number("/sys/fs/cgroup/memory.current"))
+        .map(|(most, used)| most.saturating_sub(used));
+    match (kernel, group) {
+        (Some(kernel), Some(group)) => Some(kernel.min(group)),
+        (kernel, group) => kernel.or(group),
+    }
+}
+
+fn available_of(meminfo: &str) -> Option<u64> {
+    meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))
+        .and_then(|rest| {
+            rest.trim()
+                .trim_end_matches("kB")
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
+        .and_then(|kib| kib.checked_mul(1024))
+}

@@ -1,0 +1,100 @@
+//! Costs, layers and the picture of small graphs.
+
+use super::{cost, drawing, memory};
+use hallmark_graph::{Graph, Model};
+
+/// A model with several inputs, outputs and operators for every seed.
+fn models() -> impl Iterator<Item = Model> {
+    (0..40).map(hallmark_graph::testing::random_model)
+}
+
+fn edges(graph: &Graph, layers: &[cost::Layer]) -> usize {
+    let read: usize = layers.iter().map(|l| l.reads.len() + l.inputs.len()).sum();
+    read + graph.outputs.len()
+}
+
+#[test]
+fn every_node_is_in_one_layer_and_layers_read_earlier_ones() {
+    for model in models() {
+        let graph = &model.graph;
+        let layers = cost::layers(graph);
+        let mut seen = vec![0; graph.nodes.len()];
+        for (index, layer) in layers.iter().enumerate() {
+            assert!(layer.reads.iter().all(|&read| read < index));
+            assert!(layer.inputs.iter().all(|&input| input < graph.inputs.len()));
+            for &node in &layer.nodes {
+                seen[node] += 1;
+            }
+        }
+        assert!(seen.iter().all(|&count| count <= 1));
+        let lookups: u64 = layers.iter().map(|layer| layer.cost.lookups).sum();
+        assert_eq!(lookups, cost::total(graph).lookups);
+        let macs: u64 = layers.iter().map(|layer| layer.cost.macs).sum();
+        assert_eq!(macs, graph.macs());
+    }
+}
+
+/// A plan may split a remainder in limbs, so that it commits to more, never to less.
+#[test]
+fn the_costs_drawn_are_near_those_of_the_proof() {
+    for model in models() {
+        let Ok(proving) = hallmark_proof::setup(&model) else {
+            continue;
+        };
+        let work = hallmark_proof::work(proving.verifying_key(), hallmark_proof::Mode::Public)
+            .expect("every key has proofs of public inputs");
+        let own = cost::total(&model.graph);
+        assert!(work.lookups as u64 >= own.lookups);
+        assert!(work.lookups as u64 <= 8 * own.lookups);
+        assert!(work.committed as u64 >= own.committed);
+    }
+}
+
+#[test]
+fn a_picture_has_a_box_for_every_layer_and_nothing_overlaps() {
+    for model in models() {
+        let graph = &model.graph;
+        let layers = cost::layers(graph);
+        let picture = drawing::svg(graph, "a <model> & more");
+        assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+        assert!(picture.contains("a &lt;model&gt; &amp; more"));
+        assert_eq!(picture.matches("class=\"b\"").count(), layers.len());
+        let ports = graph.inputs.len() + graph.outputs.len();
+        assert_eq!(picture.matches("class=\"p\"").count(), ports);
+        assert!(picture.matches("class=\"e\"").count() >= edges(graph, &layers));
+        let number = |text: &str, name: &str| -> f64 {
+            let from = text
+                .split_once(&format!("{name}=\""))
+                .expect("an attribute")
+                .1;
+            let (digits, _) = from.split_once('"').expect("a closed attribute");
+            digits.parse().expect("a number")
+        };
+        let boxes: Vec<(f64, f64)> = picture
+            .split("<rect ")
+            .filter(|rect| rect.starts_with("class=\"b\"") || rect.starts_with("class=\"p\""))
+            .map(|rect| (number(rect, "x"), number(rect, " y")))
+            .collect();
+        for (index, a) in boxes.iter().enumerate() {
+            for b in &boxes[..index] {
+                let apart = (a.0 - b.0).abs() > 236.0 || (a.1 - b.1).abs() > 30.0;
+                assert!(apart, "{a:?} and {b:?} overlap");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_proof_that_does_not_fit_is_refused_with_what_it_needs() {
+    let model = hallmark_graph::testing::random_model(1);
+    let need = memory::need(&model);
+    assert!(memory::check(&model, Some(need)).is_ok());
+    let refused = memory::check(&model, Some(need - 1))
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("MiB of memory"), "{refused}");
+    assert!(
+        refused.contains(&memory::mib(need).to_string()),
+        "{refused}"
+    );
+}

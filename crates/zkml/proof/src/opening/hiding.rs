@@ -162,6 +162,13 @@ pub(crate) struct HidingData {
     blinds: [Vec<E>; 2],
 }
 
+impl HidingData {
+    /// The committed polynomial.
+    pub(crate) fn values(&self) -> &[F] {
+        self.committed.values()
+    }
+}
+
 /// An extension element of uniform coordinates.
 fn random(rng: &mut StdRng) -> E {
     E::from_basis_coefficients_fn(|_| random_base(rng))

@@ -5,7 +5,7 @@ use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
 
 use super::{Clock, ProveError};
-use crate::commitment::WhirData;
+use crate::commitment::{WhirData, values};
 use crate::field::{E, F};
 use crate::key::{Private, ProvingKey};
 use crate::messages::{Public, verify_messages};
@@ -20,13 +20,22 @@ use crate::witness::Witness;
 /// A witness that is committed to.
 pub(super) struct Committed {
     pub(super) root: [u8; 32],
-    stack: Vec<F>,
     data: Data,
 }
 
 enum Data {
     Plain(WhirData),
     Hiding(Box<HidingData>, Vec<E>),
+}
+
+impl Data {
+    /// The committed polynomial.
+    fn values(&self) -> &[F] {
+        match self {
+            Self::Plain(data) => values(data),
+            Self::Hiding(data, _) => data.values(),
+        }
+    }
 }
 
 /// Commits to a witness; `seed` is what the transcript begins with.
@@ -37,18 +46,17 @@ pub(super) fn commit(
     witness: &Witness<'_>,
 ) -> Result<Committed, ProveError> {
     let Some(Private { plan, scheme }) = private else {
-        let stack = witness.stack(pk.vk.plan());
-        let (root, data) = pk.witness.commit(stack.clone());
+        let (root, data) = pk.witness.commit(witness.stack(pk.vk.plan()));
         let data = Data::Plain(data);
-        return Ok(Committed { root, stack, data });
+        return Ok(Committed { root, data });
     };
     let stack = witness.stack(plan);
     let mut rng = randomness(seed, &stack)?;
     let pads = scheme.pads(&mut rng);
-    let committed = scheme.commit(stack.clone(), pads.clone(), rng);
+    let committed = scheme.commit(stack, pads.clone(), rng);
     let (root, data) = committed.ok_or(ProveError::Opening("the witness"))?;
     let data = Data::Hiding(Box::new(data), pads);
-    Ok(Committed { root, stack, data })
+    Ok(Committed { root, data })
 }
 
 /// Points at which the weights of every shard have to be opened: `(block, point in it)`.
@@ -68,7 +76,7 @@ pub(super) fn prove(
     clock: &mut Clock,
 ) -> Result<(Instance, WeightClaims, Transcript), ProveError> {
     let plan = private.map_or(pk.vk.plan(), |private| &private.plan);
-    let Committed { root, stack, data } = committed;
+    let Committed { root, data } = committed;
     let start = private.map(|_| transcript.clone());
     let pads = match &data {
         Data::Plain(_) => Vec::new(),
@@ -76,8 +84,7 @@ pub(super) fn prove(
     };
     let mut run = Run::new(plan, witness, ProverChannel::over(transcript, pads));
     run.outputs();
-    run.lookups(&stack);
-    drop(stack);
+    run.lookups(data.values());
     clock.lap(|p| &mut p.lookups);
     run.walk();
     clock.lap(|p| &mut p.walk);

@@ -339,7 +339,7 @@ pub(crate) fn prove_hiding(
 }
 
 /// Opens every shard of the weights: `(block, point in it)`.
-fn open_weights(
+pub(crate) fn open_weights(
     pk: &ProvingKey,
     claims: &[Vec<(usize, Vec<E>)>],
     transcript: &mut Transcript,

@@ -1,9 +1,11 @@
 //! Honest proofs of many graphs, and a kit of cheats, each refused for its own reason.
 
 mod bytes;
+mod cheats;
 mod hiding;
 mod lies;
 mod operators;
+mod secrecy;
 
 use hallmark_graph::{
     Builder, Constant, Elements, Input, Model, Range, Scale, Shape, TableSpec, Trace, ValueId,

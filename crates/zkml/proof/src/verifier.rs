@@ -285,6 +285,11 @@ fn verify_decoded(
     if !channel.is_finished() {
         return Err(FormatError::Trailing.into());
     }
+    // The opening names pads and products by the plan's numbers.
+    let hiding = &plan.hiding;
+    if channel.pads as usize != hiding.pads || channel.products != hiding.products {
+        return Err(VerifyError::Internal);
+    }
 
     let shards = &plan.weights;
     let mut weights = vec![Vec::new(); shards.stackings.len()];

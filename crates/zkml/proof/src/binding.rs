@@ -17,7 +17,7 @@
 //!    - the rate lanes after the last permutation are the digest, at `σ`.
 //!
 //! The message is linear in salt, pads and inputs, so the second claim weighs those directly. Soundness
-//! error: `(8 + k) + 3(8 + k) + 6` over `|E|` and the binding of the hash.
+//! error: `(8 + k) + 3(8 + k) + k + 6` over `|E|` and the binding of the hash.
 
 use p3_field::{Field, PackedValue, PrimeCharacteristicRing};
 use rayon::prelude::*;
@@ -150,14 +150,22 @@ pub(crate) fn prove(binding: &BindingPlan, cubed: Vec<F>, channel: &mut ProverCh
     let _sigma = channel.transcript.sample_point(3);
 }
 
-/// Checks what was sent and returns what the commitment has to open to.
-pub(crate) fn verify(
+/// What the messages leave to be opened.
+pub(crate) struct Received {
+    tau: Vec<E>,
+    /// `Z̃(τ)`.
+    total: Lin,
+    /// Where the rounds end, and `ỹ` there.
+    point: Vec<E>,
+    value: Lin,
+    sigma: Vec<E>,
+}
+
+/// Receives the messages and checks the rounds.
+pub(crate) fn receive(
     binding: &BindingPlan,
-    plan: &Plan,
-    digest: &[F; RATE],
     channel: &mut VerifierChannel<'_>,
-) -> Result<Vec<Linear>, VerifyError> {
-    let permutations = binding.layout.permutations;
+) -> Result<Received, VerifyError> {
     let variables = binding.variables();
     channel.transcript.phase("input commitment", &[variables]);
     let tau = channel.transcript.sample_point(variables);
@@ -172,6 +180,30 @@ pub(crate) fn verify(
         refused.map_err(|_| VerifyError::InputCommitment)?;
     }
     let sigma = channel.transcript.sample_point(3);
+    Ok(Received {
+        tau,
+        total,
+        point,
+        value,
+        sigma,
+    })
+}
+
+/// Checks what was sent and returns what the commitment has to open to.
+pub(crate) fn verify(
+    binding: &BindingPlan,
+    plan: &Plan,
+    digest: &[F; RATE],
+    channel: &mut VerifierChannel<'_>,
+) -> Result<Vec<Linear>, VerifyError> {
+    let permutations = binding.layout.permutations;
+    let Received {
+        tau,
+        total,
+        point,
+        value,
+        sigma,
+    } = receive(binding, channel)?;
 
     let (lane_point, row) = point.split_at(LANE_BITS);
     let at_row = Row::Eq(row.to_vec());

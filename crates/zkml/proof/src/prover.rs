@@ -354,7 +354,7 @@ fn observe_weights(pk: &ProvingKey, transcript: &mut Transcript) {
 }
 
 /// Opens every shard of the weights: `(block, point in it)`.
-fn open_weights(
+pub(crate) fn open_weights(
     pk: &ProvingKey,
     claims: &[Vec<(usize, Vec<E>)>],
     transcript: &mut Transcript,

@@ -107,9 +107,12 @@ fn report(vk: &VerifyingKey, plan: &Plan, hiding: Option<&HidingScheme>) -> Secu
             let (bits, list) = vk.witness_scheme().security(witness_claims);
             (vec![("WHIR, witness", bits)], list)
         }
-        // Unique decoding: a root leaves one polynomial. Constraints are at most as many as the
-        // messages that are padded.
-        Some(scheme) => (scheme.errors(witness_claims + plan.elements + 4), 0.0),
+        // Unique decoding: a root leaves one polynomial. A constraint comes with a message that is
+        // padded, or is the only one of its step; four linear claims and a few more.
+        Some(scheme) => {
+            let claims = witness_claims + plan.elements + plan.steps.len() + 8;
+            (scheme.errors(claims), 0.0)
+        }
     };
     let shards: Vec<(f64, f64)> = vk
         .weight_schemes()
@@ -146,7 +149,8 @@ fn report(vk: &VerifyingKey, plan: &Plan, hiding: Option<&HidingScheme>) -> Secu
         .chain(plan.binding.iter().flat_map(|binding| {
             let rounds = (crate::sponge::LANE_BITS + binding.layout.permutations) as f64;
             [
-                algebraic("input commitment", 4.0 * rounds + 6.0),
+                // The equality, rounds of degree 3, and the lanes and rows of the capacities.
+                algebraic("input commitment", 5.0 * rounds + 6.0),
                 plain("Poseidon2 collision", SPONGE_BITS),
             ]
         }))

@@ -2,9 +2,11 @@
 
 mod batch;
 mod bytes;
+mod cheats;
 mod hiding;
 mod lies;
 mod operators;
+mod secrecy;
 
 use hallmark_graph::{
     Builder, Constant, Elements, Input, Model, Range, Scale, Shape, TableSpec, Trace, ValueId,

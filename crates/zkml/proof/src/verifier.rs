@@ -396,6 +396,11 @@ fn verify_decoded(
         if !channel.is_finished() {
             return Err(FormatError::Trailing.into());
         }
+        // The opening names pads and products by the plan's numbers.
+        let hiding = &plan.hiding;
+        if channel.pads as usize != hiding.pads || channel.products != hiding.products {
+            return Err(VerifyError::Internal);
+        }
         for claim in remaining.weights {
             let (shard, block) = shards.places[claim.block];
             weights[shard].push((block, claim.point, claim.value));

@@ -38,7 +38,7 @@ pub(crate) struct Private {
     pub(crate) capacities: Vec<F>,
     /// What is cubed, lane after lane.
     pub(crate) cubed: Vec<F>,
-    cubes: Vec<F>,
+    pub(crate) cubes: Vec<F>,
     pub(crate) digest: [F; RATE],
 }
 

@@ -30,8 +30,8 @@
 //!
 //! Soundness error beside the commitment's: `(2K + claims + 2n + 1 + 6 + 1)/|E|`.
 //!
-//! Zero knowledge: all that is sent is uniform or follows from what is; [`simulate`] draws it without a
-//! witness.
+//! Zero knowledge: all that is sent is uniform or follows from what is; the simulator of the tests
+//! (module `forge`) draws it without a witness.
 
 use p3_field::{BasedVectorSpace, Field, PrimeCharacteristicRing};
 use rand::RngExt;
@@ -45,6 +45,10 @@ use crate::field::{DEGREE, E, F, coordinates, log2_ceil};
 use crate::layout::Block;
 use crate::messages::BlockClaim;
 use crate::transcript::{Lin, PRODUCTS, Transcript};
+
+#[cfg(test)]
+#[path = "forge.rs"]
+pub(crate) mod forge;
 
 /// Pads of a reduction that the blinds have room for, as a logarithm.
 const BLIND_BITS: usize = 6;
@@ -169,6 +173,13 @@ impl HidingData {
     }
 }
 
+/// What is committed to.
+struct Filled {
+    stack: Vec<F>,
+    secrets: Vec<E>,
+    blinds: [Vec<E>; 2],
+}
+
 /// An extension element of uniform coordinates.
 fn random(rng: &mut StdRng) -> E {
     E::from_basis_coefficients_fn(|_| random_base(rng))
@@ -227,10 +238,22 @@ impl HidingScheme {
     /// Commits to the witness in `stack` and to everything that hides.
     pub(crate) fn commit(
         &self,
-        mut stack: Vec<F>,
+        stack: Vec<F>,
         pads: Vec<E>,
         mut rng: StdRng,
     ) -> Option<([u8; 32], HidingData)> {
+        let filled = self.fill(stack, pads, &mut rng);
+        let (root, committed) = self.whir.commit(filled.stack, rng)?;
+        let data = HidingData {
+            committed,
+            secrets: filled.secrets,
+            blinds: filled.blinds,
+        };
+        Some((root, data))
+    }
+
+    /// Adds everything that hides to the witness in `stack`.
+    fn fill(&self, mut stack: Vec<F>, pads: Vec<E>, rng: &mut StdRng) -> Filled {
         let plan = &self.plan;
         let mut secrets = pads;
         let pad = |secrets: &[E], i: u32| secrets[i as usize];
@@ -242,8 +265,8 @@ impl HidingScheme {
             }
             (f, g, random)
         };
-        let (mut f, mut g, at_f) = factors(&secrets, random(&mut rng));
-        let at_g = random(&mut rng);
+        let (mut f, mut g, at_f) = factors(&secrets, random(rng));
+        let at_g = random(rng);
         secrets.extend(f.iter().zip(&g).map(|(&a, &b)| a * b));
         f.push(at_f);
         g.push(at_g);
@@ -260,7 +283,7 @@ impl HidingScheme {
             }
         }
         let rounds = 2 * self.whir.config().num_variables();
-        let blinds = [(); 2].map(|()| (0..rounds).map(|_| random(&mut rng)).collect::<Vec<E>>());
+        let blinds = [(); 2].map(|()| (0..rounds).map(|_| random(rng)).collect::<Vec<E>>());
         let offset = self.blocks[plan.blinds].offset;
         for (which, blinds) in blinds.iter().enumerate() {
             for (i, blind) in blinds.iter().enumerate() {
@@ -270,15 +293,13 @@ impl HidingScheme {
         }
         let mask = self.blocks[plan.mask];
         for target in &mut stack[mask.offset..mask.offset + (1 << mask.variables)] {
-            *target = random_base(&mut rng);
+            *target = random_base(rng);
         }
-        let (root, committed) = self.whir.commit(stack, rng)?;
-        let data = HidingData {
-            committed,
+        Filled {
+            stack,
             secrets,
             blinds,
-        };
-        Some((root, data))
+        }
     }
 
     /// `u` and `κ` of all relations under the powers of `ρ`.

@@ -270,6 +270,38 @@ mod tests {
         }
     }
 
+    /// Derived with floating point by a library: a change on any machine would fork the chain.
+    #[test]
+    fn parameters_are_pinned() {
+        let mut hasher = blake3::Hasher::new();
+        for n in MIN_VARIABLES..=crate::commitment::MAX_VARIABLES {
+            let config = HidingWhir::new(n, false).unwrap().config;
+            let rounds = config.round_parameters();
+            let mut numbers = vec![
+                config.randomized_terminal().num_queries,
+                config.mask_queries(),
+                config.sumcheck_mask().domain_size,
+            ];
+            numbers.extend(config.oracle_randomness());
+            numbers.extend(config.switch_masks().iter().map(|m| m.domain_size));
+            let round = rounds.iter();
+            numbers.extend(round.flat_map(|r| [r.num_queries, r.ood_samples, r.domain_size]));
+            // Every opened row is hidden by a row of randomness, and no codeword is opened whole.
+            let opened = rounds.iter().map(|r| r.num_queries);
+            let opened = opened.chain([config.randomized_terminal().num_queries]);
+            assert!(opened.eq(config.oracle_randomness().iter().copied()), "2^{n}");
+            for group in config.mask_groups() {
+                let shape = group.shape;
+                assert_eq!(shape.randomness_len, config.mask_queries(), "2^{n}");
+                assert!(config.mask_queries() < shape.domain_size / 4, "2^{n}");
+            }
+            for number in numbers {
+                hasher.update(&(number as u64).to_le_bytes());
+            }
+        }
+        assert_eq!(hasher.finalize().to_hex()[..16], *"5d92b4335514daf7");
+    }
+
     #[test]
     fn an_opening_holds_for_the_committed_values_only() {
         for n in [MIN_VARIABLES, 14] {

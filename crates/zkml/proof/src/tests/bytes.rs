@@ -118,6 +118,12 @@ fn mutated_keys_never_panic_and_never_alias() {
             if let Ok(key) = VerifyingKey::decode(&mutated) {
                 assert_eq!(key.encode(), mutated);
                 assert_ne!(mutated, bytes);
+                // Nor does the plan of private inputs, which is made when it is asked for.
+                if let Some(cost) = key.private_cost() {
+                    let masked = vec![0; key.graph().output_len()];
+                    let verdict = verify_private(&key, &[0; 32], &masked, &CONTEXT, &[0; 99]);
+                    assert!(matches!(verdict, Err(VerifyError::Format(_))), "{cost:?}");
+                }
             }
         }
     }

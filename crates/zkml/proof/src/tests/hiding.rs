@@ -274,3 +274,21 @@ fn a_private_proof_of_another_input_output_or_pad_is_refused_by_an_equation() {
     let verdict = verify_private(world.vk(), claim.commitment, claim.masked, &CONTEXT, &proof);
     assert_eq!(verdict, Ok(()));
 }
+
+#[test]
+fn a_key_is_planned_without_the_work_that_its_cost_is_of() {
+    // Each step moves a million elements one by one, which a verification pays for.
+    let mut b = Builder::new(vec![input(&[999, 1001], 0, 1)]);
+    let mut x = 0;
+    for i in 0..60 {
+        let dims = if i % 2 == 0 { [1001, 999] } else { [999, 1001] };
+        x = b.reshape(x, shape(&dims)).unwrap();
+    }
+    let y = b.sum(x, &[0, 1]).unwrap();
+    let graph = finish(b, &[y]).graph;
+    let started = std::time::Instant::now();
+    let plan = Plan::new(&graph, Mode::PrivateInput).unwrap();
+    let taken = started.elapsed();
+    assert_eq!(plan.hiding.products.len(), crate::messages::products(&plan).len());
+    assert!(taken.as_millis() < 500, "{taken:?}");
+}

@@ -1,0 +1,460 @@
+//! A malicious prover of private inputs: one lie at a time, each refused by an equation.
+//!
+//! The prover here is the real one, step by step, but for the lie; what follows a lie is made
+//! honestly from it, challenges included.
+
+use rand::rngs::StdRng;
+
+use super::*;
+use crate::field::F;
+use crate::key::Private;
+use crate::messages::{Public, verify_messages};
+use crate::opening::hiding::forge::Lie;
+use crate::opening::hiding::{HidingScheme, Relations};
+use crate::opening::masked_codec::encode_hiding;
+use crate::plan::Content;
+use crate::private::{InputSecret, read_digest};
+use crate::proof::{FormatError, HEADER_BYTES, Proof, WitnessOpening};
+use crate::prover::open_weights;
+use crate::run::Run;
+use crate::statement::outputs;
+use crate::transcript::{ProverChannel, Transcript, VerifierChannel, observe};
+use crate::witness::Private as Sponge;
+use p3_field::PrimeCharacteristicRing;
+
+/// Lies that are told beside the witness.
+struct Plot {
+    /// A message that is false: its pad is changed after it was committed.
+    message: Option<usize>,
+    /// Two messages that take each other's pads.
+    swapped: Option<(usize, usize)>,
+    /// An element of the committed polynomial that is not what the messages are of.
+    committed: Option<usize>,
+    /// The products of other pads are committed.
+    products: bool,
+    opening: Lie,
+}
+
+const TRUTH: Plot = Plot {
+    message: None,
+    swapped: None,
+    committed: None,
+    products: false,
+    opening: Lie::Nowhere,
+};
+
+/// A private order and the run that serves it.
+struct Order {
+    world: World,
+    secret: InputSecret,
+    commitment: [u8; 32],
+    masked: Vec<i32>,
+}
+
+/// A model of limbs, tables, remainders, quotients, products and weights.
+fn model() -> Model {
+    let inputs = vec![input(&[3, 5], -70_000, 5_000), input(&[1, 3], -8, 8)];
+    let mut b = Builder::new(inputs);
+    let (bits, lo, hi) = (9, -90, 90);
+    let y = b.lookup(0, 9, TableSpec::Clamp { bits, lo, hi }).unwrap();
+    let z = b.shift(0, 6, 12).unwrap();
+    let product = b.mul(y, z).unwrap();
+    let v = dense(&mut b, 1, (1, 3, 2), 6);
+    finish(b, &[product, v, 1])
+}
+
+impl Order {
+    fn new(seed: u64) -> Self {
+        let world = World::new(model(), seed);
+        let graph = &world.model.graph;
+        let secret = InputSecret::from_bytes([seed as u8; 32]);
+        let masked = mask_output(graph, &world.output(), &secret).unwrap();
+        Self {
+            commitment: commit_input(graph, &world.input(), &secret).unwrap(),
+            masked: masked.into_iter().map(|x| x as i32).collect(),
+            secret,
+            world,
+        }
+    }
+
+    fn private(&self) -> &Private {
+        self.world.pk.private().unwrap()
+    }
+
+    /// Proves the true statement by a witness that is changed.
+    fn prove<'a>(
+        &'a self,
+        seed: u8,
+        change: impl FnOnce(&mut Witness<'a>),
+        plot: &Plot,
+    ) -> (Vec<u8>, std::ops::Range<usize>) {
+        let pk = &self.world.pk;
+        let graph = &self.world.model.graph;
+        let Private { plan, scheme } = self.private();
+        let witness = pk.witness_of(plan, &self.world.trace).unwrap();
+        let mut witness = witness.with_secret(plan, &self.world.input(), &self.secret);
+        change(&mut witness);
+        let inputs = Inputs::Private(&self.commitment);
+        let claim = statement(&pk.vk, inputs, &self.masked, &CONTEXT);
+        let begin = claim.transcript_seed();
+
+        let mut rng = <StdRng as rand::SeedableRng>::from_seed([seed; 32]);
+        let by = Transcript::new(&[seed]).sample();
+        let mut pads = scheme.pads(&mut rng);
+        let stack = witness.stack(plan);
+        let mut committed = stack.clone();
+        if let Some(index) = plot.committed {
+            committed[index] += F::ONE;
+        }
+        let mut other = plan.hiding.clone();
+        other.products.rotate_left(usize::from(plot.products));
+        let blocks = &plan.witness.blocks;
+        let commits = HidingScheme::new(blocks, plan.witness.variables, &other, true).unwrap();
+        let (root, data) = commits.commit(committed, pads.clone(), rng).unwrap();
+        if let Some(index) = plot.message {
+            pads[index] += by;
+        }
+        if let Some((i, j)) = plot.swapped {
+            pads.swap(i, j);
+        }
+
+        let start = |transcript: &mut Transcript| {
+            for (scheme, root) in pk.weights.iter().zip(pk.vk.roots()) {
+                scheme.observe(root, transcript);
+            }
+            observe(&root, transcript);
+        };
+        let mut channel = ProverChannel::hiding(&begin, pads);
+        start(&mut channel.transcript);
+        let mut run = Run::new(plan, &witness, channel);
+        run.outputs();
+        run.lookups(&stack);
+        run.walk();
+        run.binding();
+        let (channel, claims) = run.finish();
+        assert_eq!(channel.sent.len(), plan.elements);
+        let mut replay = VerifierChannel::with_mode(&begin, &channel.sent, true);
+        start(&mut replay.transcript);
+        let public = Public {
+            inputs: None,
+            commitment: read_digest(&self.commitment).unwrap(),
+            outputs: outputs(graph, &self.masked),
+        };
+        let remaining = verify_messages(plan, &public, &mut replay).unwrap();
+        let relations = Relations {
+            claims: remaining.witness,
+            linear: remaining.linear,
+            constraints: replay.constraints,
+        };
+        let mut transcript = channel.transcript;
+        let opening = scheme.forge(data, &relations, &mut transcript, plot.opening, by);
+        let opening = opening.unwrap();
+        let mut payload = Vec::new();
+        encode_hiding(&mut payload, &opening);
+        let first = HEADER_BYTES + 20 * plan.elements;
+        let proof = Proof {
+            statement: claim,
+            root,
+            elements: channel.sent,
+            witness: WitnessOpening::Hiding(Box::new(opening)),
+            weights: open_weights(pk, &claims.weights, &mut transcript).unwrap(),
+        };
+        (encode(&proof), first..first + payload.len())
+    }
+
+    fn verify(&self, proof: &[u8]) -> Result<(), VerifyError> {
+        let masked: Vec<u32> = self.masked.iter().map(|&x| x as u32).collect();
+        verify_private(self.world.vk(), &self.commitment, &masked, &CONTEXT, proof)
+    }
+
+    /// What the verifier says to a false witness.
+    fn cheat<'a>(&'a self, change: impl FnOnce(&mut Witness<'a>)) -> Result<(), VerifyError> {
+        self.verify(&self.prove(1, change, &TRUTH).0)
+    }
+
+    fn plot(&self, seed: u8, plot: &Plot) -> Result<(), VerifyError> {
+        self.verify(&self.prove(seed, |_| {}, plot).0)
+    }
+
+    fn honest(&self) -> Vec<u8> {
+        let (proof, _) = self.prove(9, |_| {}, &TRUTH);
+        assert_eq!(self.verify(&proof), Ok(()), "the truth");
+        proof
+    }
+}
+
+const REFUSED: Result<(), VerifyError> = Err(VerifyError::WitnessOpening);
+
+#[test]
+fn every_kind_of_false_witness_is_refused() {
+    let order = Order::new(1);
+    order.honest();
+    let mut random = Random::new(5);
+    let mut at = |len: usize| random.between(0, len as i64 - 1) as usize;
+    let private = |w: &mut Witness<'_>, change: &dyn Fn(&mut Sponge)| {
+        change(w.private.as_mut().unwrap());
+    };
+    let add = |values: &mut Vec<F>, at: usize| values[at] += F::TWO;
+
+    let i = at(8);
+    let verdict = order.cheat(|w| private(w, &|p| add(&mut p.salt, i)));
+    assert_eq!(verdict, REFUSED, "salt {i}");
+    for output in 0..3 {
+        let i = at([15, 2, 3][output]);
+        let verdict = order.cheat(|w| private(w, &|p| add(&mut p.pads[output], i)));
+        assert_eq!(verdict, REFUSED, "pad {i} of output {output}");
+    }
+    let permutations = 1
+        << order
+            .private()
+            .plan
+            .binding
+            .as_ref()
+            .unwrap()
+            .layout
+            .permutations;
+    for i in [0, at(8 * permutations), 8 * permutations - 1] {
+        let verdict = order.cheat(|w| private(w, &|p| add(&mut p.capacities, i)));
+        assert_eq!(verdict, REFUSED, "capacity {i}");
+    }
+    // One of each block of cubes, and what is cubed.
+    for lane in [0, 127, 128, 143, 144, 147] {
+        let i = lane * permutations + at(permutations);
+        let verdict = order.cheat(|w| private(w, &|p| add(&mut p.cubes, i)));
+        assert_eq!(verdict, REFUSED, "cube {i}");
+        let verdict = order.cheat(|w| private(w, &|p| add(&mut p.cubed, i)));
+        assert_eq!(verdict, REFUSED, "what is cubed {i}");
+        let both = |p: &mut Sponge| {
+            add(&mut p.cubed, i);
+            p.cubes[i] = p.cubed[i].cube();
+        };
+        let verdict = order.cheat(|w| private(w, &both));
+        assert_eq!(verdict, REFUSED, "a true cube of a false state {i}");
+    }
+    // A lane that no permutation has.
+    let i = 148 * permutations + at(permutations);
+    let verdict = order.cheat(|w| private(w, &|p| add(&mut p.cubed, i)));
+    assert_eq!(verdict, REFUSED, "cube {i} of no lane");
+
+    let truth = order
+        .world
+        .pk
+        .witness_of(&order.private().plan, &order.world.trace)
+        .unwrap();
+    let mut unread = 0;
+    let (same, _) = order.prove(1, |_| {}, &TRUTH);
+    for (value, elements) in truth.values.iter().enumerate() {
+        let mut changed = elements.to_vec();
+        let i = at(changed.len());
+        changed[i] += if changed[i] > 0 { -1 } else { 1 };
+        let (proof, _) = order.prove(1, |w| w.values[value] = &changed, &TRUTH);
+        let verdict = order.verify(&proof);
+        // Outputs follow from the statement, the bias from what it is read as.
+        unread += usize::from(proof == same);
+        let refused = verdict == REFUSED || verdict == Err(VerifyError::WeightOpening);
+        assert!(refused || proof == same, "value {value}: {verdict:?}");
+    }
+    assert!(unread <= 3, "{unread} of {} values", truth.values.len());
+    for (i, limbs) in truth.remainders.iter().enumerate() {
+        for limb in 0..limbs.len() {
+            let verdict = order.cheat(|w| w.remainders[i][limb][3] ^= 1);
+            assert_eq!(verdict, REFUSED, "remainder {i}, limb {limb}");
+        }
+    }
+    for (i, limbs) in truth.shifts.iter().enumerate() {
+        for limb in 0..limbs.len() {
+            let verdict = order.cheat(|w| w.shifts[i][limb][3] ^= 1);
+            assert_eq!(verdict, REFUSED, "shift {i}, limb {limb}");
+        }
+    }
+    for (i, limbs) in truth.inputs.iter().enumerate() {
+        for limb in 0..limbs.len() {
+            let verdict = order.cheat(|w| w.inputs[i][limb][3] ^= 1);
+            assert_eq!(verdict, REFUSED, "input {i}, limb {limb}");
+        }
+    }
+    assert!(truth.inputs.iter().any(|limbs| limbs.len() > 2));
+    for (table, counts) in truth.counts.iter().enumerate() {
+        let row = at(counts.len());
+        let verdict = order.cheat(|w| w.counts[table][row] += 1);
+        assert_eq!(verdict, REFUSED, "multiplicity {row} of table {table}");
+    }
+}
+
+#[test]
+fn an_input_beyond_its_range_is_refused_though_the_commitment_holds_it() {
+    // The buyer's own lie: committed to, proven about, and outside what the model allows.
+    let mut order = Order::new(2);
+    for (index, value) in [(0, 5_001), (14, -70_001), (16, 9), (17, -9)] {
+        let truth = order.world.input();
+        let mut input = truth.clone();
+        input[index] = value;
+        let (head, tail) = input.split_at(15);
+        let layout = order
+            .private()
+            .plan
+            .binding
+            .as_ref()
+            .unwrap()
+            .layout
+            .clone();
+        let opened = Sponge::new(&layout, &input, &order.secret);
+        order.commitment = crate::private::write_digest(&opened.digest);
+        let (head, tail) = (head.to_vec(), tail.to_vec());
+        let verdict = order.cheat(|w| {
+            w.private = Some(opened);
+            w.values[0] = &head;
+            w.values[1] = &tail;
+        });
+        assert_eq!(verdict, REFUSED, "element {index} is {value}");
+    }
+    Order::new(2).honest();
+}
+
+#[test]
+fn a_commitment_of_anything_but_what_the_messages_are_of_is_refused() {
+    let order = Order::new(3);
+    order.honest();
+    let plan = &order.private().plan;
+    let mut random = Random::new(6);
+    for (index, &content) in plan.contents.iter().enumerate() {
+        let block = plan.witness.blocks[index];
+        // The last element is padding where there is any.
+        let last = (1usize << block.variables) - 1;
+        let elements = plan.block_dims(content).elements();
+        let mut places = vec![random.between(0, elements as i64 - 1) as usize];
+        places.extend((elements <= last).then_some(last));
+        for at in places {
+            let plot = Plot {
+                committed: Some(block.offset + at),
+                ..TRUTH
+            };
+            let verdict = order.plot(2, &plot);
+            assert_eq!(verdict, REFUSED, "{content:?}, element {at}");
+        }
+    }
+    let kinds = |of: fn(&Content) -> bool| plan.contents.iter().filter(|c| of(c)).count();
+    assert_eq!(kinds(|c| matches!(c, Content::Pads(_))), 3);
+    assert_eq!(kinds(|c| matches!(c, Content::Cubes(_))), 3);
+    assert!(kinds(|c| matches!(c, Content::Input(..))) > 1);
+}
+
+#[test]
+fn false_messages_and_pads_of_others_are_refused() {
+    let order = Order::new(4);
+    order.honest();
+    let pads = order.private().plan.hiding.pads;
+    let mut random = Random::new(7);
+    // The pads of the outputs, the root of the lookup tree, the last ones, and a sample.
+    let mut messages: Vec<usize> = (0..10).chain(pads - 4..pads).collect();
+    messages.extend((0..16).map(|_| random.between(10, pads as i64 - 5) as usize));
+    for message in messages {
+        let plot = Plot {
+            message: Some(message),
+            ..TRUTH
+        };
+        let verdict = order.plot(3, &plot);
+        assert_eq!(verdict, REFUSED, "message {message} of {pads}");
+    }
+    for _ in 0..4 {
+        let i = random.between(0, pads as i64 - 2) as usize;
+        let plot = Plot {
+            swapped: Some((i, i + 1)),
+            ..TRUTH
+        };
+        assert_eq!(order.plot(4, &plot), REFUSED, "pads {i} and {}", i + 1);
+    }
+}
+
+#[test]
+fn every_part_of_an_opening_is_bound() {
+    let order = Order::new(5);
+    order.honest();
+    let variables = order.private().plan.witness.variables;
+    let mut lies = vec![Lie::Factor(0), Lie::Factor(1), Lie::Value, Lie::Sigma];
+    for i in [0, 1, variables, 2 * variables - 2, 2 * variables - 1] {
+        lies.extend([Lie::Message(i), Lie::Blinded(i)]);
+    }
+    for opening in lies {
+        let plot = Plot { opening, ..TRUTH };
+        assert_eq!(order.plot(5, &plot), REFUSED, "{opening:?}");
+    }
+    // A false message, and an opening that makes the sum of the pads come out right all the same.
+    for opening in [Lie::FittingValue, Lie::FittingBlinded] {
+        let plot = Plot {
+            message: Some(7),
+            opening,
+            ..TRUTH
+        };
+        assert_eq!(order.plot(6, &plot), REFUSED, "{opening:?}");
+    }
+    // With the truth both change nothing.
+    let opening = Lie::FittingValue;
+    assert_eq!(order.plot(6, &Plot { opening, ..TRUTH }), Ok(()));
+    for opening in [Lie::Nowhere, Lie::FittingFactor] {
+        let plot = Plot {
+            products: true,
+            opening,
+            ..TRUTH
+        };
+        assert_eq!(
+            order.plot(7, &plot),
+            REFUSED,
+            "products of other pads, {opening:?}"
+        );
+    }
+}
+
+#[test]
+fn every_byte_of_the_commitments_part_is_bound() {
+    let order = Order::new(6);
+    let (proof, payload) = order.prove(8, |_| {}, &TRUTH);
+    assert_eq!(order.verify(&proof), Ok(()));
+    let mut random = Random::new(8);
+    let ends = [payload.start, payload.end - 1, proof.len() - 1, 6 + 4 * 32];
+    let (first, last) = (payload.start as i64, payload.end as i64 - 1);
+    let inside = (0..150).map(|_| random.between(first, last) as usize);
+    for position in inside.chain(ends).collect::<Vec<_>>() {
+        let mut lie = proof.clone();
+        lie[position] ^= 1 << random.between(0, 6);
+        let verdict = order.verify(&lie);
+        let named = matches!(
+            verdict,
+            Err(VerifyError::WitnessOpening | VerifyError::WeightOpening | VerifyError::Format(_))
+        );
+        assert!(named, "byte {position} of {payload:?}: {verdict:?}");
+    }
+    for cut in [payload.start, payload.start + 100, payload.end - 1] {
+        let verdict = order.verify(&proof[..cut]);
+        assert_eq!(verdict, Err(FormatError::Truncated.into()), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_proof_of_another_order_is_none_of_this_one() {
+    let (order, other) = (Order::new(7), Order::new(8));
+    let (proof, of_other) = (order.honest(), other.honest());
+    assert_eq!(order.verify(&of_other), Err(VerifyError::WrongInput));
+    // Under this order's digests it meets the equations.
+    let mut renamed = of_other.clone();
+    let digests = 6..6 + 4 * 32;
+    renamed[digests.clone()].copy_from_slice(&proof[digests]);
+    let verdict = order.verify(&renamed);
+    assert_eq!(verdict, REFUSED);
+    // The commitment of one order, the messages of the other.
+    let mut mixed = proof.clone();
+    mixed[134..166].copy_from_slice(&of_other[134..166]);
+    assert_eq!(order.verify(&mixed), REFUSED);
+    // Another context.
+    let masked: Vec<u32> = order.masked.iter().map(|&x| x as u32).collect();
+    let mut moved = proof.clone();
+    moved[102..134].copy_from_slice(&[1; 32]);
+    let verdict = verify_private(
+        order.world.vk(),
+        &order.commitment,
+        &masked,
+        &[1; 32],
+        &moved,
+    );
+    assert_eq!(verdict, REFUSED);
+}

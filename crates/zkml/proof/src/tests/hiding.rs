@@ -289,6 +289,9 @@ fn a_key_is_planned_without_the_work_that_its_cost_is_of() {
     let started = std::time::Instant::now();
     let plan = Plan::new(&graph, Mode::PrivateInput).unwrap();
     let taken = started.elapsed();
-    assert_eq!(plan.hiding.products.len(), crate::messages::products(&plan).len());
+    assert_eq!(
+        plan.hiding.products.len(),
+        crate::messages::products(&plan).len()
+    );
     assert!(taken.as_millis() < 500, "{taken:?}");
 }

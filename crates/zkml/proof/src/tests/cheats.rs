@@ -28,6 +28,8 @@ struct Plot {
     message: Option<usize>,
     /// Two messages that take each other's pads.
     swapped: Option<(usize, usize)>,
+    /// The pads of another proof.
+    reused: bool,
     /// An element of the committed polynomial that is not what the messages are of.
     committed: Option<usize>,
     /// The products of other pads are committed.
@@ -38,6 +40,7 @@ struct Plot {
 const TRUTH: Plot = Plot {
     message: None,
     swapped: None,
+    reused: false,
     committed: None,
     products: false,
     opening: Lie::Nowhere,
@@ -116,6 +119,10 @@ impl Order {
         }
         if let Some((i, j)) = plot.swapped {
             pads.swap(i, j);
+        }
+
+        if plot.reused {
+            pads = scheme.pads(&mut <StdRng as rand::SeedableRng>::from_seed([77; 32]));
         }
 
         let start = |transcript: &mut Transcript| {
@@ -364,6 +371,32 @@ fn false_messages_and_pads_of_others_are_refused() {
         };
         assert_eq!(order.plot(4, &plot), REFUSED, "pads {i} and {}", i + 1);
     }
+    let reused = Plot {
+        reused: true,
+        ..TRUTH
+    };
+    assert_eq!(order.plot(4, &reused), REFUSED, "pads of another proof");
+}
+
+#[test]
+fn no_two_proofs_of_one_statement_share_a_pad() {
+    let order = Order::new(9);
+    let prove = || prove_private(&order.world.pk, &order.world.trace, &order.secret, &CONTEXT);
+    let (a, b) = (prove().unwrap(), prove().unwrap());
+    assert_eq!((order.verify(&a), order.verify(&b)), (Ok(()), Ok(())));
+    // The root and every message, what follows from the weights apart.
+    assert_ne!(a[134..166], b[134..166]);
+    let plan = &order.private().plan;
+    let messages = HEADER_BYTES..HEADER_BYTES + 20 * plan.elements;
+    let elements = |proof: &[u8]| proof[messages.clone()].as_chunks::<20>().0.to_vec();
+    let (a, b) = (elements(&a), elements(&b));
+    let known = plan.elements - plan.hiding.pads;
+    let mut both = [&a[..], &b].concat();
+    both.sort_unstable();
+    both.dedup();
+    assert!(both.len() >= 2 * plan.elements - 2 * known);
+    let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
+    assert_eq!(same, 0, "challenges differ, and so do evaluations of weights");
 }
 
 #[test]

@@ -295,3 +295,55 @@ fn a_key_is_planned_without_the_work_that_its_cost_is_of() {
     );
     assert!(taken.as_millis() < 500, "{taken:?}");
 }
+
+#[test]
+fn outputs_that_are_scalars_inputs_constants_or_told_twice_are_masked_apart() {
+    let mut b = Builder::new(vec![input(&[1], -3, 4), input(&[3, 1], 0, 0)]);
+    let sum = b.sum(1, &[0, 1]).unwrap();
+    let fixed = constant(&mut b, &[2], &[70, -70]);
+    let square = b.mul(0, 0).unwrap();
+    let outputs = [0, 0, sum, sum, fixed, fixed, square, 1, square];
+    let world = World::new(finish(b, &outputs), 3);
+    let private = Private::new(&world, 5);
+    assert_eq!(private.verify(&world), Ok(()));
+    let opened = unmask_output(&world.model.graph, &private.masked, &private.secret).unwrap();
+    assert_eq!(opened, world.output());
+    // One value under two pads.
+    assert_ne!(private.masked[0], private.masked[1]);
+    for i in 0..private.masked.len() {
+        let mut masked = private.masked.clone();
+        masked[i] = (masked[i] + 1) % 0x7f00_0001;
+        let claim = crate::Claim {
+            commitment: &private.commitment,
+            masked: &masked,
+            context: &CONTEXT,
+        };
+        let proof =
+            crate::prove_private_statement(&world.pk, &world.trace, &private.secret, claim);
+        let verdict = verify_private(
+            world.vk(),
+            &private.commitment,
+            &masked,
+            &CONTEXT,
+            &proof.unwrap(),
+        );
+        assert_eq!(verdict, Err(VerifyError::WitnessOpening), "element {i}");
+    }
+}
+
+#[test]
+fn inputs_that_differ_are_packed_apart() {
+    for (lo, hi) in [(-3, 4), (0, 0), (-7, 0), (0, 1), (-4, 4), (-1, 0)] {
+        let inputs = vec![input(&[3], lo, hi), input(&[1], lo, hi)];
+        let mut b = Builder::new(inputs);
+        let y = b.combine(&[(0, 1)], 1).unwrap();
+        let layout = crate::private::Layout::new(&finish(b, &[y, 1]).graph);
+        let range = hi - lo + 1;
+        let message = |index: i32| {
+            let digit = |i: u32| lo + index / range.pow(i) % range;
+            layout.message(&[F::ZERO; 8], &[F::ZERO; 4], &[0, 1, 2, 3].map(digit))
+        };
+        let messages: std::collections::HashSet<_> = (0..range.pow(4)).map(message).collect();
+        assert_eq!(messages.len(), range.pow(4) as usize, "{lo} to {hi}");
+    }
+}

@@ -6,11 +6,13 @@
 set -euo pipefail
 binary=${1:+$(realpath "$1")}
 here=$(cd "$(dirname "$0")" && pwd)
-# The root's build of the same profile has most dependencies ready.
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/../target}
+# The root's target directory: sources fetched and rustc asked once, one lock, one place to clean.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(realpath "$here/..")/target}
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# Always the same place: builds depend on the interpreter's path.
+work=$CARGO_TARGET_DIR/python-tests
+rm -rf "$work"
+mkdir -p "$work"
 python3 -m venv "$work/venv"
 pip() { "$work/venv/bin/python" -m pip --quiet "$@"; }
 python() { "$work/venv/bin/python" "$@"; }

@@ -384,7 +384,8 @@ pub fn prove(
 ///
 /// The output is open at once if the proof carries its secret; see `VerifiedOutput.open`.
 ///
-/// Raises VerificationError with the first check that failed.
+/// Raises VerificationError with the first check that failed; ValueError where the proof was loaded
+/// with the secret of another.
 #[pyfunction]
 #[pyo3(signature = (verifying_key, proof, *, context=NO_CONTEXT))]
 pub fn verify(

@@ -9,10 +9,15 @@ import sys
 import tomllib
 
 allowed = set(tomllib.load(open("deny.toml", "rb"))["licenses"]["allow"])
-tree = subprocess.run(
-    ["cargo", "tree", "--locked", "--workspace", "--prefix", "none", "--format", "{p}|{l}"],
-    check=True, capture_output=True, text=True,
-).stdout
+# The Python package is a workspace of its own.
+tree = "".join(
+    subprocess.run(
+        ["cargo", "tree", "--locked", "--workspace", "--prefix", "none", "--format", "{p}|{l}",
+         "--manifest-path", manifest],
+        check=True, capture_output=True, text=True,
+    ).stdout
+    for manifest in ("Cargo.toml", "python/Cargo.toml")
+)
 packages = sorted({tuple(line.replace(" (*)", "").split("|")) for line in tree.splitlines() if "|" in line})
 
 

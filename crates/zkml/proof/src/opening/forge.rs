@@ -47,6 +47,19 @@ impl Forged {
     }
 }
 
+/// A secret of the commitment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Secret {
+    Pad(usize),
+    Product(usize),
+    /// The random value of `f` or `g`.
+    Random(usize),
+    /// A value of the product beyond those that are named.
+    Extension(usize),
+    /// `S_i`, or `P_i` with 1.
+    Blind(usize, usize),
+}
+
 fn dot(a: &[E], b: &[E]) -> E {
     a.iter().zip(b).fold(E::ZERO, |sum, (&a, &b)| sum + a * b)
 }
@@ -78,6 +91,43 @@ impl HidingScheme {
             blinded: forged.blinded,
             whir,
         })
+    }
+
+    /// As [`Self::commit`], with one to a secret that is not what it should be.
+    pub(crate) fn commit_false(
+        &self,
+        stack: Vec<F>,
+        pads: Vec<E>,
+        mut rng: StdRng,
+        secret: Secret,
+    ) -> Option<([u8; 32], HidingData)> {
+        let plan = &self.plan;
+        let mut filled = self.fill(stack, pads, &mut rng);
+        let index = match secret {
+            Secret::Pad(i) => i,
+            Secret::Product(k) => plan.pads + k,
+            Secret::Random(which) => plan.random() + which,
+            Secret::Extension(k) => plan.random() + 2 + k,
+            Secret::Blind(..) => 0,
+        };
+        let at = match secret {
+            Secret::Blind(which, i) => {
+                self.blocks[plan.blinds].offset + (((which << BLIND_BITS) + i) << PLACE_BITS)
+            }
+            _ => {
+                let mut pieces = plan.pieces.iter().rev();
+                let &(first, block) = pieces.find(|(first, _)| *first <= index)?;
+                self.blocks[block].offset + index - first
+            }
+        };
+        filled.stack[at] += F::ONE;
+        let (root, committed) = self.whir.commit(filled.stack, rng)?;
+        let data = HidingData {
+            committed,
+            secrets: filled.secrets,
+            blinds: filled.blinds,
+        };
+        Some((root, data))
     }
 
     /// What an opening of a witness sends before the commitment's part, which is left out, and so

@@ -9,7 +9,7 @@ use super::*;
 use crate::field::F;
 use crate::key::Private;
 use crate::messages::{Public, verify_messages};
-use crate::opening::hiding::forge::Lie;
+use crate::opening::hiding::forge::{Lie, Secret};
 use crate::opening::hiding::{HidingScheme, Relations};
 use crate::opening::masked_codec::encode_hiding;
 use crate::plan::Content;
@@ -34,6 +34,8 @@ struct Plot {
     committed: Option<usize>,
     /// The products of other pads are committed.
     products: bool,
+    /// Something that hides is committed falsely.
+    secret: Option<Secret>,
     opening: Lie,
 }
 
@@ -43,6 +45,7 @@ const TRUTH: Plot = Plot {
     reused: false,
     committed: None,
     products: false,
+    secret: None,
     opening: Lie::Nowhere,
 };
 
@@ -113,7 +116,11 @@ impl Order {
         other.products.rotate_left(usize::from(plot.products));
         let blocks = &plan.witness.blocks;
         let commits = HidingScheme::new(blocks, plan.witness.variables, &other, true).unwrap();
-        let (root, data) = commits.commit(committed, pads.clone(), rng).unwrap();
+        let commitment = match plot.secret {
+            None => commits.commit(committed, pads.clone(), rng),
+            Some(secret) => commits.commit_false(committed, pads.clone(), rng, secret),
+        };
+        let (root, data) = commitment.unwrap();
         if let Some(index) = plot.message {
             pads[index] += by;
         }
@@ -248,6 +255,13 @@ fn every_kind_of_false_witness_is_refused() {
         .pk
         .witness_of(&order.private().plan, &order.world.trace)
         .unwrap();
+    // A false limb that is counted as it is: the lookups hold.
+    let plan = &order.private().plan;
+    let balanced = |column: &mut Vec<i32>, counts: &mut Vec<u32>| {
+        counts[column[3] as usize] -= 1;
+        column[3] ^= 1;
+        counts[column[3] as usize] += 1;
+    };
     let mut unread = 0;
     let (same, _) = order.prove(1, |_| {}, &TRUTH);
     for (value, elements) in truth.values.iter().enumerate() {
@@ -272,12 +286,25 @@ fn every_kind_of_false_witness_is_refused() {
         for limb in 0..limbs.len() {
             let verdict = order.cheat(|w| w.shifts[i][limb][3] ^= 1);
             assert_eq!(verdict, REFUSED, "shift {i}, limb {limb}");
+            let of = &plan.shifts[i];
+            let table = of
+                .remainder
+                .iter()
+                .chain(&of.quotient)
+                .nth(limb)
+                .unwrap()
+                .table;
+            let verdict = order.cheat(|w| balanced(&mut w.shifts[i][limb], &mut w.counts[table]));
+            assert_eq!(verdict, REFUSED, "shift {i}, limb {limb}, balanced");
         }
     }
     for (i, limbs) in truth.inputs.iter().enumerate() {
         for limb in 0..limbs.len() {
             let verdict = order.cheat(|w| w.inputs[i][limb][3] ^= 1);
             assert_eq!(verdict, REFUSED, "input {i}, limb {limb}");
+            let table = plan.inputs[i].limbs().nth(limb).unwrap().table;
+            let verdict = order.cheat(|w| balanced(&mut w.inputs[i][limb], &mut w.counts[table]));
+            assert_eq!(verdict, REFUSED, "input {i}, limb {limb}, balanced");
         }
     }
     assert!(truth.inputs.iter().any(|limbs| limbs.len() > 2));
@@ -354,7 +381,7 @@ fn false_messages_and_pads_of_others_are_refused() {
     let mut random = Random::new(7);
     // The pads of the outputs, the root of the lookup tree, the last ones, and a sample.
     let mut messages: Vec<usize> = (0..10).chain(pads - 4..pads).collect();
-    messages.extend((0..16).map(|_| random.between(10, pads as i64 - 5) as usize));
+    messages.extend((10 + pads % 7..pads).step_by(7));
     for message in messages {
         let plot = Plot {
             message: Some(message),
@@ -396,7 +423,10 @@ fn no_two_proofs_of_one_statement_share_a_pad() {
     both.dedup();
     assert!(both.len() >= 2 * plan.elements - 2 * known);
     let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
-    assert_eq!(same, 0, "challenges differ, and so do evaluations of weights");
+    assert_eq!(
+        same, 0,
+        "challenges differ, and so do evaluations of weights"
+    );
 }
 
 #[test]
@@ -436,6 +466,71 @@ fn every_part_of_an_opening_is_bound() {
             "products of other pads, {opening:?}"
         );
     }
+}
+
+#[test]
+fn everything_that_hides_is_bound() {
+    let order = Order::new(10);
+    order.honest();
+    let hiding = &order.private().plan.hiding;
+    let (pads, products) = (hiding.pads, hiding.products.len());
+    let rounds = 2 * order.private().plan.witness.variables;
+    for secret in [
+        Secret::Pad(0),
+        Secret::Pad(pads - 1),
+        Secret::Product(0),
+        Secret::Product(products - 1),
+        Secret::Random(0),
+        Secret::Random(1),
+        Secret::Extension(0),
+        Secret::Extension(products),
+        Secret::Blind(0, 0),
+        Secret::Blind(0, rounds - 1),
+        Secret::Blind(1, 0),
+        Secret::Blind(1, rounds - 1),
+        // Places that no blind takes are committed as zero.
+        Secret::Blind(1, rounds),
+    ] {
+        let plot = Plot {
+            secret: Some(secret),
+            ..TRUTH
+        };
+        assert_eq!(order.plot(11, &plot), REFUSED, "{secret:?}");
+    }
+}
+
+#[test]
+fn a_digest_that_false_cubes_lead_to_is_refused() {
+    // All that is linear holds: only the last cube of the sponge is none.
+    let mut order = Order::new(11);
+    let layout = order
+        .private()
+        .plan
+        .binding
+        .as_ref()
+        .unwrap()
+        .layout
+        .clone();
+    let truth = Sponge::new(&layout, &order.world.input(), &order.secret);
+    let permutations = 1 << layout.permutations;
+    let mut sponge = truth.clone();
+    // The cubes of the last full round begin at 112.
+    sponge.cubes[112 * permutations + permutations - 1] += F::ONE;
+    let mut column = [F::ZERO; 16];
+    column[0] = F::ONE;
+    type Layers = p3_koala_bear::GenericPoseidon2LinearLayersKoalaBear;
+    <Layers as p3_poseidon2::GenericPoseidon2LinearLayers<16>>::external_linear_layer(&mut column);
+    for lane in 0..8 {
+        sponge.digest[lane] += column[lane];
+        sponge.capacities[lane * permutations + permutations - 1] += column[8 + lane];
+    }
+    assert_ne!(sponge.digest, truth.digest);
+    order.commitment = crate::private::write_digest(&sponge.digest);
+    assert_eq!(order.cheat(|w| w.private = Some(sponge)), REFUSED);
+    // And a true sponge of another digest.
+    assert_eq!(order.cheat(|_| {}), REFUSED);
+    order.commitment = crate::private::write_digest(&truth.digest);
+    order.honest();
 }
 
 #[test]

@@ -19,6 +19,7 @@ python() { "$work/venv/bin/python" "$@"; }
 pip install "$here[test]"
 
 cd "$work"   # so that what is imported is the installed package
+export TMPDIR=$work
 HALLMARK_BINARY=$binary python -m pytest --quiet -p no:cacheprovider "$here/tests"
 export MYPY_CACHE_DIR=$work/mypy
 python -m mypy --config-file "$here/pyproject.toml" "$here/tests"

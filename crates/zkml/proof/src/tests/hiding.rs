@@ -318,8 +318,7 @@ fn outputs_that_are_scalars_inputs_constants_or_told_twice_are_masked_apart() {
             masked: &masked,
             context: &CONTEXT,
         };
-        let proof =
-            crate::prove_private_statement(&world.pk, &world.trace, &private.secret, claim);
+        let proof = crate::prove_private_statement(&world.pk, &world.trace, &private.secret, claim);
         let verdict = verify_private(
             world.vk(),
             &private.commitment,

@@ -113,7 +113,7 @@ pub(crate) fn batch_seed(statements: &[&Statement]) -> Vec<u8> {
 /// The opening of the witness commitment.
 #[derive(Clone)]
 pub(crate) enum WitnessOpening {
-    Plain(PlainOpening),
+    Plain(Box<PlainOpening>),
     Hiding(Box<HidingOpening>),
 }
 
@@ -284,7 +284,7 @@ pub(crate) fn decode_batch<'c>(
 impl Reader<'_> {
     fn witness(&mut self, config: WitnessConfig<'_>) -> Result<WitnessOpening, FormatError> {
         Ok(match config {
-            WitnessConfig::Plain(config) => WitnessOpening::Plain(self.opening(config)?),
+            WitnessConfig::Plain(config) => WitnessOpening::Plain(Box::new(self.opening(config)?)),
             WitnessConfig::Hiding(config) => WitnessOpening::Hiding(Box::new(self.hiding(config)?)),
         })
     }

@@ -415,7 +415,7 @@ fn verify_decoded(
                     .map(|claim| (claim.block, claim.point, claim.value.constant))
                     .collect();
                 let scheme = vk.witness_scheme();
-                scheme.verify(&instance.root, &claims, opening, &mut transcript)
+                scheme.verify(&instance.root, &claims, *opening, &mut transcript)
             }
             (Some(scheme), WitnessOpening::Hiding(opening)) => {
                 let relations = Relations {

@@ -28,7 +28,11 @@ pub(crate) fn lagrange(count: usize, s: E) -> Option<Vec<E>> {
         .map(|(i, &d)| {
             let rest = count - 1 - i;
             let product = factorials[i] * factorials[rest];
-            d * if rest % 2 == 0 { product } else { -product }
+            d * if rest.is_multiple_of(2) {
+                product
+            } else {
+                -product
+            }
         })
         .collect();
     let inverses = batch_multiplicative_inverse(&denominators);

@@ -116,7 +116,7 @@ pub(super) fn prove(
         }
         (_, _, Data::Plain(data)) => {
             let opening = pk.witness.prove(&data, &claims.witness, &mut transcript);
-            opening.map(WitnessOpening::Plain)
+            opening.map(|opening| WitnessOpening::Plain(Box::new(opening)))
         }
         _ => None,
     };

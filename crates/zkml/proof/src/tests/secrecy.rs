@@ -185,7 +185,7 @@ fn histograms(proofs: &[Sent]) -> Vec<[f64; 8]> {
         let next = proof.iter().cycle().skip(1);
         let features = proof.iter().zip(next).flat_map(|(&a, &b)| [a, a - b]);
         let features: Vec<E> = features.collect();
-        let flat = features.iter().flat_map(|e| coordinates(e));
+        let flat = features.iter().flat_map(coordinates);
         for (histogram, x) in all.iter_mut().zip(flat) {
             let eighth = u64::from(x.as_canonical_u32()) * 8 / u64::from(F::ORDER_U32);
             histogram[eighth as usize] += 1.0;

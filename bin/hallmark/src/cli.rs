@@ -204,6 +204,9 @@ pub enum ZkCommand {
         /// with the extension .secret when absent.
         #[arg(long)]
         secret: Option<PathBuf>,
+        /// Prove every sample of the input file in one proof, which opens the weights once.
+        #[arg(long)]
+        batch: bool,
         /// Memory that the proof may take, in MiB; what the machine has available when absent.
         #[arg(long, env = "HALLMARK_PROVE_MEMORY_MB")]
         memory_mb: Option<u64>,

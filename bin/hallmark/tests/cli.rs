@@ -211,6 +211,43 @@ fn a_model_is_drawn_and_a_proof_that_does_not_fit_is_refused_early() {
 }
 
 #[test]
+fn several_runs_are_proven_at_once_and_opened_by_their_secrets() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (onnx, csv) = (
+        format!("{ASSETS}/digits.onnx"),
+        format!("{ASSETS}/digits.csv"),
+    );
+    let (model, inputs, proof) = (at("digits.hmk"), at("inputs.json"), at("proof.json"));
+    ok(&["zk", "compile", &onnx, "--calibrate", &csv, "-o", &model]);
+    let samples: Vec<Vec<f64>> = (0..3).map(|i| vec![0.25 * f64::from(i); 64]).collect();
+    std::fs::write(&inputs, json!({ "input_data": samples }).to_string()).expect("inputs");
+    for mode in ["public", "private-input"] {
+        let proved = ok(&[
+            "zk", "prove", &model, &inputs, "-o", &proof, "--mode", mode, "--batch",
+        ]);
+        assert_eq!(proved["runs"], 3);
+        let secret = at("proof.secret");
+        let mut check = vec!["zk", "verify", &proof, "--model", &model];
+        if mode == "private-input" {
+            let sealed = ok(&check);
+            assert_eq!(sealed["outputs_int"], json!([null, null, null]));
+            check.extend(["--secret", &secret]);
+        }
+        let verified = ok(&check);
+        assert_eq!(verified["mode"], mode);
+        assert_eq!(verified["outputs_int"], proved["outputs_int"]);
+    }
+    // Two runs changed places: the proof is of neither.
+    let text = std::fs::read_to_string(&proof).expect("the bundle");
+    let mut bundle: Value = serde_json::from_str(&text).expect("JSON");
+    let runs = bundle["runs"].as_array_mut().expect("runs");
+    runs.swap(0, 1);
+    std::fs::write(&proof, bundle.to_string()).expect("written");
+    assert!(refused(&["zk", "verify", &proof, "--model", &model]).contains("refused"));
+}
+
+#[test]
 fn what_is_wrong_with_a_file_is_said_with_its_name() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();

@@ -59,7 +59,7 @@ const fn schedule(num_variables: usize) -> Schedule {
     let (folds, log_inverse_rates) = match num_variables {
         ..15 => ((5, 4), [2, 5, 8, 10, 12, 14, 16, 18]),
         15..23 => ((6, 4), [2, 3, 5, 8, 10, 12, 14, 16]),
-        23.. => ((7, 4), [1, 3, 5, 8, 10, 12, 14, 16]),
+        23.. => ((7, 4), [2, 3, 5, 8, 10, 12, 14, 16]),
     };
     Schedule {
         folds,
@@ -222,6 +222,6 @@ mod tests {
                 hasher.update(&(count as u64).to_le_bytes());
             }
         }
-        assert_eq!(hasher.finalize().to_hex()[..16], *"6331d82ccebcad94");
+        assert_eq!(hasher.finalize().to_hex()[..16], *"0818d6c82c613bb9");
     }
 }

@@ -1,22 +1,23 @@
 //! Whether a proof fits the memory, before any of it is taken.
 //!
 //! ```text
-//! need = BASE + 8·values + ELEMENT·2^⌈log2(looked up + table rows)⌉ + WEIGHT·2^⌈log2 weights⌉
+//! need = BASE + 8·values + ELEMENT·2^⌈log2(looked up + table rows)⌉ + WEIGHT·weights
 //! ```
 //!
-//! The factors lie above the peaks of six models from 26 thousand to 16.8 million weights and from
-//! 512 to 1.1 million lookups (`docs/zkml.md`). What is looked up is committed to as well.
+//! The factors lie above the peaks of eight models from 26 thousand to 124 million weights and from
+//! 768 to 12.7 million lookups (`docs/zkml.md`). What is looked up is committed to as well; weights, with
+//! every axis padded to a power of two, are shared out among several polynomials.
 
 use super::{Error, cost};
 use hallmark_graph::{Model, Op, Table};
 
 /// Bytes of a process that proves nothing yet.
-const BASE: u64 = 32 << 20;
+const BASE: u64 = 64 << 20;
 /// Bytes for every element that is looked up or a table's row: its column, its code, its Merkle
 /// tree, its leaf of the lookup tree.
 const ELEMENT: u64 = 184;
 /// Bytes for every weight, as it is committed to and opened.
-const WEIGHT: u64 = 84;
+const WEIGHT: u64 = 64;
 
 /// An estimate, from above, of a proof's peak memory in bytes.
 pub(super) fn need(model: &Model) -> u64 {
@@ -31,7 +32,7 @@ pub(super) fn need(model: &Model) -> u64 {
     let rounded = |count: u64| count.checked_next_power_of_two().unwrap_or(u64::MAX);
     BASE.saturating_add(values.saturating_mul(8))
         .saturating_add(ELEMENT.saturating_mul(rounded(looked_up)))
-        .saturating_add(WEIGHT.saturating_mul(rounded(weights)))
+        .saturating_add(WEIGHT.saturating_mul(weights))
 }
 
 /// Rows of all different tables.

@@ -12,6 +12,7 @@ use serde_json::json;
 use std::path::Path;
 use std::time::Instant;
 
+mod batch;
 mod bench;
 mod cost;
 mod drawing;
@@ -86,12 +87,17 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             context,
             mode,
             secret,
+            batch,
             memory_mb,
         } => {
             let files = (output.as_path(), secret.as_deref());
             let model = load(&model)?;
             memory::check(&model, memory_mb.map(|mib| mib.saturating_mul(1 << 20)))?;
-            prove(model, &input, files, &context, mode.into(), report)
+            let context = parse_b256("--context", &context)?;
+            match batch {
+                true => batch::prove(model, &input, files, context.0, mode.into(), report),
+                false => prove(model, &input, files, context, mode.into(), report),
+            }
         }
         ZkCommand::Verify {
             proof,
@@ -169,11 +175,10 @@ fn prove(
     model: Model,
     input: &Path,
     (output, secret_file): (&Path, Option<&Path>),
-    context: &str,
+    context: alloy_primitives::B256,
     mode: Mode,
     report: &Reporter,
 ) -> Result<(), Error> {
-    let context = parse_b256("--context", context)?;
     let input = one_input(&model.graph, input)?;
     let spinner = report.spinner("committing to the weights");
     let proving = hallmark_proof::setup(&model)?;
@@ -197,7 +202,7 @@ fn prove(
             let commitment = hallmark_proof::commit_input(graph, &input, &secret)?.into();
             let masked_output = hallmark_proof::mask_output(graph, &answer, &secret)?;
             // Without it nobody can read the output out of the bundle.
-            write_secret(file, &secret)?;
+            write_secrets(file, &[secret])?;
             let statement = BundleStatement::PrivateInput {
                 commitment,
                 masked_output,
@@ -225,14 +230,17 @@ fn prove(
     Ok(())
 }
 
-/// Writes a secret so that only its owner can read it.
-fn write_secret(path: &Path, secret: &InputSecret) -> Result<(), Error> {
+/// Writes secrets, one a line, so that only their owner can read them.
+fn write_secrets(path: &Path, secrets: &[InputSecret]) -> Result<(), Error> {
     use std::io::Write as _;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let text = format!("{}\n", alloy_primitives::B256::from(secret.to_bytes()));
+    let text: String = secrets
+        .iter()
+        .map(|secret| format!("{}\n", alloy_primitives::B256::from(secret.to_bytes())))
+        .collect();
     options
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
@@ -241,8 +249,20 @@ fn write_secret(path: &Path, secret: &InputSecret) -> Result<(), Error> {
 
 fn read_secret(path: &Path) -> Result<InputSecret, Error> {
     let text = String::from_utf8(read(path)?).map_err(|e| Error::at(path.display(), e))?;
+    parse_secret(&text)
+}
+
+fn parse_secret(text: &str) -> Result<InputSecret, Error> {
     let bytes = parse_b256("the secret", text.trim())?;
     Ok(InputSecret::from_bytes(bytes.0))
+}
+
+/// A bundle of one run or of several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnyBundle {
+    One(Bundle),
+    Batch(batch::BatchBundle),
 }
 
 fn verify(
@@ -251,16 +271,19 @@ fn verify(
     secret: Option<&Path>,
     report: &Reporter,
 ) -> Result<(), Error> {
-    let bundle: Bundle = serde_json::from_slice(&read(path)?)
+    let bundle: AnyBundle = serde_json::from_slice(&read(path)?)
         .map_err(|e| Error::at(path.display(), format!("not a proof bundle: {e}")))?;
-    if bundle.version != BUNDLE_VERSION {
+    let (version, key) = match &bundle {
+        AnyBundle::One(bundle) => (bundle.version, &bundle.verifying_key),
+        AnyBundle::Batch(bundle) => (bundle.version, &bundle.verifying_key),
+    };
+    if version != BUNDLE_VERSION {
         return Err(Error::at(
             path.display(),
-            format!("bundle version {} is not {BUNDLE_VERSION}", bundle.version),
+            format!("bundle version {version} is not {BUNDLE_VERSION}"),
         ));
     }
-    let key =
-        VerifyingKey::decode(&bundle.verifying_key).map_err(|e| Error::at(path.display(), e))?;
+    let key = VerifyingKey::decode(key).map_err(|e| Error::at(path.display(), e))?;
     // Which model must have run is the caller's word, never the bundle's.
     let expected = match (model, digest) {
         (Some(model), _) => hallmark_proof::setup(&load(model)?)?
@@ -276,6 +299,10 @@ fn verify(
     if key.digest() != expected {
         return Err(Error::at(path.display(), "the proof is of another model"));
     }
+    let bundle = match bundle {
+        AnyBundle::One(bundle) => bundle,
+        AnyBundle::Batch(bundle) => return batch::verify(path, &bundle, &key, secret, report),
+    };
     let started = Instant::now();
     let (context, proof) = (&bundle.context.0, &bundle.proof);
     let (mode, checked) = match &bundle.statement {

@@ -222,12 +222,23 @@ fn several_runs_are_proven_at_once_and_opened_by_their_secrets() {
     ok(&["zk", "compile", &onnx, "--calibrate", &csv, "-o", &model]);
     let samples: Vec<Vec<f64>> = (0..3).map(|i| vec![0.25 * f64::from(i); 64]).collect();
     std::fs::write(&inputs, json!({ "input_data": samples }).to_string()).expect("inputs");
+    // A secret is never written into a file that others can read already.
+    std::fs::write(at("proof.secret"), "somebody's").expect("written");
     for mode in ["public", "private-input"] {
         let proved = ok(&[
             "zk", "prove", &model, &inputs, "-o", &proof, "--mode", mode, "--batch",
         ]);
         assert_eq!(proved["runs"], 3);
         let secret = at("proof.secret");
+        #[cfg(unix)]
+        if mode == "private-input" {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&secret)
+                .expect("a file")
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o077, 0, "{mode:o}");
+        }
         let mut check = vec!["zk", "verify", &proof, "--model", &model];
         if mode == "private-input" {
             let sealed = ok(&check);

@@ -233,8 +233,15 @@ fn prove(
 /// Writes secrets, one a line, so that only their owner can read them.
 fn write_secrets(path: &Path, secrets: &[InputSecret]) -> Result<(), Error> {
     use std::io::Write as _;
+    // A file that is there may be readable by others, and would stay so.
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::at(path.display(), e));
+        }
+        _ => {}
+    }
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let text: String = secrets
@@ -243,7 +250,10 @@ fn write_secrets(path: &Path, secrets: &[InputSecret]) -> Result<(), Error> {
         .collect();
     options
         .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
         .map_err(|e| Error::at(path.display(), e))
 }
 

@@ -27,7 +27,8 @@ pub(crate) struct Points {
 
 pub(crate) struct Run<'a> {
     plan: &'a Plan,
-    witness: &'a Witness<'a>,
+    /// What the next phase is of.
+    pub(crate) witness: &'a Witness<'a>,
     channel: ProverChannel,
     symbols: Vec<E>,
 }

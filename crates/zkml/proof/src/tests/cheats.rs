@@ -3,14 +3,17 @@
 //! The prover here is the real one, step by step, but for the lie; what follows a lie is made
 //! honestly from it, challenges included.
 
+#[path = "necessary.rs"]
+mod necessary;
+
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::field::F;
+use crate::field::{E, F};
 use crate::key::Private;
 use crate::messages::{Public, verify_messages};
 use crate::opening::hiding::forge::{Lie, Secret};
-use crate::opening::hiding::{HidingScheme, Relations};
+use crate::opening::hiding::{HidingData, HidingScheme, Relations};
 use crate::opening::masked_codec::encode_hiding;
 use crate::plan::Content;
 use crate::private::{InputSecret, read_digest};
@@ -23,6 +26,7 @@ use crate::witness::Private as Sponge;
 use p3_field::PrimeCharacteristicRing;
 
 /// Lies that are told beside the witness.
+#[derive(Clone, Copy)]
 struct Plot {
     /// A message that is false: its pad is changed after it was committed.
     message: Option<usize>,
@@ -48,6 +52,20 @@ const TRUTH: Plot = Plot {
     secret: None,
     opening: Lie::Nowhere,
 };
+
+/// A proof before its openings, and what the prover had committed to.
+struct Argued {
+    root: [u8; 32],
+    data: HidingData,
+    elements: Vec<E>,
+    transcript: Transcript,
+    relations: Relations,
+    weights: Vec<Vec<(usize, Vec<E>)>>,
+    /// The committed polynomial, but for what hides it.
+    committed: Vec<F>,
+    /// The committed pads, and which of them have committed products.
+    secrets: (Vec<E>, Vec<(u32, u32)>),
+}
 
 /// A private order and the run that serves it.
 struct Order {
@@ -87,19 +105,39 @@ impl Order {
         self.world.pk.private().unwrap()
     }
 
-    /// Proves the true statement by a witness that is changed.
-    fn prove<'a>(
-        &'a self,
+    /// The witness of the run.
+    fn witness(&self) -> Witness<'_> {
+        let pk = &self.world.pk;
+        let plan = &self.private().plan;
+        let witness = pk.witness_of(plan, &self.world.trace).unwrap();
+        witness.with_secret(plan, &self.world.input(), &self.secret)
+    }
+
+    /// Argues the true statement by a witness that is changed, up to the openings.
+    fn argue<'a>(&'a self, seed: u8, change: impl FnOnce(&mut Witness<'a>), plot: &Plot) -> Argued {
+        let mut witness = self.witness();
+        change(&mut witness);
+        let stack = witness.stack(&self.private().plan);
+        let mut committed = stack.clone();
+        if let Some(index) = plot.committed {
+            committed[index] += F::ONE;
+        }
+        self.argue_parts(seed, [&witness, &witness], committed, plot, &[])
+    }
+
+    /// Argues lookups by one witness and the rest by another, with a third one committed, and
+    /// messages false by this much.
+    fn argue_parts(
+        &self,
         seed: u8,
-        change: impl FnOnce(&mut Witness<'a>),
+        [lookups, walk]: [&Witness<'_>; 2],
+        committed: Vec<F>,
         plot: &Plot,
-    ) -> (Vec<u8>, std::ops::Range<usize>) {
+        false_by: &[(usize, E)],
+    ) -> Argued {
         let pk = &self.world.pk;
         let graph = &self.world.model.graph;
         let Private { plan, scheme } = self.private();
-        let witness = pk.witness_of(plan, &self.world.trace).unwrap();
-        let mut witness = witness.with_secret(plan, &self.world.input(), &self.secret);
-        change(&mut witness);
         let inputs = Inputs::Private(&self.commitment);
         let claim = statement(&pk.vk, inputs, &self.masked, &CONTEXT);
         let begin = claim.transcript_seed();
@@ -107,22 +145,21 @@ impl Order {
         let mut rng = <StdRng as rand::SeedableRng>::from_seed([seed; 32]);
         let by = Transcript::new(&[seed]).sample();
         let mut pads = scheme.pads(&mut rng);
-        let stack = witness.stack(plan);
-        let mut committed = stack.clone();
-        if let Some(index) = plot.committed {
-            committed[index] += F::ONE;
-        }
         let mut other = plan.hiding.clone();
         other.products.rotate_left(usize::from(plot.products));
         let blocks = &plan.witness.blocks;
         let commits = HidingScheme::new(blocks, plan.witness.variables, &other, true).unwrap();
         let commitment = match plot.secret {
-            None => commits.commit(committed, pads.clone(), rng),
-            Some(secret) => commits.commit_false(committed, pads.clone(), rng, secret),
+            None => commits.commit(committed.clone(), pads.clone(), rng),
+            Some(secret) => commits.commit_false(committed.clone(), pads.clone(), rng, secret),
         };
+        let secrets = (pads.clone(), other.products);
         let (root, data) = commitment.unwrap();
         if let Some(index) = plot.message {
             pads[index] += by;
+        }
+        for &(message, by) in false_by {
+            pads[message] += by;
         }
         if let Some((i, j)) = plot.swapped {
             pads.swap(i, j);
@@ -140,9 +177,11 @@ impl Order {
         };
         let mut channel = ProverChannel::hiding(&begin, pads);
         start(&mut channel.transcript);
-        let mut run = Run::new(plan, &witness, channel);
+        let mut run = Run::new(plan, walk, channel);
         run.outputs();
-        run.lookups(&stack);
+        run.witness = lookups;
+        run.lookups(&lookups.stack(plan));
+        run.witness = walk;
         run.walk();
         run.binding();
         let (channel, claims) = run.finish();
@@ -160,18 +199,43 @@ impl Order {
             linear: remaining.linear,
             constraints: replay.constraints,
         };
-        let mut transcript = channel.transcript;
-        let opening = scheme.forge(data, &relations, &mut transcript, plot.opening, by);
+        Argued {
+            root,
+            data,
+            elements: channel.sent,
+            transcript: channel.transcript,
+            relations,
+            weights: claims.weights,
+            committed,
+            secrets,
+        }
+    }
+
+    /// Proves the true statement by a witness that is changed.
+    fn prove<'a>(
+        &'a self,
+        seed: u8,
+        change: impl FnOnce(&mut Witness<'a>),
+        plot: &Plot,
+    ) -> (Vec<u8>, std::ops::Range<usize>) {
+        let pk = &self.world.pk;
+        let by = Transcript::new(&[seed]).sample();
+        let argued = self.argue(seed, change, plot);
+        let (data, relations) = (argued.data, &argued.relations);
+        let mut transcript = argued.transcript;
+        let scheme = &self.private().scheme;
+        let opening = scheme.forge(data, relations, &mut transcript, plot.opening, by);
         let opening = opening.unwrap();
         let mut payload = Vec::new();
         encode_hiding(&mut payload, &opening);
-        let first = HEADER_BYTES + 20 * plan.elements;
+        let first = HEADER_BYTES + 20 * argued.elements.len();
+        let inputs = Inputs::Private(&self.commitment);
         let proof = Proof {
-            statement: claim,
-            root,
-            elements: channel.sent,
+            statement: statement(&pk.vk, inputs, &self.masked, &CONTEXT),
+            root: argued.root,
+            elements: argued.elements,
             witness: WitnessOpening::Hiding(Box::new(opening)),
-            weights: open_weights(pk, &claims.weights, &mut transcript).unwrap(),
+            weights: open_weights(pk, &argued.weights, &mut transcript).unwrap(),
         };
         (encode(&proof), first..first + payload.len())
     }

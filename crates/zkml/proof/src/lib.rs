@@ -136,8 +136,8 @@ pub use private::{
 };
 pub use proof::FormatError;
 pub use prover::{
-    BatchRun, Claim, Phases, ProveError, prove, prove_batch, prove_measured, prove_private,
-    prove_private_measured, prove_private_statement, prove_statement,
+    BatchRun, Claim, Phases, Progress, ProveError, Watch, prove, prove_batch, prove_measured,
+    prove_private, prove_private_measured, prove_private_statement, prove_statement,
 };
 pub use security::{
     SecurityReport, SecurityTerm, max_batch, private_security_report, security_report,

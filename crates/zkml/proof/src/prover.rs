@@ -47,7 +47,7 @@ pub enum ProveError {
 /// A trace whose shape is not the graph's, or whose values leave a table's window. A trace of the
 /// right shape that is not a true run gives a proof which [`crate::verify`] refuses.
 pub fn prove(pk: &ProvingKey, trace: &Trace, context: &[u8; 32]) -> Result<Vec<u8>, ProveError> {
-    prove_measured(pk, trace, context).map(|(bytes, _)| bytes)
+    prove_measured(pk, trace, context, &|_| {}).map(|(bytes, _)| bytes)
 }
 
 /// Proves that `trace` is the run of the model on the inputs behind
@@ -63,7 +63,7 @@ pub fn prove_private(
     secret: &InputSecret,
     context: &[u8; 32],
 ) -> Result<Vec<u8>, ProveError> {
-    prove_private_measured(pk, trace, secret, context).map(|(bytes, _)| bytes)
+    prove_private_measured(pk, trace, secret, context, &|_| {}).map(|(bytes, _)| bytes)
 }
 
 /// Proves `trace` under a statement of the caller's choice: what a cheat would run, and how the
@@ -115,11 +115,11 @@ pub fn prove_private_statement(
     let masked: Vec<i32> = claim.masked.iter().map(|&x| x as i32).collect();
     let inputs = Inputs::Private(claim.commitment);
     let statement = statement(&pk.vk, inputs, &masked, claim.context);
-    let (proof, _) = prove_one(pk, Some(private), statement, &masked, &witness)?;
+    let (proof, _) = prove_one(pk, Some(private), statement, &masked, &witness, &|_| {})?;
     Ok(encode(&proof))
 }
 
-/// As [`prove`], with the time that each phase took.
+/// As [`prove`], with the time that each phase took; `watch` is told how far it is.
 ///
 /// # Errors
 ///
@@ -128,18 +128,19 @@ pub fn prove_measured(
     pk: &ProvingKey,
     trace: &Trace,
     context: &[u8; 32],
+    watch: Watch<'_>,
 ) -> Result<(Vec<u8>, Phases), ProveError> {
     let started = Instant::now();
     let witness = pk.witness(trace)?;
     let (input, output) = ends(pk, trace, &witness);
     let statement = statement(&pk.vk, Inputs::Public(&input), &output, context);
     let columns = started.elapsed();
-    let (proof, mut phases) = prove_one(pk, None, statement, &output, &witness)?;
+    let (proof, mut phases) = prove_one(pk, None, statement, &output, &witness, watch)?;
     phases.columns = columns;
     Ok((encode(&proof), phases))
 }
 
-/// As [`prove_private`], with the time that each phase took.
+/// As [`prove_private`], with the time that each phase took; `watch` is told how far it is.
 ///
 /// # Errors
 ///
@@ -149,6 +150,7 @@ pub fn prove_private_measured(
     trace: &Trace,
     secret: &InputSecret,
     context: &[u8; 32],
+    watch: Watch<'_>,
 ) -> Result<(Vec<u8>, Phases), ProveError> {
     let private = pk.private().ok_or(ProveError::Mode)?;
     let started = Instant::now();
@@ -160,7 +162,7 @@ pub fn prove_private_measured(
     let masked = masked(&output, opening);
     let statement = statement(&pk.vk, Inputs::Private(&commitment), &masked, context);
     let columns = started.elapsed();
-    let (proof, mut phases) = prove_one(pk, Some(private), statement, &masked, &witness)?;
+    let (proof, mut phases) = prove_one(pk, Some(private), statement, &masked, &witness, watch)?;
     phases.columns = columns;
     Ok((encode(&proof), phases))
 }
@@ -204,18 +206,47 @@ pub struct Phases {
     pub weights: Duration,
 }
 
-/// Gives the time since the last look to a phase.
-struct Clock {
-    phases: Phases,
-    last: Instant,
+/// How far a proof is: what begins now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Committing to the witness.
+    Committing,
+    /// The lookup tree.
+    Lookups,
+    /// A step of the walk from the outputs back to the inputs, of so many. A layer takes one or two.
+    Layer {
+        /// From 0.
+        step: usize,
+        /// Steps in all.
+        of: usize,
+    },
+    /// Tying the witness to the commitment to private inputs, and opening it.
+    Opening,
+    /// Opening the weights.
+    Weights,
 }
 
-impl Clock {
-    fn start() -> Self {
+/// Who is told of [`Progress`]: called on the proving thread, so it should be quick.
+pub type Watch<'a> = &'a dyn Fn(Progress);
+
+/// Gives the time since the last look to a phase, and tells how far the proof is.
+struct Clock<'a> {
+    phases: Phases,
+    last: Instant,
+    watch: Watch<'a>,
+}
+
+impl<'a> Clock<'a> {
+    fn start(watch: Watch<'a>) -> Self {
         Self {
             phases: Phases::default(),
             last: Instant::now(),
+            watch,
         }
+    }
+
+    fn tell(&self, progress: Progress) {
+        (self.watch)(progress);
     }
 
     fn lap(&mut self, phase: impl FnOnce(&mut Phases) -> &mut Duration) {
@@ -231,7 +262,7 @@ pub(crate) fn prove_witness(
     statement: Statement,
     witness: &Witness<'_>,
 ) -> Result<Proof, ProveError> {
-    prove_one(pk, None, statement, &[], witness).map(|(proof, _)| proof)
+    prove_one(pk, None, statement, &[], witness, &|_| {}).map(|(proof, _)| proof)
 }
 
 /// Proves whatever the witness says under whatever statement; `output` is that of the statement, and
@@ -242,8 +273,10 @@ pub(crate) fn prove_one(
     statement: Statement,
     output: &[i32],
     witness: &Witness<'_>,
+    watch: Watch<'_>,
 ) -> Result<(Proof, Phases), ProveError> {
-    let mut clock = Clock::start();
+    let mut clock = Clock::start(watch);
+    clock.tell(Progress::Committing);
     let seed = statement.transcript_seed();
     let mut transcript = Transcript::new(&seed);
     let committed = instance::commit(pk, private, &seed, witness)?;
@@ -253,6 +286,7 @@ pub(crate) fn prove_one(
     let (instance, claims, mut transcript) = instance::prove(
         pk, private, statement, output, witness, committed, transcript, &mut clock,
     )?;
+    clock.tell(Progress::Weights);
     let weights = open_weights(pk, &claims, &mut transcript)?;
     clock.lap(|p| &mut p.weights);
     let proof = Proof {
@@ -328,7 +362,7 @@ pub fn prove_batch(
     for committed in &committed {
         observe(&committed.root, &mut transcript);
     }
-    let mut clock = Clock::start();
+    let mut clock = Clock::start(&|_| {});
     let mut instances = Vec::with_capacity(runs.len());
     let mut claims = vec![Vec::new(); pk.weights.len()];
     let runs = statements.into_iter().zip(&witnesses).zip(committed);

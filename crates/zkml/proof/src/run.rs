@@ -163,9 +163,11 @@ impl<'a> Run<'a> {
         self.send_all(&uses);
     }
 
-    pub(crate) fn walk(&mut self) {
+    /// `tell` hears the number of each step before it, and how many there are.
+    pub(crate) fn walk(&mut self, tell: &dyn Fn(usize, usize)) {
         let plan = self.plan;
-        for step in &plan.steps {
+        for (number, step) in plan.steps.iter().enumerate() {
+            tell(number, plan.steps.len());
             self.step(step);
         }
     }

@@ -218,10 +218,14 @@ impl Measured {
         let (made, time) = timed(|| {
             let trace = hallmark_engine::trace(prepared, input)?;
             let (proof, phases) = match mode {
-                Mode::Public => hallmark_proof::prove_measured(proving, &trace, context)?,
-                Mode::PrivateInput => {
-                    hallmark_proof::prove_private_measured(proving, &trace, &secret, context)?
-                }
+                Mode::Public => hallmark_proof::prove_measured(proving, &trace, context, &|_| {})?,
+                Mode::PrivateInput => hallmark_proof::prove_private_measured(
+                    proving,
+                    &trace,
+                    &secret,
+                    context,
+                    &|_| {},
+                )?,
             };
             let output = prepared.graph().join_output(&trace.values);
             Ok::<_, Error>((proof, phases, output))

@@ -6,7 +6,7 @@ use crate::output::Reporter;
 use hallmark_engine::Prepared;
 use hallmark_graph::{Graph, Model};
 use hallmark_onnx::{Dataset, read_dataset};
-use hallmark_proof::{InputSecret, Mode, VerifyingKey};
+use hallmark_proof::{InputSecret, Mode, Progress, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
@@ -183,14 +183,16 @@ fn prove(
     let spinner = report.spinner("committing to the weights");
     let proving = hallmark_proof::setup(&model)?;
     let prepared = Prepared::new(model)?;
-    spinner.set_message("proving");
+    spinner.finish_and_clear();
+    let bar = report.bar(1, "running the model");
+    let watch = |progress| show(&bar, progress);
     let started = Instant::now();
     let trace = hallmark_engine::trace(&prepared, &input)?;
     let graph = proving.verifying_key().graph();
     let answer = graph.join_output(&trace.values);
     let (proof, statement) = match mode {
         Mode::Public => {
-            let proof = hallmark_proof::prove(&proving, &trace, &context.0)?;
+            let (proof, _) = hallmark_proof::prove_measured(&proving, &trace, &context.0, &watch)?;
             let output = answer.clone();
             (proof, BundleStatement::Public { input, output })
         }
@@ -198,7 +200,9 @@ fn prove(
             let secret = bench::fresh_secret()?;
             let default = output.with_extension("secret");
             let file = secret_file.unwrap_or(&default);
-            let proof = hallmark_proof::prove_private(&proving, &trace, &secret, &context.0)?;
+            let (proof, _) = hallmark_proof::prove_private_measured(
+                &proving, &trace, &secret, &context.0, &watch,
+            )?;
             let commitment = hallmark_proof::commit_input(graph, &input, &secret)?.into();
             let masked_output = hallmark_proof::mask_output(graph, &answer, &secret)?;
             // Without it nobody can read the output out of the bundle.
@@ -211,7 +215,7 @@ fn prove(
         }
     };
     let elapsed = started.elapsed();
-    spinner.finish_and_clear();
+    bar.finish_and_clear();
     let bundle = Bundle {
         version: BUNDLE_VERSION,
         verifying_key: proving.verifying_key().encode().into(),
@@ -228,6 +232,34 @@ fn prove(
         &json!({ "file": output, "proof_bytes": proof.len(), "prove_ms": ms(elapsed), "output_int": answer }),
     );
     Ok(())
+}
+
+/// Moves a bar to where a proof is: commitment, lookups, the steps from layer to layer, openings.
+fn show(bar: &indicatif::ProgressBar, progress: Progress) {
+    let at = match progress {
+        Progress::Committing => {
+            bar.set_message("committing to the witness");
+            return;
+        }
+        Progress::Lookups => {
+            bar.set_message("proving the lookups");
+            return;
+        }
+        Progress::Layer { step, of } => {
+            bar.set_length(of as u64 + 2);
+            bar.set_message("proving layer by layer");
+            step
+        }
+        Progress::Opening => {
+            bar.set_message("opening the witness");
+            bar.length().unwrap_or(2).saturating_sub(2) as usize
+        }
+        Progress::Weights => {
+            bar.set_message("opening the weights");
+            bar.length().unwrap_or(1).saturating_sub(1) as usize
+        }
+    };
+    bar.set_position(at as u64);
 }
 
 /// Writes secrets, one a line, so that only their owner can read them.

@@ -70,8 +70,8 @@ fn measure(name: &str, model: &Model, runs: usize) {
     println!("{name}: reference run {run:.2?}, setup {setup_min:.2?}");
     for mode in [Mode::Public, Mode::PrivateInput] {
         let prove_once = || match mode {
-            Mode::Public => prove_measured(&pk, &trace, &context),
-            Mode::PrivateInput => prove_private_measured(&pk, &trace, &secret, &context),
+            Mode::Public => prove_measured(&pk, &trace, &context, &|_| {}),
+            Mode::PrivateInput => prove_private_measured(&pk, &trace, &secret, &context, &|_| {}),
         };
         let made = || -> (Vec<u8>, Phases) { prove_once().expect("proves") };
         made();

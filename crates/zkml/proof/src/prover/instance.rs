@@ -4,7 +4,7 @@ use p3_field::PrimeField32;
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
 
-use super::{Clock, ProveError};
+use super::{Clock, Progress, ProveError};
 use crate::commitment::{WhirData, values};
 use crate::field::{E, F};
 use crate::key::{Private, ProvingKey};
@@ -73,7 +73,7 @@ pub(super) fn prove(
     witness: &Witness<'_>,
     committed: Committed,
     transcript: Transcript,
-    clock: &mut Clock,
+    clock: &mut Clock<'_>,
 ) -> Result<(Instance, WeightClaims, Transcript), ProveError> {
     let plan = private.map_or(pk.vk.plan(), |private| &private.plan);
     let Committed { root, data } = committed;
@@ -83,11 +83,13 @@ pub(super) fn prove(
         Data::Hiding(_, pads) => pads.clone(),
     };
     let mut run = Run::new(plan, witness, ProverChannel::over(transcript, pads));
+    clock.tell(Progress::Lookups);
     run.outputs();
     run.lookups(data.values());
     clock.lap(|p| &mut p.lookups);
-    run.walk();
+    run.walk(&|step, of| clock.tell(Progress::Layer { step, of }));
     clock.lap(|p| &mut p.walk);
+    clock.tell(Progress::Opening);
     run.binding();
     let (channel, claims) = run.finish();
     debug_assert_eq!(channel.sent.len(), plan.elements);

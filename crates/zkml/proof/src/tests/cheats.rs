@@ -182,7 +182,7 @@ impl Order {
         run.witness = lookups;
         run.lookups(&lookups.stack(plan));
         run.witness = walk;
-        run.walk();
+        run.walk(&|_, _| {});
         run.binding();
         let (channel, claims) = run.finish();
         assert_eq!(channel.sent.len(), plan.elements);

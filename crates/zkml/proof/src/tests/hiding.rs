@@ -68,7 +68,7 @@ fn collect(world: &World, honest: bool, sponge: bool) -> bool {
     run.outputs();
     let stack = witness.stack(&plan);
     run.lookups(&stack);
-    run.walk();
+    run.walk(&|_, _| {});
     run.binding();
     let (channel, _) = run.finish();
     assert_eq!(channel.sent.len(), plan.elements);
@@ -344,5 +344,26 @@ fn inputs_that_differ_are_packed_apart() {
         };
         let messages: std::collections::HashSet<_> = (0..range.pow(4)).map(message).collect();
         assert_eq!(messages.len(), range.pow(4) as usize, "{lo} to {hi}");
+    }
+}
+
+#[test]
+fn progress_tells_of_every_step_in_order() {
+    use crate::{Progress, prove_private_measured};
+    let world = World::new(mlp(1, &[8, 16, 10], 77), 6);
+    let secret = InputSecret::from_bytes([6; 32]);
+    let told = std::cell::RefCell::new(Vec::new());
+    let watch = |progress| told.borrow_mut().push(progress);
+    let proof = prove_private_measured(&world.pk, &world.trace, &secret, &CONTEXT, &watch);
+    assert!(proof.is_ok());
+    let told = told.into_inner();
+    let (first, rest) = told.split_at(2);
+    assert_eq!(first, [Progress::Committing, Progress::Lookups]);
+    let (layers, last) = rest.split_at(rest.len() - 2);
+    assert_eq!(last, [Progress::Opening, Progress::Weights]);
+    assert!(!layers.is_empty());
+    for (step, layer) in layers.iter().enumerate() {
+        let of = layers.len();
+        assert_eq!(*layer, Progress::Layer { step, of });
     }
 }

@@ -117,7 +117,7 @@ impl<'a> Order<'a> {
             let mut run = Run::new(self.plan, &self.witness, channel);
             run.outputs();
             run.lookups(&stack);
-            run.walk();
+            run.walk(&|_, _| {});
             run.binding();
             let (channel, _) = run.finish();
             let relations = self.relations(&channel.sent);
@@ -170,7 +170,7 @@ impl<'a> Order<'a> {
             let mut run = Run::new(plan, &witness, channel);
             run.outputs();
             run.lookups(&witness.stack(plan));
-            run.walk();
+            run.walk(&|_, _| {});
             run.finish().0.sent
         };
         (0..PROOFS).map(proof).collect()

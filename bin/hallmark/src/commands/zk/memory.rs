@@ -12,7 +12,7 @@ use super::{Error, cost};
 use hallmark_graph::{Model, Op, Table};
 
 /// Bytes of a process that proves nothing yet.
-const BASE: u64 = 64 << 20;
+const BASE: u64 = 96 << 20;
 /// Bytes for every element that is looked up or a table's row: its column, its code, its Merkle
 /// tree, its leaf of the lookup tree.
 const ELEMENT: u64 = 184;

@@ -48,7 +48,7 @@ pub(crate) struct BlockContext {
 }
 
 /// The fork's gas prices with the chain's own price of payload bytes.
-fn gas_params(spec: &ChainSpec) -> GasParams {
+pub(crate) fn gas_params(spec: &ChainSpec) -> GasParams {
     let mut params = GasParams::new_spec(FORK);
     params.override_gas([
         (GasId::tx_token_cost(), spec.limits.payload_gas_per_token),
@@ -90,8 +90,7 @@ pub(crate) fn evm<'a>(
     let mut cfg = CfgEnv::new_with_spec_and_gas_params(FORK, gas_params(spec));
     cfg.chain_id = spec.chain_id;
     cfg.tx_gas_limit_cap = Some(tx_gas_limit);
-    let mut ctx: Ctx<'a> = Context::new(db, FORK);
-    ctx = ctx.with_cfg(cfg).with_block(BlockEnv {
+    let block = BlockEnv {
         number: U256::from(block.number),
         beneficiary: block.beneficiary,
         timestamp: U256::from(block.timestamp_ms / 1000),
@@ -101,10 +100,22 @@ pub(crate) fn evm<'a>(
         prevrandao: Some(block.prev_randao),
         blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new_with_spec(0, FORK)),
         slot_num: block.number,
-    });
+    };
+    machine(cfg, block, db, precompiles)
+}
+
+/// An EVM with these settings: the one that blocks, calls and state tests run on.
+pub(crate) fn machine<'a>(
+    cfg: CfgEnv,
+    block: BlockEnv,
+    db: BlockDb<'a>,
+    precompiles: SystemPrecompiles<'a>,
+) -> ChainEvm<'a> {
+    let fork = cfg.spec;
+    let ctx: Ctx<'a> = Context::new(db, fork);
     Evm::new(
-        ctx,
-        EthInstructions::new_mainnet_with_spec(FORK),
+        ctx.with_cfg(cfg).with_block(block),
+        EthInstructions::new_mainnet_with_spec(fork),
         precompiles,
     )
 }

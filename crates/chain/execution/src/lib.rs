@@ -13,6 +13,7 @@
 //! | `evm` | revm's settings and environments |
 //! | `db` | the state a block reads and the changes that it makes |
 //! | `call` | `eth_call` and gas estimation |
+//! | [`statetest`] | Ethereum's state tests, run through all of this |
 //! | `recover`, `memo` | senders, and what one executor remembers |
 //!
 //! An [`Executor`] owns its caches and counters; nothing here is static, so several validators in
@@ -30,6 +31,7 @@ mod host;
 mod memo;
 mod precompiles;
 mod recover;
+pub mod statetest;
 #[cfg(test)]
 mod tests;
 mod validate;

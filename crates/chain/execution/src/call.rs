@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use alloy_consensus::Header;
 use alloy_eips::eip2930::AccessList;
+use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
 use hallmark_state::State;
 use hallmark_types::header;
@@ -15,11 +16,13 @@ use revm::handler::pre_execution::calculate_caller_fee;
 use revm::interpreter::InitialAndFloorGas;
 
 use crate::db::BlockDb;
-use crate::evm::{BlockContext, ChainEvm, EvmError, evm, transaction_error};
+use crate::evm::{BlockContext, ChainEvm, EvmError, authorizations, evm, transaction_error};
 use crate::{Ancestry, Executor};
 
 /// EIP-1559 transaction type: calls run as if they were of this one.
 const EIP1559_TYPE: u8 = 2;
+/// EIP-7702 transaction type: calls with authorizations.
+const EIP7702_TYPE: u8 = 4;
 
 /// A call as `eth_call` and `eth_estimateGas` describe it. What is absent is not checked: without
 /// a price no fee is charged, without a nonce none is compared.
@@ -43,6 +46,8 @@ pub struct CallRequest {
     pub nonce: Option<u64>,
     /// Accounts and slots that start warm.
     pub access_list: AccessList,
+    /// Delegations that come into force before the call (EIP-7702).
+    pub authorizations: Vec<SignedAuthorization>,
 }
 
 /// What a call did.
@@ -153,7 +158,11 @@ fn run(
         ));
     }
     let env = TxEnv {
-        tx_type: EIP1559_TYPE,
+        tx_type: if request.authorizations.is_empty() {
+            EIP1559_TYPE
+        } else {
+            EIP7702_TYPE
+        },
         caller: from,
         gas_limit: gas,
         gas_price: max_fee,
@@ -171,7 +180,7 @@ fn run(
         ),
         blob_hashes: Vec::new(),
         max_fee_per_blob_gas: 0,
-        authorization_list: Vec::new(),
+        authorization_list: authorizations(&request.authorizations),
     };
     let precompiles = executor.precompiles_for_calls(&BlockContext {
         base_fee: head.base_fee_per_gas.unwrap_or_default(),

@@ -3,8 +3,10 @@
 use alloy_consensus::Transaction as _;
 use alloy_consensus::Typed2718;
 use alloy_eips::eip2930::AccessList;
+use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, B256, U256};
 use hallmark_types::{ChainSpec, Transaction};
+use revm::context::either::Either;
 use revm::context::result::{EVMError, InvalidTransaction};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
@@ -22,8 +24,10 @@ use crate::precompiles::SystemPrecompiles;
 /// The fork whose rules hold from genesis.
 pub(crate) const FORK: SpecId = SpecId::OSAKA;
 
-/// Legacy, EIP-2930 and EIP-1559. Blobs have no carrier on this chain, and delegations are refused.
-const LAST_TYPE: u8 = 2;
+/// EIP-4844: blobs have no carrier on this chain.
+const BLOB_TYPE: u8 = 3;
+/// EIP-7702: the last type that this chain carries.
+const LAST_TYPE: u8 = 4;
 
 pub(crate) type Ctx<'a> = Context<BlockEnv, TxEnv, CfgEnv, BlockDb<'a>, Journal<BlockDb<'a>>, ()>;
 pub(crate) type ChainEvm<'a> = Evm<
@@ -73,7 +77,7 @@ pub fn intrinsic_gas(tx: &Transaction, spec: &ChainSpec) -> u64 {
         tx.is_create(),
         tx.access_list().map_or(0, |list| list.len() as u64),
         tx.access_list().map_or(0, slots),
-        0,
+        tx.authorization_list().map_or(0, |list| list.len() as u64),
         None,
     );
     gas.initial_total_gas().max(gas.floor_gas())
@@ -123,15 +127,11 @@ pub(crate) fn machine<'a>(
 /// revm's view of a signed transaction.
 ///
 /// # Errors
-/// For types other than 0, 1 and 2, for legacy transactions without a chain id (they could be replayed from
-/// another chain) and for fees beyond any balance.
+/// For types other than 0, 1, 2 and 4, and for fees beyond any balance.
 pub(crate) fn tx_env(tx: &Transaction, sender: Address) -> Result<TxEnv, TransactionError> {
     let invalid = |text: &str| Err(TransactionError::Invalid(text.to_owned()));
-    if tx.ty() > LAST_TYPE {
+    if tx.ty() > LAST_TYPE || tx.ty() == BLOB_TYPE {
         return Err(TransactionError::UnsupportedType(tx.ty()));
-    }
-    if tx.chain_id().is_none() {
-        return invalid("only replay-protected (EIP-155) transactions allowed");
     }
     if tx
         .max_fee_per_gas()
@@ -154,8 +154,15 @@ pub(crate) fn tx_env(tx: &Transaction, sender: Address) -> Result<TxEnv, Transac
         gas_priority_fee: tx.max_priority_fee_per_gas(),
         blob_hashes: Vec::new(),
         max_fee_per_blob_gas: 0,
-        authorization_list: Vec::new(),
+        authorization_list: authorizations(tx.authorization_list().unwrap_or_default()),
     })
+}
+
+/// revm recovers the authorities itself, while it executes.
+pub(crate) fn authorizations<R>(
+    list: &[SignedAuthorization],
+) -> Vec<Either<SignedAuthorization, R>> {
+    list.iter().cloned().map(Either::Left).collect()
 }
 
 /// revm's validation errors in this crate's words.

@@ -114,6 +114,7 @@ fn call_request(request: TransactionRequest) -> Reply<CallRequest> {
         data: data.unwrap_or_default(),
         nonce: request.nonce,
         access_list: request.access_list.unwrap_or_default(),
+        authorizations: request.authorization_list.unwrap_or_default(),
     })
 }
 

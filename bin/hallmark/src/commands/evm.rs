@@ -66,7 +66,13 @@ fn chosen(names: &[String]) -> Result<Vec<Fork>, Error> {
     if names.is_empty() {
         return Ok(Fork::ENABLED.to_vec());
     }
-    let known = || Fork::KNOWN.iter().map(|fork| fork.name()).collect::<Vec<_>>().join(", ");
+    let known = || {
+        Fork::KNOWN
+            .iter()
+            .map(|fork| fork.name())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let fork = |name: &String| {
         Fork::from_name(name)
             .ok_or_else(|| Error::new(format!("fork `{name}` is not one of {}", known())))
@@ -129,7 +135,11 @@ fn table(results: &[FileReport]) -> Result<String, Error> {
         writeln!(text, "failed: {}: {}", case.name, case.reason)?;
     }
     if failing.len() > SHOWN {
-        writeln!(text, "… and {} more (--json names all)", failing.len() - SHOWN)?;
+        writeln!(
+            text,
+            "… and {} more (--json names all)",
+            failing.len() - SHOWN
+        )?;
     }
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for case in results.iter().flat_map(|file| &file.skipped) {

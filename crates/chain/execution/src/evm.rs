@@ -30,9 +30,10 @@ const BLOB_TYPE: u8 = 3;
 const LAST_TYPE: u8 = 4;
 
 pub(crate) type Ctx<'a> = Context<BlockEnv, TxEnv, CfgEnv, BlockDb<'a>, Journal<BlockDb<'a>>, ()>;
-pub(crate) type ChainEvm<'a> = Evm<
+/// `I` watches the execution; blocks and calls have nobody who does.
+pub(crate) type ChainEvm<'a, I = ()> = Evm<
     Ctx<'a>,
-    (),
+    I,
     EthInstructions<EthInterpreter, Ctx<'a>>,
     SystemPrecompiles<'a>,
     EthFrame<EthInterpreter>,

@@ -287,7 +287,7 @@ impl Executor {
         }
     }
 
-    fn context(&self, head: &Header) -> BlockContext {
+    pub(crate) fn context(&self, head: &Header) -> BlockContext {
         BlockContext {
             number: head.number,
             timestamp_ms: header::timestamp_ms(head),

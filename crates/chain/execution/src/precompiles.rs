@@ -59,6 +59,11 @@ impl<'a> SystemPrecompiles<'a> {
         }
     }
 
+    /// Addresses that cost no more for being touched first.
+    pub(crate) fn always_warm(&self) -> AddressSet {
+        self.warm.clone()
+    }
+
     /// A host for work that no transaction asked for.
     pub(crate) fn system_host<'h, 'db>(
         &'h self,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, KECCAK256_EMPTY, U256, address, keccak256};
+use alloy_primitives::{Address, KECCAK256_EMPTY, U256, address, b256, keccak256};
 use hallmark_state::{Account, AccountDiff, State, StateDiff};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -91,6 +91,9 @@ fn transfer() -> Value {
         (RECEIVER, 0, 5),
         (COINBASE, 0, 21_000 * 2),
     ]);
+    // By a trie written for this number alone, in another language.
+    let root = b256!("0238b283c3888a0eedfed2d8f7cd520767af0dc43bbc2267679051027cac7533");
+    assert_eq!(after.root(), root);
     json!({"a transfer": {
         "_info": {"comment": "ours"},
         "env": {

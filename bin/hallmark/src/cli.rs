@@ -77,6 +77,11 @@ pub enum Command {
         #[command(subcommand)]
         command: TopicCommand,
     },
+    /// Run Ethereum's own tests of the virtual machine.
+    Evm {
+        #[command(subcommand)]
+        command: EvmCommand,
+    },
     /// Run one validator of a network.
     #[command(
         after_help = "Example:\n  hallmark node --spec spec.json --validator-key v0.key --home v0 --listen 127.0.0.1:9000 \\\n      --rpc 127.0.0.1:8545 --peer 1b2c…@127.0.0.1:9001"
@@ -112,6 +117,25 @@ pub struct DemoArgs {
     /// Skip the cheats.
     #[arg(long)]
     pub skip_cheats: bool,
+}
+
+#[derive(Subcommand)]
+pub enum EvmCommand {
+    /// Run Ethereum state tests (JSON) through the chain's executor and trie.
+    ///
+    /// Compares the root of the state after each case, the hash of its logs, and whether the
+    /// transaction is refused. Fails when any case does.
+    #[command(
+        after_help = "Example:\n  hallmark evm statetest fixtures/state_tests/osaka --json\n\nOnly cases of the forks that the chain enables (Osaka) run; others are counted as skipped, with the\nreason. --fork Cancun --fork Prague runs those instead: the same executor under their rules."
+    )]
+    Statetest {
+        /// Files, or folders that are searched for .json files.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// Fork to run instead of the chain's: Paris, Shanghai, Cancun, Prague or Osaka.
+        #[arg(long = "fork", value_name = "NAME")]
+        forks: Vec<String>,
+    },
 }
 
 /// How to reach a node, and who signs.

@@ -66,6 +66,7 @@ fn the_help_of_every_command_has_an_example() {
         &["spec", "pin"],
         &["spec", "show"],
         &["topic", "simulate"],
+        &["evm", "statetest"],
         &["node"],
         &["completions"],
         &["man"],
@@ -410,4 +411,67 @@ fn a_topic_is_simulated_from_a_file_and_its_errors_name_the_field() {
     let error = refused(&["topic", "simulate", path]);
     assert!(error.contains("cases.json: case 0"), "{error}");
     assert!(error.contains("epochs[0].weights[0][0][1]"), "{error}");
+}
+
+/// One account sends 5 base units to another, at base fee 10 and price 12; the root was computed
+/// by another program.
+fn state_test(fork: &str) -> Value {
+    let sender = "0xa94f5374fce5edbc8e2a8697c15331677e6ebf0b";
+    json!({"a transfer": {
+        "env": {
+            "currentCoinbase": "0x00000000000000000000000000000000000000c0",
+            "currentNumber": "0x01", "currentTimestamp": "0x3e8", "currentGasLimit": "0x1000000",
+            "currentRandom": format!("{:#066x}", 0), "currentBaseFee": "0x0a",
+        },
+        "pre": {sender: {"nonce": "0x00", "balance": "0x3b9aca00", "code": "0x", "storage": {}}},
+        "transaction": {
+            "nonce": "0x00", "gasPrice": "0x0c", "data": ["0x"], "gasLimit": ["0x5208"],
+            "to": "0x00000000000000000000000000000000000000b0", "value": ["0x05"],
+            "sender": sender,
+        },
+        "post": {fork: [{
+            "hash": "0x0238b283c3888a0eedfed2d8f7cd520767af0dc43bbc2267679051027cac7533",
+            "logs": "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347",
+            "indexes": {"data": 0, "gas": 0, "value": 0},
+        }]},
+    }})
+}
+
+#[test]
+fn state_tests_are_counted_by_file_and_a_failing_one_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().to_str().expect("UTF-8");
+    let write = |name: &str, test: &Value| {
+        std::fs::write(dir.path().join(name), test.to_string()).expect("written");
+    };
+    write("good.json", &state_test("Osaka"));
+    write("old.json", &state_test("Berlin"));
+    let result = ok(&["evm", "statetest", path]);
+    assert_eq!(
+        [&result["passed"], &result["failed"], &result["skipped"]],
+        [1, 0, 1]
+    );
+    assert_eq!(result["forks"], json!(["Osaka"]));
+    assert_eq!(
+        result["files"][1]["skipped"][0],
+        json!({"name": "a transfer Berlin d=0 g=0 v=0", "reason": "fork Berlin is not enabled"})
+    );
+
+    let mut wrong = state_test("Osaka");
+    wrong["a transfer"]["transaction"]["value"] = json!(["0x06"]);
+    write("wrong.json", &wrong);
+    let output = hallmark(&["evm", "statetest", path, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let result: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!([&result["passed"], &result["failed"]], [1, 1]);
+    assert_eq!(result["failing"][0]["name"], "a transfer Osaka d=0 g=0 v=0");
+    let text = String::from_utf8_lossy(&hallmark(&["evm", "statetest", path]).stdout).into_owned();
+    assert!(text.contains("1 passed, 1 failed, 1 skipped"), "{text}");
+    assert!(text.contains("wrong.json"), "{text}");
+
+    let error = refused(&["evm", "statetest", path, "--fork", "Berlin"]);
+    assert!(error.contains("not one of Paris, Shanghai"), "{error}");
+    let error = refused(&["evm", "statetest", path, "--fork", "Cancun"]);
+    assert!(error.contains("nothing was tested"), "{error}");
+    refused(&["evm", "statetest", "no-such-folder"]);
 }

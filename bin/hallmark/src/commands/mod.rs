@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub mod chain;
+pub mod evm;
 pub mod generate;
 pub mod infer;
 pub mod keys;

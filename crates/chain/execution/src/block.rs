@@ -27,6 +27,7 @@ use revm::context::{ContextTr, JournalTr};
 
 use crate::db::{Balances, BlockDb};
 use crate::evm::{BlockContext, ChainEvm, evm, transaction_error, tx_env};
+use crate::precompiles::SystemPrecompiles;
 use crate::{Ancestry, BlockError, Executor, TransactionError};
 
 /// Gas that the end-of-block sweep may use per order that it examines. Outside of the block's gas
@@ -104,9 +105,47 @@ impl<'a> BlockRun<'a> {
         parent_state: &'a State,
         ancestry: &'a dyn Ancestry,
     ) -> Self {
-        let db = BlockDb::new(parent_state, (parent.number, parent_hash), ancestry);
-        let spec = executor.spec();
         let precompiles = executor.precompiles_for_blocks(&context);
+        let parent = (parent.number, parent_hash);
+        Self::with(
+            executor,
+            context,
+            precompiles,
+            parent,
+            parent_state,
+            ancestry,
+        )
+    }
+
+    /// A block that was decided long ago, executed again to look into it.
+    pub(crate) fn replay(
+        executor: &'a Executor,
+        context: BlockContext,
+        parent: (u64, B256),
+        parent_state: &'a State,
+        ancestry: &'a dyn Ancestry,
+    ) -> Self {
+        let precompiles = executor.precompiles_for_calls(&context);
+        Self::with(
+            executor,
+            context,
+            precompiles,
+            parent,
+            parent_state,
+            ancestry,
+        )
+    }
+
+    fn with(
+        executor: &'a Executor,
+        context: BlockContext,
+        precompiles: SystemPrecompiles<'a>,
+        parent: (u64, B256),
+        parent_state: &'a State,
+        ancestry: &'a dyn Ancestry,
+    ) -> Self {
+        let db = BlockDb::new(parent_state, parent, ancestry);
+        let spec = executor.spec();
         let evm = evm(spec, &context, spec.limits.tx_gas_limit, db, precompiles);
         let sweep_gas = sweep_gas(spec.market.sweep_per_block);
         Self {
@@ -117,6 +156,11 @@ impl<'a> BlockRun<'a> {
             sweep_gas,
             burned: U256::ZERO,
         }
+    }
+
+    /// The machine as the transactions so far left it.
+    pub(crate) fn into_evm(self) -> ChainEvm<'a> {
+        self.evm
     }
 
     /// Gas left for transactions.

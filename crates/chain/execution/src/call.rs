@@ -4,22 +4,29 @@ use std::marker::PhantomData;
 
 use alloy_consensus::Header;
 use alloy_eips::eip2930::AccessList;
+use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
 use hallmark_state::State;
 use hallmark_types::header;
+use revm::ExecuteEvm;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction};
 use revm::context::{ContextSetters, ContextTr, JournalTr, TxEnv};
 use revm::context_interface::journaled_state::account::JournaledAccountTr;
 use revm::handler::Handler;
 use revm::handler::pre_execution::calculate_caller_fee;
+use revm::inspector::{Inspector, InspectorHandler};
 use revm::interpreter::InitialAndFloorGas;
+use revm::interpreter::interpreter::EthInterpreter;
+use revm::state::EvmState;
 
 use crate::db::BlockDb;
-use crate::evm::{BlockContext, ChainEvm, EvmError, evm, transaction_error};
+use crate::evm::{BlockContext, ChainEvm, Ctx, EvmError, authorizations, evm, transaction_error};
 use crate::{Ancestry, Executor};
 
 /// EIP-1559 transaction type: calls run as if they were of this one.
 const EIP1559_TYPE: u8 = 2;
+/// EIP-7702 transaction type: calls with authorizations.
+const EIP7702_TYPE: u8 = 4;
 
 /// A call as `eth_call` and `eth_estimateGas` describe it. What is absent is not checked: without
 /// a price no fee is charged, without a nonce none is compared.
@@ -43,6 +50,8 @@ pub struct CallRequest {
     pub nonce: Option<u64>,
     /// Accounts and slots that start warm.
     pub access_list: AccessList,
+    /// Delegations that come into force before the call (EIP-7702).
+    pub authorizations: Vec<SignedAuthorization>,
 }
 
 /// What a call did.
@@ -108,15 +117,22 @@ const CALL_STIPEND: u64 = 2_300;
 /// Estimates stop when the bounds are within 1/64 of each other.
 const ESTIMATE_SLACK: u64 = 64;
 
-/// Runs `request` once in the context of `header` with at most `cap` gas.
-fn run(
-    executor: &Executor,
-    state: &State,
+/// A call that is ready to run.
+pub(crate) struct Prepared<'a> {
+    pub(crate) evm: ChainEvm<'a>,
+    pub(crate) env: TxEnv,
+    base_fee: u64,
+}
+
+/// Makes `request` ready in the context of `head` with at most `gas` gas.
+pub(crate) fn prepare<'a>(
+    executor: &'a Executor,
+    state: &'a State,
     head: &Header,
     request: &CallRequest,
     gas: u64,
-    ancestry: &dyn Ancestry,
-) -> Result<ExecutionResult, CallError> {
+    ancestry: &'a dyn Ancestry,
+) -> Result<Prepared<'a>, CallError> {
     let spec = executor.spec();
     let priced = request.max_fee_per_gas.is_some_and(|price| price > 0)
         || request.max_priority_fee_per_gas.is_some_and(|tip| tip > 0);
@@ -153,7 +169,11 @@ fn run(
         ));
     }
     let env = TxEnv {
-        tx_type: EIP1559_TYPE,
+        tx_type: if request.authorizations.is_empty() {
+            EIP1559_TYPE
+        } else {
+            EIP7702_TYPE
+        },
         caller: from,
         gas_limit: gas,
         gas_price: max_fee,
@@ -171,7 +191,7 @@ fn run(
         ),
         blob_hashes: Vec::new(),
         max_fee_per_blob_gas: 0,
-        authorization_list: Vec::new(),
+        authorization_list: authorizations(&request.authorizations),
     };
     let precompiles = executor.precompiles_for_calls(&BlockContext {
         base_fee: head.base_fee_per_gas.unwrap_or_default(),
@@ -179,29 +199,58 @@ fn run(
     });
     let mut evm = evm(spec, &block, gas, db, precompiles);
     evm.ctx.set_tx(env.clone());
-    CallHandler::default()
-        .run(&mut evm)
-        .map_err(|error| match error {
-            EVMError::Transaction(
-                InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
-                | InvalidTransaction::GasFloorMoreThanGasLimit { .. },
-            ) => CallError::OutOfGas(gas),
-            EVMError::Transaction(error) => {
-                CallError::Invalid(transaction_error(error, &env, block.base_fee).to_string())
-            }
-            EVMError::Header(error) => CallError::Fatal(error.to_string()),
-            EVMError::Database(error) => CallError::Fatal(error.to_string()),
-            EVMError::Custom(error) => CallError::Fatal(error),
-            EVMError::CustomAny(error) => CallError::Fatal(error.to_string()),
-        })
+    Ok(Prepared {
+        evm,
+        env,
+        base_fee: block.base_fee,
+    })
+}
+
+impl Prepared<'_> {
+    /// Runs it, and returns everything that it touched too.
+    pub(crate) fn run(mut self) -> Result<(ExecutionResult, EvmState), CallError> {
+        let result = CallHandler::default().run(&mut self.evm);
+        let result = result.map_err(|error| refused(error, &self.env, self.base_fee))?;
+        Ok((result, self.evm.finalize()))
+    }
+}
+
+/// Why revm did not run a call.
+pub(crate) fn refused(error: EvmError, env: &TxEnv, base_fee: u64) -> CallError {
+    match error {
+        EVMError::Transaction(
+            InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
+            | InvalidTransaction::GasFloorMoreThanGasLimit { .. },
+        ) => CallError::OutOfGas(env.gas_limit),
+        EVMError::Transaction(error) => {
+            CallError::Invalid(transaction_error(error, env, base_fee).to_string())
+        }
+        EVMError::Header(error) => CallError::Fatal(error.to_string()),
+        EVMError::Database(error) => CallError::Fatal(error.to_string()),
+        EVMError::Custom(error) => CallError::Fatal(error),
+        EVMError::CustomAny(error) => CallError::Fatal(error.to_string()),
+    }
+}
+
+/// Runs `request` once.
+fn run(
+    executor: &Executor,
+    state: &State,
+    head: &Header,
+    request: &CallRequest,
+    gas: u64,
+    ancestry: &dyn Ancestry,
+) -> Result<ExecutionResult, CallError> {
+    let prepared = prepare(executor, state, head, request, gas, ancestry)?;
+    Ok(prepared.run()?.0)
 }
 
 impl Executor {
-    fn call_gas_cap(&self) -> u64 {
+    pub(crate) fn call_gas_cap(&self) -> u64 {
         self.spec().limits.eth_call_gas
     }
 
-    fn check_size(&self, request: &CallRequest) -> Result<(), CallError> {
+    pub(crate) fn check_size(&self, request: &CallRequest) -> Result<(), CallError> {
         let (got, limit) = (request.data.len(), self.spec().limits.max_tx_bytes);
         if got > limit {
             return Err(CallError::TooLarge { got, limit });
@@ -325,11 +374,20 @@ impl Executor {
 
 /// Mainnet's handler, except that any account may call: also one with code (EIP-3607 protects
 /// against forged keys, and a call is signed by none).
-#[derive(Default)]
-struct CallHandler<'a>(PhantomData<&'a ()>);
+pub(crate) struct CallHandler<'a, I>(PhantomData<&'a I>);
 
-impl<'a> Handler for CallHandler<'a> {
-    type Evm = ChainEvm<'a>;
+impl<I> Default for CallHandler<'_, I> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'a, I: Inspector<Ctx<'a>>> InspectorHandler for CallHandler<'a, I> {
+    type IT = EthInterpreter;
+}
+
+impl<'a, I> Handler for CallHandler<'a, I> {
+    type Evm = ChainEvm<'a, I>;
     type Error = EvmError;
     type HaltReason = HaltReason;
 

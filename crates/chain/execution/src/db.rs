@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use hallmark_state::{Account, AccountDiff, State, StateDiff};
-use revm::Database;
 use revm::bytecode::Bytecode;
 use revm::database_interface::DBErrorMarker;
 use revm::state::{AccountInfo, EvmState};
+use revm::{Database, DatabaseRef};
 
 use crate::Ancestry;
 
@@ -224,6 +224,26 @@ impl Database for BlockDb<'_> {
     type Error = DbError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, DbError> {
+        self.basic_ref(address)
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, DbError> {
+        self.code_by_hash_ref(hash)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DbError> {
+        self.storage_ref(address, slot)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, DbError> {
+        self.block_hash_ref(number)
+    }
+}
+
+impl DatabaseRef for BlockDb<'_> {
+    type Error = DbError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, DbError> {
         Ok(self.account(&address).map(|account| AccountInfo {
             balance: account.balance,
             nonce: account.nonce,
@@ -233,7 +253,7 @@ impl Database for BlockDb<'_> {
         }))
     }
 
-    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, DbError> {
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, DbError> {
         if hash == KECCAK256_EMPTY {
             return Ok(Bytecode::default());
         }
@@ -244,7 +264,7 @@ impl Database for BlockDb<'_> {
         Bytecode::new_raw_checked(code).map_err(|_| DbError::MissingCode(hash))
     }
 
-    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DbError> {
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, DbError> {
         if let Some(touched) = self.changes.accounts.get(&address) {
             if let Some(value) = touched.storage.get(&slot) {
                 return Ok(*value);
@@ -256,7 +276,7 @@ impl Database for BlockDb<'_> {
         Ok(self.base.storage(&address, &slot))
     }
 
-    fn block_hash(&mut self, number: u64) -> Result<B256, DbError> {
+    fn block_hash_ref(&self, number: u64) -> Result<B256, DbError> {
         if number == self.parent.0 {
             return Ok(self.parent.1);
         }

@@ -3,8 +3,10 @@
 use alloy_consensus::Transaction as _;
 use alloy_consensus::Typed2718;
 use alloy_eips::eip2930::AccessList;
+use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, B256, U256};
 use hallmark_types::{ChainSpec, Transaction};
+use revm::context::either::Either;
 use revm::context::result::{EVMError, InvalidTransaction};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
@@ -22,13 +24,16 @@ use crate::precompiles::SystemPrecompiles;
 /// The fork whose rules hold from genesis.
 pub(crate) const FORK: SpecId = SpecId::OSAKA;
 
-/// Legacy, EIP-2930 and EIP-1559. Blobs have no carrier on this chain, and delegations are refused.
-const LAST_TYPE: u8 = 2;
+/// EIP-4844: blobs have no carrier on this chain.
+const BLOB_TYPE: u8 = 3;
+/// EIP-7702: the last type that this chain carries.
+const LAST_TYPE: u8 = 4;
 
 pub(crate) type Ctx<'a> = Context<BlockEnv, TxEnv, CfgEnv, BlockDb<'a>, Journal<BlockDb<'a>>, ()>;
-pub(crate) type ChainEvm<'a> = Evm<
+/// `I` watches the execution; blocks and calls have nobody who does.
+pub(crate) type ChainEvm<'a, I = ()> = Evm<
     Ctx<'a>,
-    (),
+    I,
     EthInstructions<EthInterpreter, Ctx<'a>>,
     SystemPrecompiles<'a>,
     EthFrame<EthInterpreter>,
@@ -48,7 +53,7 @@ pub(crate) struct BlockContext {
 }
 
 /// The fork's gas prices with the chain's own price of payload bytes.
-fn gas_params(spec: &ChainSpec) -> GasParams {
+pub(crate) fn gas_params(spec: &ChainSpec) -> GasParams {
     let mut params = GasParams::new_spec(FORK);
     params.override_gas([
         (GasId::tx_token_cost(), spec.limits.payload_gas_per_token),
@@ -73,7 +78,7 @@ pub fn intrinsic_gas(tx: &Transaction, spec: &ChainSpec) -> u64 {
         tx.is_create(),
         tx.access_list().map_or(0, |list| list.len() as u64),
         tx.access_list().map_or(0, slots),
-        0,
+        tx.authorization_list().map_or(0, |list| list.len() as u64),
         None,
     );
     gas.initial_total_gas().max(gas.floor_gas())
@@ -90,8 +95,7 @@ pub(crate) fn evm<'a>(
     let mut cfg = CfgEnv::new_with_spec_and_gas_params(FORK, gas_params(spec));
     cfg.chain_id = spec.chain_id;
     cfg.tx_gas_limit_cap = Some(tx_gas_limit);
-    let mut ctx: Ctx<'a> = Context::new(db, FORK);
-    ctx = ctx.with_cfg(cfg).with_block(BlockEnv {
+    let block = BlockEnv {
         number: U256::from(block.number),
         beneficiary: block.beneficiary,
         timestamp: U256::from(block.timestamp_ms / 1000),
@@ -101,10 +105,22 @@ pub(crate) fn evm<'a>(
         prevrandao: Some(block.prev_randao),
         blob_excess_gas_and_price: Some(BlobExcessGasAndPrice::new_with_spec(0, FORK)),
         slot_num: block.number,
-    });
+    };
+    machine(cfg, block, db, precompiles)
+}
+
+/// An EVM with these settings: the one that blocks, calls and state tests run on.
+pub(crate) fn machine<'a>(
+    cfg: CfgEnv,
+    block: BlockEnv,
+    db: BlockDb<'a>,
+    precompiles: SystemPrecompiles<'a>,
+) -> ChainEvm<'a> {
+    let fork = cfg.spec;
+    let ctx: Ctx<'a> = Context::new(db, fork);
     Evm::new(
-        ctx,
-        EthInstructions::new_mainnet_with_spec(FORK),
+        ctx.with_cfg(cfg).with_block(block),
+        EthInstructions::new_mainnet_with_spec(fork),
         precompiles,
     )
 }
@@ -112,15 +128,11 @@ pub(crate) fn evm<'a>(
 /// revm's view of a signed transaction.
 ///
 /// # Errors
-/// For types other than 0, 1 and 2, for legacy transactions without a chain id (they could be replayed from
-/// another chain) and for fees beyond any balance.
+/// For types other than 0, 1, 2 and 4, and for fees beyond any balance.
 pub(crate) fn tx_env(tx: &Transaction, sender: Address) -> Result<TxEnv, TransactionError> {
     let invalid = |text: &str| Err(TransactionError::Invalid(text.to_owned()));
-    if tx.ty() > LAST_TYPE {
+    if tx.ty() > LAST_TYPE || tx.ty() == BLOB_TYPE {
         return Err(TransactionError::UnsupportedType(tx.ty()));
-    }
-    if tx.chain_id().is_none() {
-        return invalid("only replay-protected (EIP-155) transactions allowed");
     }
     if tx
         .max_fee_per_gas()
@@ -143,8 +155,15 @@ pub(crate) fn tx_env(tx: &Transaction, sender: Address) -> Result<TxEnv, Transac
         gas_priority_fee: tx.max_priority_fee_per_gas(),
         blob_hashes: Vec::new(),
         max_fee_per_blob_gas: 0,
-        authorization_list: Vec::new(),
+        authorization_list: authorizations(tx.authorization_list().unwrap_or_default()),
     })
+}
+
+/// revm recovers the authorities itself, while it executes.
+pub(crate) fn authorizations<R>(
+    list: &[SignedAuthorization],
+) -> Vec<Either<SignedAuthorization, R>> {
+    list.iter().cloned().map(Either::Left).collect()
 }
 
 /// revm's validation errors in this crate's words.

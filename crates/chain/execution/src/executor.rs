@@ -9,6 +9,7 @@ use alloy_rlp::Encodable;
 use hallmark_state::{Executed, State, Store};
 use hallmark_types::{Block, ChainSpec, HeaderExtra, Transaction, header, merkle};
 use rayon::prelude::*;
+use revm::context::BlockEnv;
 
 use crate::block::{BlockRun, Outcome, Refusal};
 use crate::evm::BlockContext;
@@ -116,6 +117,17 @@ impl Executor {
             verdicts: &self.call_verdicts,
             verifications: &self.counters.call_verifications,
         })
+    }
+
+    /// What the system contracts would be given in the block of a state test.
+    pub(crate) fn runtime_for_tests(&self, block: &BlockEnv) -> Runtime<'_> {
+        Runtime {
+            spec: &self.spec,
+            timestamp_ms: block.timestamp.saturating_to::<u64>().saturating_mul(1000),
+            base_fee: block.basefee,
+            verdicts: &self.call_verdicts,
+            verifications: &self.counters.call_verifications,
+        }
     }
 
     /// Recovers the sender of a transaction: the one place of sender recovery. The result is
@@ -275,7 +287,7 @@ impl Executor {
         }
     }
 
-    fn context(&self, head: &Header) -> BlockContext {
+    pub(crate) fn context(&self, head: &Header) -> BlockContext {
         BlockContext {
             number: head.number,
             timestamp_ms: header::timestamp_ms(head),

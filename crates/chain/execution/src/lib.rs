@@ -12,13 +12,15 @@
 //! | `precompiles`, `host` | the system contracts inside revm |
 //! | `evm` | revm's settings and environments |
 //! | `db` | the state a block reads and the changes that it makes |
-//! | `call` | `eth_call` and gas estimation |
+//! | `call`, `access`, `trace` | `eth_call`, gas estimates, access lists and traces |
+//! | [`statetest`] | Ethereum's state tests, run through all of this |
 //! | `recover`, `memo` | senders, and what one executor remembers |
 //!
 //! An [`Executor`] owns its caches and counters; nothing here is static, so several validators in
 //! one process share nothing.
 #![deny(clippy::float_arithmetic)]
 
+mod access;
 mod block;
 mod call;
 mod db;
@@ -30,10 +32,13 @@ mod host;
 mod memo;
 mod precompiles;
 mod recover;
+pub mod statetest;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod validate;
 
+pub use access::AccessListOutcome;
 pub use block::{BlockAttributes, Built};
 pub use call::{CallError, CallOutcome, CallRequest};
 pub use error::{BlockError, TransactionError};

@@ -44,7 +44,12 @@ pub(crate) struct SystemPrecompiles<'a> {
 
 impl<'a> SystemPrecompiles<'a> {
     pub(crate) fn new(runtime: Runtime<'a>) -> Self {
-        let ethereum = EthPrecompiles::new(FORK);
+        Self::at(FORK, runtime)
+    }
+
+    /// With the precompiles of another fork than the chain's (state tests only).
+    pub(crate) fn at(fork: SpecId, runtime: Runtime<'a>) -> Self {
+        let ethereum = EthPrecompiles::new(fork);
         let mut warm = ethereum.warm_addresses().clone();
         warm.extend(SYSTEM_CONTRACTS);
         Self {
@@ -52,6 +57,11 @@ impl<'a> SystemPrecompiles<'a> {
             warm,
             runtime,
         }
+    }
+
+    /// Addresses that cost no more for being touched first.
+    pub(crate) fn always_warm(&self) -> AddressSet {
+        self.warm.clone()
     }
 
     /// A host for work that no transaction asked for.

@@ -38,6 +38,9 @@ pub(crate) fn parse(raw: &[u8], spec: &ChainSpec) -> Result<Transaction, PoolErr
     if tx.nonce() == u64::MAX {
         return Err(PoolError::NonceMax);
     }
+    if tx.authorization_list().is_some_and(<[_]>::is_empty) {
+        return Err(PoolError::EmptyAuthorizations);
+    }
     let want = intrinsic_gas(&tx, spec);
     if tx.gas_limit() < want {
         return Err(PoolError::IntrinsicGas {
@@ -55,8 +58,7 @@ fn refusal(error: DecodeError) -> PoolError {
             got: len,
             limit: max,
         },
-        DecodeError::UnsupportedType { .. } => PoolError::TypeNotSupported,
-        DecodeError::NoReplayProtection => PoolError::NotReplayProtected,
+        DecodeError::UnsupportedType { ty, name } => PoolError::TypeNotSupported { ty, name },
         DecodeError::WrongChain { got, expected } => PoolError::ChainId {
             have: got,
             want: expected,

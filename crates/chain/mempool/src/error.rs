@@ -9,8 +9,13 @@ pub enum PoolError {
     #[error("rlp: {0}")]
     Decode(String),
     /// Type not carried by this chain.
-    #[error("transaction type not supported")]
-    TypeNotSupported,
+    #[error("transaction type not supported: type {ty} ({name})")]
+    TypeNotSupported {
+        /// EIP-2718 type byte.
+        ty: u8,
+        /// Its common name.
+        name: &'static str,
+    },
     /// Encoded length above `max_tx_bytes`.
     #[error("oversized data: transaction size {got}, limit {limit}")]
     Oversized {
@@ -30,9 +35,6 @@ pub enum PoolError {
         /// The chain's.
         want: u64,
     },
-    /// A legacy transaction that names no chain could be replayed on this one from any other.
-    #[error("only replay-protected (EIP-155) transactions allowed over RPC")]
-    NotReplayProtected,
     /// Already in the pool.
     #[error("already known")]
     AlreadyKnown,
@@ -112,6 +114,13 @@ pub enum PoolError {
     /// The sender has code that is not a delegation.
     #[error("sender not an eoa")]
     SenderNotEoa,
+    /// A delegated account can lose its balance to anyone's transaction, so it may have only one
+    /// transaction waiting, at its next nonce.
+    #[error("in-flight transaction limit reached for delegated accounts")]
+    DelegatedInFlight,
+    /// EIP-7702: a transaction of type 4 must carry an authorization.
+    #[error("EIP-7702 transaction with empty auth list")]
+    EmptyAuthorizations,
     /// Fee cap times gas limit exceeds 128 bits, more than any balance.
     #[error("max fee per gas higher than 2^128 / gas limit")]
     FeeCapTooHigh,

@@ -4,7 +4,8 @@
 //! A canonical EIP-2718 transaction of at most `max_tx_bytes`, signed for this chain, that pays
 //! its intrinsic gas within the chain's gas cap, whose nonce is not used and at most
 //! `mempool_per_sender` ahead, and whose sender can pay for it on top of everything else that it
-//! has in the pool. Refusals carry geth's texts, because wallets match them.
+//! has in the pool. A delegated account (EIP-7702), whose balance anybody's transaction may move, has
+//! one transaction waiting, no more. Refusals carry geth's texts, because wallets match them.
 //!
 //! # What is held
 //! One queue per sender, ordered by nonce. A transaction with a pooled nonce replaces the pooled

@@ -69,11 +69,15 @@ impl Mempool {
     }
 
     fn add(&self, tx: Arc<PooledTransaction>, head: &State) -> Result<(), PoolError> {
-        if !may_sign(&tx.sender, head) {
-            return Err(PoolError::SenderNotEoa);
-        }
         let funds = funds(&tx.sender, head);
-        self.queues.lock().insert(tx.clone(), funds)?;
+        let mut queues = self.queues.lock();
+        match signer(&tx.sender, head) {
+            Signer::Plain => {}
+            Signer::Delegated => queues.check_single(&tx, funds.nonce)?,
+            Signer::Contract => return Err(PoolError::SenderNotEoa),
+        }
+        queues.insert(tx.clone(), funds)?;
+        drop(queues);
         // No subscriber is no error.
         let _ = self.admitted.send(tx);
         self.notify.notify_waiters();
@@ -182,13 +186,27 @@ fn funds(address: &Address, state: &State) -> Funds {
     )
 }
 
-/// EIP-3607: an account with code signs nothing, unless the code is a delegation (EIP-7702).
-fn may_sign(sender: &Address, state: &State) -> bool {
+/// What kind of account wants to send.
+enum Signer {
+    /// Without code.
+    Plain,
+    /// Its code is a delegation (EIP-7702): it still signs.
+    Delegated,
+    /// Any other code signs nothing (EIP-3607).
+    Contract,
+}
+
+fn signer(sender: &Address, state: &State) -> Signer {
     let Some(account) = state.account(sender) else {
-        return true;
+        return Signer::Plain;
     };
-    account.code_hash == KECCAK256_EMPTY
-        || state
-            .code(&account.code_hash)
-            .is_some_and(|code| code.starts_with(&DELEGATION_PREFIX))
+    if account.code_hash == KECCAK256_EMPTY {
+        return Signer::Plain;
+    }
+    let code = state.code(&account.code_hash);
+    if code.is_some_and(|code| code.starts_with(&DELEGATION_PREFIX)) {
+        Signer::Delegated
+    } else {
+        Signer::Contract
+    }
 }

@@ -133,6 +133,21 @@ impl Queues {
         next
     }
 
+    /// Whether a delegated account may wait with `tx`: at its next nonce `next`, with nothing else.
+    ///
+    /// # Errors
+    /// [`PoolError::DelegatedInFlight`].
+    pub(crate) fn check_single(&self, tx: &PooledTransaction, next: u64) -> Result<(), PoolError> {
+        let others = self
+            .senders
+            .get(&tx.sender)
+            .is_some_and(|queue| queue.entries.range(next..).any(|(nonce, _)| *nonce != next));
+        if tx.tx.nonce() > next || others {
+            return Err(PoolError::DelegatedInFlight);
+        }
+        Ok(())
+    }
+
     /// Admits a transaction whose sender holds `funds`.
     pub(crate) fn insert(
         &mut self,

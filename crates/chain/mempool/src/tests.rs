@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use alloy_consensus::{SignableTransaction, Signed, Transaction as _, TxEip1559};
+use alloy_consensus::{
+    SignableTransaction, Signed, Transaction as _, TxEip1559, TxEip4844, TxEip7702,
+};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use alloy_signer::SignerSync;
@@ -251,6 +253,26 @@ fn refusals_speak_as_wallets_expect() {
     let large = vec![2; world.executor.spec().limits.max_tx_bytes + 1];
     let error = world.pool.add_raw(&large, &head).unwrap_err().to_string();
     assert!(error.starts_with("oversized data"), "{error}");
+    let blob: Transaction = TxEip4844::default()
+        .into_signed(Signature::test_signature())
+        .into();
+    let error = world.pool.add_raw(&blob.encoded_2718(), &head).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "transaction type not supported: type 3 (blob, EIP-4844)"
+    );
+    let empty = TxEip7702 {
+        chain_id: 1618,
+        gas_limit: 100_000,
+        max_fee_per_gas: FEE_CAP,
+        ..TxEip7702::default()
+    };
+    let empty: Transaction = empty.into_signed(Signature::test_signature()).into();
+    let error = world
+        .pool
+        .add_raw(&empty.encoded_2718(), &head)
+        .unwrap_err();
+    assert_eq!(error, PoolError::EmptyAuthorizations);
     for garbage in [&[][..], &[2], &[3, 1, 2], &[0xff; 40]] {
         assert!(world.pool.add_raw(garbage, &head).is_err());
     }
@@ -502,13 +524,10 @@ proptest! {
     }
 }
 
-#[test]
-fn an_account_with_code_cannot_send() {
-    // Contracts have no keys; a state where a key's account has code is forged.
-    let world = World::new();
+/// The state of `world` where account 1 has this code.
+fn with_code(world: &World, code: Bytes) -> State {
     let sender = signer(1).address();
     let mut diff = hallmark_state::StateDiff::default();
-    let code = Bytes::from_static(&[0x00]);
     let code_hash = alloy_primitives::keccak256(&code);
     let info = hallmark_state::Account {
         nonce: 0,
@@ -523,7 +542,37 @@ fn an_account_with_code_cannot_send() {
         },
     );
     diff.codes.insert(code_hash, code);
-    let state: State = world.head.state.apply(&diff);
+    world.head.state.apply(&diff)
+}
+
+#[test]
+fn a_delegated_account_has_one_transaction_waiting() {
+    let world = World::new();
+    let delegation = [&[0xef, 0x01, 0x00][..], &[0x55; 20]].concat();
+    let state = with_code(&world, delegation.into());
+    let add = |nonce, tip| world.pool.add_raw(&raw(1, template(nonce, tip)), &state);
+    assert_eq!(add(1, 1), Err(PoolError::DelegatedInFlight));
+    let first = add(0, 100).unwrap();
+    let refused = add(1, 1).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "in-flight transaction limit reached for delegated accounts"
+    );
+    // Replacing it is no second one.
+    let dearer = TxEip1559 {
+        max_fee_per_gas: FEE_CAP * 2,
+        ..template(0, 200)
+    };
+    world.pool.add_raw(&raw(1, dearer), &state).unwrap();
+    assert!(world.pool.get(&first).is_none());
+    assert_eq!(world.pool.len(), 1);
+}
+
+#[test]
+fn an_account_with_code_cannot_send() {
+    // Contracts have no keys; a state where a key's account has code is forged.
+    let world = World::new();
+    let state = with_code(&world, Bytes::from_static(&[0x00]));
     let result = world.pool.add_raw(&raw(1, template(0, 1)), &state);
     assert_eq!(result, Err(PoolError::SenderNotEoa));
 }

@@ -9,7 +9,14 @@ use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64};
 use alloy_rpc_types_eth::{Block, Index, Transaction, TransactionReceipt};
 use hallmark_types::Receipt;
-use jsonrpsee::proc_macros::rpc;
+use jsonrpsee::{core::async_trait, proc_macros::rpc};
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+
+/// How long `eth_sendRawTransactionSync` waits when the client does not say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+/// The longest that it waits.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 #[rpc(server, namespace = "eth")]
 pub(crate) trait Chain {
@@ -73,8 +80,35 @@ pub(crate) trait Chain {
     /// Accepts a signed transaction (EIP-2718 bytes) and returns its hash.
     #[method(name = "sendRawTransaction")]
     fn send_raw_transaction(&self, raw: Bytes) -> Result<B256, Fault>;
+
+    /// EIP-7966: accepts a signed transaction and returns its receipt once it is final, which is a
+    /// block away. Waits for `timeout` milliseconds at most.
+    #[method(name = "sendRawTransactionSync")]
+    async fn send_raw_transaction_sync(
+        &self,
+        raw: Bytes,
+        timeout: Option<Milliseconds>,
+    ) -> Result<TransactionReceipt, Fault>;
 }
 
+/// A number, or a hexadecimal quantity: clients send either.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Milliseconds {
+    Number(u64),
+    Quantity(U64),
+}
+
+impl Milliseconds {
+    fn get(self) -> u64 {
+        match self {
+            Self::Number(number) => number,
+            Self::Quantity(quantity) => quantity.to(),
+        }
+    }
+}
+
+#[async_trait]
 impl ChainServer for Rpc {
     fn chain_id(&self) -> Reply<U64> {
         Ok(U64::from(self.spec.chain_id))
@@ -164,6 +198,30 @@ impl ChainServer for Rpc {
             .add_raw(&raw, &head.state)
             .map_err(|refusal| Fault::Refused(refusal.to_string()))
     }
+
+    async fn send_raw_transaction_sync(
+        &self,
+        raw: Bytes,
+        timeout: Option<Milliseconds>,
+    ) -> Reply<TransactionReceipt> {
+        let _waiting = self.waiting.try_acquire().map_err(|_| Fault::Busy)?;
+        let asked = timeout.map_or(DEFAULT_WAIT, |timeout| Duration::from_millis(timeout.get()));
+        // Before the transaction is added: its block cannot be missed.
+        let mut blocks = self.store.subscribe();
+        let hash = self.send_raw_transaction(raw)?;
+        let mined = async {
+            loop {
+                if let Some(receipt) = self.transaction_receipt(hash)? {
+                    return Ok(receipt);
+                }
+                if let Err(RecvError::Closed) = blocks.recv().await {
+                    return Err(Fault::Internal("the node stops".into()));
+                }
+            }
+        };
+        let waited = tokio::time::timeout(asked.min(MAX_WAIT), mined).await;
+        waited.unwrap_or(Err(Fault::NotYetMined(hash)))
+    }
 }
 
 impl Rpc {
@@ -197,7 +255,7 @@ impl Rpc {
     }
 
     /// Senders of a stored block's transactions.
-    fn senders(&self, sealed: &Sealed) -> Reply<Vec<Address>> {
+    pub(crate) fn senders(&self, sealed: &Sealed) -> Reply<Vec<Address>> {
         let number = sealed.block.number();
         let missing = || Fault::Internal(format!("senders of block {number} are missing"));
         self.store.senders(number).ok_or_else(missing)

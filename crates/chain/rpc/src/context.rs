@@ -13,6 +13,9 @@ use hallmark_types::Block;
 use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
+/// Clients that may wait for receipts at the same time, all connections together.
+const MAX_WAITING: usize = 1_024;
+
 /// The server's shared side; cheap to clone, one clone per namespace.
 #[derive(Clone)]
 pub(crate) struct Rpc(Arc<Shared>);
@@ -22,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
     pub(crate) filters: Filters,
     pub(crate) tip_cache: TipCache,
+    /// Places of clients that wait for a receipt.
+    pub(crate) waiting: Semaphore,
     context: RpcContext,
 }
 
@@ -67,6 +72,7 @@ impl Rpc {
             workers,
             filters,
             tip_cache,
+            waiting: Semaphore::new(MAX_WAITING),
             context,
         }))
     }

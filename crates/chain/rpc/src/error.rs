@@ -3,6 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 3 | execution reverted; `data` is the revert data in hex |
+//! | 4 | accepted, but not mined within the time given (EIP-7966); `data` is the hash |
 //! | -32000 | refused by the rules: unknown block, nonce too low, out of gas, ... |
 //! | -32005 | a bound of this server was reached |
 //! | -32602 | the parameters make no sense |
@@ -12,12 +13,13 @@
 //! transaction underpriced", "insufficient funds for gas * price + value" and "execution reverted"
 //! literally, so they are geth's.
 
-use alloy_primitives::{Bytes, U256};
+use alloy_primitives::{B256, Bytes, U256};
 use alloy_sol_types::{Panic, Revert, SolError};
 use jsonrpsee::types::ErrorObjectOwned;
 use std::time::Duration;
 
 const REVERTED: i32 = 3;
+const NOT_YET: i32 = 4;
 const REFUSED: i32 = -32000;
 const LIMIT: i32 = -32005;
 const INVALID: i32 = -32602;
@@ -38,6 +40,11 @@ pub enum Fault {
     /// A call ended in a revert.
     #[error("execution reverted{}", reason(.0))]
     Reverted(Bytes),
+    /// Accepted, but not in a block within the time that the client gave.
+    #[error(
+        "the transaction was added to the mempool but wasn't processed within the designated timeout"
+    )]
+    NotYetMined(B256),
     /// Bad parameters.
     #[error("{0}")]
     Invalid(String),
@@ -63,6 +70,7 @@ impl Fault {
             Self::UnknownBlock | Self::StateGone(_) | Self::Refused(_) | Self::Timeout(_) => {
                 REFUSED
             }
+            Self::NotYetMined(_) => NOT_YET,
             Self::Limit(_) | Self::Busy => LIMIT,
             Self::Invalid(_) => INVALID,
             Self::Internal(_) => INTERNAL,
@@ -74,6 +82,7 @@ impl From<Fault> for ErrorObjectOwned {
     fn from(fault: Fault) -> Self {
         let data = match &fault {
             Fault::Reverted(data) => Some(data.clone()),
+            Fault::NotYetMined(hash) => Some(Bytes::copy_from_slice(hash.as_slice())),
             _ => None,
         };
         Self::owned(fault.code(), fault.to_string(), data)

@@ -15,7 +15,7 @@
 //! `hallmark_counters` (how often the node really verified and recovered, see [`Counters`]).
 //!
 //! [`serve`] starts the server; the methods are listed by the traits in `chain`, `account`, `fee`,
-//! `call`, `logs`, `pubsub`, `net`, `finality` and `counters`.
+//! `call` (traces too), `logs`, `pubsub`, `net`, `finality` and `counters`.
 
 mod account;
 mod call;
@@ -29,6 +29,7 @@ mod filters;
 mod finality;
 mod logs;
 mod net;
+mod overrides;
 mod pubsub;
 mod server;
 mod view;

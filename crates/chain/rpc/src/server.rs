@@ -2,7 +2,7 @@
 
 use crate::{
     account::AccountsServer,
-    call::CallsServer,
+    call::{CallsServer, TracesServer},
     chain::ChainServer,
     config::{RpcConfig, RpcContext},
     context::Rpc,
@@ -185,6 +185,7 @@ fn methods(rpc: Rpc) -> RpcModule<()> {
         AccountsServer::into_rpc(rpc.clone()).remove_context(),
         FeesServer::into_rpc(rpc.clone()).remove_context(),
         CallsServer::into_rpc(rpc.clone()).remove_context(),
+        TracesServer::into_rpc(rpc.clone()).remove_context(),
         LogsServer::into_rpc(rpc.clone()).remove_context(),
         PollingFiltersServer::into_rpc(rpc.clone()).remove_context(),
         PubSubServer::into_rpc(rpc.clone()).remove_context(),

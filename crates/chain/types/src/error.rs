@@ -37,9 +37,6 @@ pub enum DecodeError {
         /// Its common name.
         name: &'static str,
     },
-    /// A legacy transaction without EIP-155 replay protection.
-    #[error("only replay-protected (EIP-155) transactions allowed")]
-    NoReplayProtection,
     /// A transaction for another chain.
     #[error("invalid chain id: transaction is for {got}, this chain is {expected}")]
     WrongChain {

@@ -31,7 +31,7 @@ pub use transaction::{check_transaction, decode_transaction};
 
 pub use alloy_consensus::Header;
 
-/// A signed transaction in one of Ethereum's typed envelopes (types 0, 1 and 2 are accepted).
+/// A signed transaction in one of Ethereum's typed envelopes (types 0, 1, 2 and 4 are accepted).
 pub type Transaction = alloy_consensus::TxEnvelope;
 
 /// The outcome of a transaction, with its logs and their bloom, in Ethereum's typed envelope.

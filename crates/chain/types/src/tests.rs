@@ -203,30 +203,33 @@ fn transaction_types_are_accepted_or_refused_by_name() {
         chain_id: Some(LOCAL_CHAIN_ID),
         ..TxLegacy::default()
     };
-    let accepted: [Transaction; 3] = [
+    let unprotected = TxLegacy {
+        chain_id: None,
+        ..legacy.clone()
+    };
+    let delegation = TxEip7702 {
+        chain_id: LOCAL_CHAIN_ID,
+        ..TxEip7702::default()
+    };
+    let accepted: [Transaction; 5] = [
         transaction(0, 5),
+        delegation.into_signed(signature()).into(),
+        unprotected.into_signed(signature()).into(),
         eip2930.into_signed(signature()).into(),
-        legacy.clone().into_signed(signature()).into(),
+        legacy.into_signed(signature()).into(),
     ];
     for tx in accepted {
         assert_eq!(decode_transaction(&tx.encoded_2718(), &spec).unwrap(), tx);
     }
     let blob: Transaction = TxEip4844::default().into_signed(signature()).into();
-    let delegation: Transaction = TxEip7702::default().into_signed(signature()).into();
-    for (tx, expected) in [(blob, 3), (delegation, 4)] {
-        let error = decode_transaction(&tx.encoded_2718(), &spec).unwrap_err();
-        assert!(matches!(error, DecodeError::UnsupportedType { ty, .. } if ty == expected));
-        let error = Block::decode_bounded(&block(vec![tx]).to_rlp(), &spec.limits).unwrap_err();
-        assert!(matches!(error, DecodeError::UnsupportedType { ty, .. } if ty == expected));
-    }
-    let unprotected: Transaction = TxLegacy {
-        chain_id: None,
-        ..legacy
-    }
-    .into_signed(signature())
-    .into();
-    let error = decode_transaction(&unprotected.encoded_2718(), &spec).unwrap_err();
-    assert_eq!(error, DecodeError::NoReplayProtection);
+    let error = decode_transaction(&blob.encoded_2718(), &spec).unwrap_err();
+    assert!(matches!(error, DecodeError::UnsupportedType { ty: 3, .. }));
+    let error = Block::decode_bounded(&block(vec![blob]).to_rlp(), &spec.limits).unwrap_err();
+    assert!(matches!(error, DecodeError::UnsupportedType { ty: 3, .. }));
+    // No other type may name no chain, and zero is not none.
+    let anywhere: Transaction = TxEip7702::default().into_signed(signature()).into();
+    let error = decode_transaction(&anywhere.encoded_2718(), &spec).unwrap_err();
+    assert!(matches!(error, DecodeError::WrongChain { got: 0, .. }));
 }
 
 #[test]

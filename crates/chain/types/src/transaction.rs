@@ -1,8 +1,10 @@
 //! Transactions from outside.
 //!
-//! Accepted: legacy with EIP-155 (type 0), EIP-2930 (1), EIP-1559 (2). Refused by name: blobs (3)
-//! and delegations (4). The encoding must be the only one of its value, the chain id ours, and the
-//! signature's `s` in the lower half, so that a transaction has exactly one hash.
+//! Accepted: legacy (type 0), EIP-2930 (1), EIP-1559 (2), EIP-7702 (4). Refused by name: blobs (3).
+//! The encoding must be the only one of its value, and the signature's `s` in the lower half, so that
+//! a transaction has exactly one hash. The chain id must be ours; only a legacy transaction may name
+//! none (from before EIP-155), and then its signer chose that it is valid on every chain, as the
+//! deployers of contracts at the same address everywhere do.
 
 use alloy_consensus::{Transaction as _, Typed2718};
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
@@ -49,9 +51,10 @@ pub fn decode_transaction(bytes: &[u8], spec: &ChainSpec) -> Result<Transaction,
 /// As there.
 pub fn check_transaction(transaction: &Transaction, spec: &ChainSpec) -> Result<(), DecodeError> {
     check_shape(transaction, spec.limits.max_tx_bytes)?;
-    let got = transaction
-        .chain_id()
-        .ok_or(DecodeError::NoReplayProtection)?;
+    // Only the legacy form can leave it out.
+    let Some(got) = transaction.chain_id() else {
+        return Ok(());
+    };
     if got != spec.chain_id {
         return Err(DecodeError::WrongChain {
             got,
@@ -81,9 +84,8 @@ pub(crate) fn check_shape(transaction: &Transaction, max: usize) -> Result<(), D
 
 fn check_type(ty: u8) -> Result<(), DecodeError> {
     let name = match ty {
-        0..=2 => return Ok(()),
+        0..=2 | 4 => return Ok(()),
         3 => "blob, EIP-4844",
-        4 => "set code, EIP-7702",
         _ => "unknown",
     };
     Err(DecodeError::UnsupportedType { ty, name })

@@ -3,4 +3,5 @@
 mod answers;
 mod bounds;
 mod subscriptions;
+mod tools;
 mod world;

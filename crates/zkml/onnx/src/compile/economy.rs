@@ -68,9 +68,13 @@ struct Clamp {
 }
 
 /// The model in fewer committed elements, and where each of its values is there.
-pub(super) fn economize(mut model: Model) -> Result<(Model, Vec<Option<ValueId>>), CheckError> {
-    let same = equal_values(&model);
-    let forms = forms(&model, &same);
+///
+/// # Errors
+///
+/// A model that has to stay as it is: where equal steps cancel, a value or an input is left unused.
+pub(super) fn economize(model: &Model) -> Result<(Model, Vec<Option<ValueId>>), CheckError> {
+    let same = equal_values(model);
+    let forms = forms(model, &same);
     let inputs = model.graph.inputs.len();
     let mut builder = Builder::new(model.graph.inputs.clone());
     let mut map: Vec<ValueId> = Vec::with_capacity(same.len());
@@ -84,7 +88,7 @@ pub(super) fn economize(mut model: Model) -> Result<(Model, Vec<Option<ValueId>>
             continue;
         };
         let form = forms.get(&node).copied();
-        map.push(emit(&mut builder, &mut model, node, form, &map)?);
+        map.push(emit(&mut builder, model, node, form, &map)?);
     }
     for output in &model.graph.outputs {
         builder.output(map[output.value as usize], output.scale)?;
@@ -96,7 +100,7 @@ pub(super) fn economize(mut model: Model) -> Result<(Model, Vec<Option<ValueId>>
 
 fn emit(
     builder: &mut Builder,
-    model: &mut Model,
+    model: &Model,
     node: usize,
     form: Option<Form>,
     map: &[ValueId],
@@ -105,15 +109,8 @@ fn emit(
     let step = &model.graph.nodes[node];
     match &step.op {
         Op::Constant { constant } => {
-            let constant = &mut model.weights.constants[*constant as usize];
-            let taken = std::mem::replace(
-                constant,
-                hallmark_graph::Constant {
-                    elements: hallmark_graph::Elements::I8(Vec::new()),
-                    multipliers: Vec::new(),
-                },
-            );
-            builder.constant(step.shape.clone(), taken)
+            let constant = model.weights.constants[*constant as usize].clone();
+            builder.constant(step.shape.clone(), constant)
         }
         Op::MatMul { a, b, batch, inner } => builder.matmul(at(*a), at(*b), *batch, *inner),
         Op::Mul { a, b } => builder.mul(at(*a), at(*b)),

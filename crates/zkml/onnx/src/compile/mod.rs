@@ -469,13 +469,19 @@ impl<'a> Compiler<'a> {
                 held[value].insert(0, narrow);
             }
         }
-        let output = self.graph.outputs.first();
-        let refused = |source| CompileError::Check {
-            node: output.map_or_else(String::new, |output| output.name.clone()),
+        let result = self.builder.finish_with_map();
+        let (model, map) = result.map_err(|source| CompileError::Check {
+            node: self
+                .graph
+                .outputs
+                .first()
+                .map_or_else(String::new, |output| output.name.clone()),
             source,
+        })?;
+        // What cannot be made cheaper stays as it is.
+        let Ok((model, kept)) = economy::economize(&model) else {
+            return Ok((model, map, held));
         };
-        let (model, map) = self.builder.finish_with_map().map_err(refused)?;
-        let (model, kept) = economy::economize(model).map_err(refused)?;
         let kept = |value: ValueId| kept[value as usize];
         let map = map.into_iter().map(|value| value.and_then(kept)).collect();
         Ok((model, map, held))

@@ -264,6 +264,46 @@ fn a_normalised_convolution_is_one_convolution() {
 }
 
 #[test]
+fn gains_and_shifts_of_a_norm_move_into_the_weights_that_read_it() {
+    let floats = |count: i32, step: f32| -> Vec<f32> {
+        (0..count)
+            .map(|i| ((i * 7) % 11 - 5) as f32 * step)
+            .collect()
+    };
+    let gains = tensor("g", &[4], &[1.5, -0.5, 2.0, 0.25]);
+    let shifts = tensor("s", &[4], &[0.5, 0.0, -1.0, 3.0]);
+    let weights = tensor("w", &[4, 3], &floats(12, 0.3));
+    let nodes = vec![
+        node("LayerNormalization", "norm", &["x", "g", "s"], "n"),
+        node("MatMul", "fc", &["n", "w"], "y"),
+    ];
+    let mut model = model(nodes, vec![gains, shifts, weights]);
+    graph(&mut model).input = vec![value("x", &[2, 4])];
+    let folded = read(&model).unwrap();
+    assert!(!steps(&folded).iter().any(|step| step == "Mul"));
+    // An output of the norm itself keeps its gains; the product still does not read them.
+    graph(&mut model).output.insert(
+        0,
+        ValueInfoProto {
+            name: "n".into(),
+            kind: None,
+        },
+    );
+    let both = read(&model).unwrap();
+    let x = floats(8, 1.0);
+    let values = both.evaluate(&x);
+    let (n, y) = values.split_at(8);
+    let w = floats(12, 0.3);
+    for row in 0..2 {
+        for col in 0..3 {
+            let sum: f32 = (0..4).map(|k| n[4 * row + k] * w[3 * k + col]).sum();
+            assert!((sum - y[3 * row + col]).abs() < 1e-5);
+        }
+    }
+    assert_eq!(folded.evaluate(&x), y);
+}
+
+#[test]
 fn a_maximum_over_padding_sees_the_padding_never() {
     let ints = |name: &str, ints: &[i64]| AttributeProto {
         name: name.into(),

@@ -218,11 +218,42 @@ impl Compiler<'_> {
                         (x / scale).round().clamp(-limit, limit) as i32
                     })
                     .collect();
-                self.integers(&values, dims(own))?
+                self.repeating(&values, own)?
             }
         };
         self.constants.insert(key, result);
         Ok(result)
+    }
+
+    /// Integers under a shape, committed once where an axis repeats them.
+    fn repeating(&mut self, values: &[i32], shape: &[usize]) -> Result<ValueId, CompileError> {
+        let mut kept = values.to_vec();
+        let mut small = Vec::new();
+        let mut axes = Vec::new();
+        // From the last axis to the first: what lies outside is whole, what lies inside is reduced.
+        let mut inside = 1;
+        for (index, &dim) in shape.iter().enumerate().rev() {
+            let block = dim * inside;
+            let alike = |block: &[i32]| block.chunks(inside).all(|part| *part == block[..inside]);
+            if dim > 1 && kept.chunks(block).all(alike) {
+                kept = kept
+                    .chunks(block)
+                    .flat_map(|b| &b[..inside])
+                    .copied()
+                    .collect();
+            } else {
+                small.push(u32::try_from(dim).unwrap_or(u32::MAX));
+                axes.push(axis(index));
+                inside = block;
+            }
+        }
+        if 2 * kept.len() > values.len() {
+            return self.integers(values, dims(shape));
+        }
+        small.reverse();
+        axes.reverse();
+        let once = self.integers(&kept, small)?;
+        self.view(once, axes, dims(shape))
     }
 
     /// Elements of a constant float value.

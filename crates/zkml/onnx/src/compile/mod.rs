@@ -22,6 +22,7 @@
 mod accuracy;
 mod calibrate;
 mod combine;
+mod economy;
 mod emit;
 mod linear;
 mod narrow;
@@ -477,6 +478,12 @@ impl<'a> Compiler<'a> {
                 .map_or_else(String::new, |output| output.name.clone()),
             source,
         })?;
+        // What cannot be made cheaper stays as it is.
+        let Ok((model, kept)) = economy::economize(&model) else {
+            return Ok((model, map, held));
+        };
+        let kept = |value: ValueId| kept[value as usize];
+        let map = map.into_iter().map(|value| value.and_then(kept)).collect();
         Ok((model, map, held))
     }
 }

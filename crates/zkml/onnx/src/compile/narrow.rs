@@ -16,6 +16,13 @@ use super::{Compiler, Held, NARROW_LEVELS, WIDE_LEVELS};
 use crate::CompileError;
 use crate::float::FloatOp;
 
+/// Remainders of more bits take two columns of a proof, or three.
+const LIMB_BITS: u8 = 15;
+/// Elements that are fewer than the rows of most tables.
+const FEW: usize = 1 << 11;
+/// A second column is worth a tenth of the levels.
+const SECOND_LIMB: f64 = 1.0;
+
 /// Multiplier, shift and table bits of a narrowing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
@@ -64,7 +71,8 @@ pub(super) fn plan(
         };
         let loss = exact / multiplier - 1.0;
         let far = if shift > max_shift { 0.05 } else { 0.0 };
-        let cost = loss.max(0.0) * 10.0 + 0.004 * f64::from(shift) + far;
+        let limbs = if shift > LIMB_BITS { SECOND_LIMB } else { 0.0 };
+        let cost = loss.max(0.0) * 10.0 + 0.004 * f64::from(shift) + far + limbs;
         if best.is_none_or(|(least, _)| cost < least) {
             let plan = Plan {
                 multiplier: multiplier as i32,
@@ -207,29 +215,34 @@ impl Compiler<'_> {
         largest: f64,
         steps: f64,
     ) -> Result<Held, CompileError> {
-        let range = self.range(held.value);
-        // As few bits as leave the clamp's end some steps of the high limb.
         let wanted = largest / held.scale;
-        let split = (10..=16u8).find_map(|bits| {
-            let shift = (1..=28 - bits.min(14)).find(|&s| bounds::lookup_fits(range, s, bits))?;
+        let (mut held, mut coarse) = (held, false);
+        while let Some(narrower) = self.coarsely_saturated(held, wanted, steps)? {
+            (held, coarse) = (narrower, true);
+        }
+        let range = self.range(held.value);
+        // As few bits as leave the clamp's end some steps of the high limb, and something beyond it.
+        let split = (8..=16u8).find_map(|bits| {
+            let shift = (1..=22).find(|&s| bounds::lookup_fits(range, s, bits))?;
             let enough = bits == 16 && shift <= 14 || wanted >= steps * 2f64.powi(shift.into());
-            enough.then_some((bits, shift))
+            let most = [range.lo, range.hi].map(|end| bounds::quotient(end, shift));
+            let most = most.iter().flatten().map(|end| end.unsigned_abs()).max()?;
+            let ends = (wanted / 2f64.powi(shift.into()) * 1.02).ceil() + 1.0;
+            let coarse = 2f64.powf(ends.log2().ceil() - 3.0).max(1.0);
+            let ends = ((ends / coarse).ceil() * coarse).clamp(1.0, 32767.0) as i32;
+            (enough && ends.unsigned_abs() < most).then_some((bits, shift, ends))
         });
-        let Some((window, shift)) = split else {
-            return self.refuse("its values are too large for two limbs");
+        let Some((window, shift, ends)) = split else {
+            if coarse {
+                return Ok(held);
+            }
+            return self.refuse("its values spread too far to be narrowed");
         };
         let step = 1i32 << shift;
         let half = 1 << (window - 1);
         let high = self.clamp(held.value, shift, window, (-half, half - 1))?;
         let low = self.combine(&[(held.value, 1), (high, -step)], 0)?;
-        let ends = (largest / held.scale / f64::from(step) * 1.02).ceil() + 1.0;
-        let coarse = 2f64.powf(ends.log2().ceil() - 3.0).max(1.0);
-        let ends = ((ends / coarse).ceil() * coarse).clamp(1.0, 32767.0) as i32;
-        let most = self.range(high).magnitude();
-        if u32::try_from(ends).is_ok_and(|ends| ends >= most) {
-            return self.refuse("its values spread too far to be narrowed");
-        }
-        let bits = (10..=16)
+        let bits = (8..=16)
             .find(|&bits| bounds::lookup_fits(self.range(high), 0, bits))
             .unwrap_or(16);
         let clamped = self.clamp(high, 0, bits, (-ends, ends))?;
@@ -239,6 +252,33 @@ impl Compiler<'_> {
             scale: held.scale,
             exact: held.exact,
         })
+    }
+
+    /// A few values that spread very far are clamped twice: the first clamp, of a high limb of 8
+    /// bits, has its end a step or two beyond what is wanted. It spares the second one a table of
+    /// more rows than there are elements.
+    fn coarsely_saturated(
+        &mut self,
+        held: Held,
+        wanted: f64,
+        steps: f64,
+    ) -> Result<Option<Held>, CompileError> {
+        let range = self.range(held.value);
+        let elements: usize = self.dims(held.value).iter().map(|&d| d as usize).product();
+        let Some(shift) = (1..=20u8).find(|&s| bounds::lookup_fits(range, s, 8)) else {
+            return Ok(None);
+        };
+        let step = 1i32 << shift;
+        let ends = (wanted / f64::from(step) + 0.5).ceil().max(1.0);
+        let narrower = 4.0 * (ends + 0.5) * f64::from(step) <= f64::from(range.magnitude());
+        if elements > FEW || wanted >= steps * f64::from(step) || !narrower {
+            return Ok(None);
+        }
+        let ends = ends as i32;
+        let high = self.shift(held.value, shift)?;
+        let clamped = self.clamp(high, 0, 8, (-ends, ends))?;
+        let value = self.combine(&[(clamped, step), (held.value, 1), (high, -step)], 0)?;
+        Ok(Some(Held { value, ..held }))
     }
 
     /// Nearest multiples of a coarser scale.

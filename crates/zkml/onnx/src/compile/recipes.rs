@@ -234,8 +234,12 @@ impl Compiler<'_> {
         let most = (MAX_SUM / full * 0.98).floor();
         // Beyond 8 bits of the result there is nothing to gain, only a longer shift.
         let enough = (f64::from(length) * 64.0).max(1024.0);
-        let most = if wide { most } else { most.min(enough) };
-        let scale = 1.0 / most;
+        let scale = match self.shifted_scale(result, 1.0 / full, (most.min(enough)).recip()) {
+            Some(scale) if !wide => scale,
+            _ if wide => 1.0 / most,
+            _ => 1.0 / most.min(enough),
+        };
+        let most = 1.0 / scale;
         let reciprocal = Entries {
             function: &|z| 1.0 / z.max(1.0),
             scale,
@@ -345,11 +349,19 @@ impl Compiler<'_> {
         let peak = function(least / 4.0)
             .min(function(0.0))
             .min(function(unit / 4.0));
-        let scale = if peak.is_finite() && peak > 0.0 {
-            peak / most
+        let peak = if peak.is_finite() && peak > 0.0 {
+            peak
         } else {
-            1.0 / most
+            1.0
         };
+        // Where most rows lie, the factor has some two thousand levels still.
+        let typical = function(high.max(least)) / 2048.0;
+        let least_scale = (peak / most).max(if wide { 0.0 } else { typical });
+        let scale = match self.shifted_scale(result, c.scale, least_scale) {
+            Some(scale) if !wide => scale,
+            _ => peak / most,
+        };
+        let most = (peak / scale).floor();
         let entries = Entries {
             function: &function,
             scale,
@@ -370,6 +382,19 @@ impl Compiler<'_> {
             scale: c.scale * scale,
             exact: false,
         })
+    }
+
+    /// A scale of a factor, at least `least`, with which the product by it is narrowed by a shift
+    /// alone: `scale·found·2^k` is a level of the result.
+    fn shifted_scale(&self, result: usize, scale: f64, least: f64) -> Option<f64> {
+        let destiny = self.destiny(result);
+        let magnitude = self.observed.magnitude(destiny);
+        let unit = magnitude / f64::from(self.levels(destiny)) / scale;
+        let k = (unit / least).log2().floor();
+        // Longer remainders take a second column.
+        let k = k.min(15.0);
+        let found = unit / 2f64.powf(k) * (1.0 + 1e-6);
+        (k >= 1.0 && found.is_finite() && found > 0.0).then_some(found)
     }
 
     fn one_hot_max(&mut self, input: usize) -> Result<Held, CompileError> {

@@ -208,7 +208,7 @@ impl Compiler<'_> {
             16 => (160.0, 8),
             _ => (10.0, 6),
         };
-        (10..=16u8).find_map(|bits| {
+        (7..=16u8).find_map(|bits| {
             let fits = |long: u8| {
                 let kept = long.min(fraction);
                 let end = |v: i32| bounds::quotient(v, long - kept);

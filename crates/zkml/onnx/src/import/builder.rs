@@ -226,6 +226,7 @@ impl Builder {
             | FloatOp::Binary { .. }
             | FloatOp::Combine { .. }) => self.pointwise(op, shape)?,
             FloatOp::View { input, axes } => self.view_of(input, axes, shape)?,
+            op @ FloatOp::MatMul { .. } => self.folded_product(op, shape)?,
             op => self.emit(op, shape)?,
         };
         Ok(Operand {

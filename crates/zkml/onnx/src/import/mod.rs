@@ -6,6 +6,7 @@
 //! while they are added (`builder`, `fuse`); what no output needs is dropped.
 
 mod builder;
+mod fold;
 mod fuse;
 mod lower;
 mod node;

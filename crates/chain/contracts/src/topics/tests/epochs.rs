@@ -328,7 +328,7 @@ fn a_grant_is_paid_in_parts_and_needs_no_burned_coin() {
     assert_eq!(world.get().granted, 40 * MARK);
     assert_eq!(world.yuma_epoch(&HONEST), Stage::Done);
     let left = world.get().granted;
-    assert!(left >= 38 * MARK && left < 38 * MARK + 10, "{left}");
+    assert!((38 * MARK..38 * MARK + 10).contains(&left), "{left}");
     assert_eq!(world.get().paid, 0);
     assert!(world.balances(actor(2)).free > wei(MARK / 2));
     world

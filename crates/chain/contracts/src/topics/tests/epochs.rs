@@ -388,6 +388,36 @@ fn the_chain_advances_what_nobody_does_after_the_grace() {
 }
 
 #[test]
+fn a_slice_that_fails_is_undone_and_the_other_topics_go_on() {
+    let mut world = judged();
+    world.fund(100 * MARK);
+    world.reach(Stage::Open);
+    for (slot, row) in HONEST {
+        world.commit(actor(slot), slot, &weights(row)).unwrap();
+    }
+    world.reach(Stage::Reveal);
+    for (slot, row) in HONEST {
+        world.reveal(actor(slot), slot, &weights(row)).unwrap();
+    }
+    world.reach(Stage::Settle);
+    // No call can bring a record to this; if one could, it must not stop the chain.
+    let this = super::Topics::new();
+    let epoch = this.topics.at(world.topic).epochs.at(2);
+    epoch.paid.write(&mut world.host, u128::MAX).unwrap();
+    let (broken, before) = (world.topic, world.get());
+    world.topic = world.create(yuma_policy(), only(Kind::Yuma)).unwrap();
+    world.workers(1);
+    for _ in 0..3 {
+        world.host.next_block(10_000).unwrap();
+        world.check_invariants();
+    }
+    assert_ne!(world.stage(), Stage::None);
+    world.topic = broken;
+    assert_eq!(world.get(), before);
+    expect_revert::<hallmark_abi::ISystem::Overflow>(world.advance());
+}
+
+#[test]
 fn a_topic_without_slots_rests() {
     let mut world = World::yuma();
     world.workers(1);

@@ -4,5 +4,6 @@ mod blocks;
 mod calls;
 mod market;
 mod refused;
+mod topics;
 mod types;
 mod world;

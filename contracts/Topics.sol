@@ -188,6 +188,8 @@ interface ITopics {
         uint64 graceMs;
         // Slots that are paid in one slice.
         uint16 slotsPerSlice;
+        // The price of a slot above its floor halves in this time.
+        uint64 priceHalfLifeMs;
     }
 
     event Created(uint256 indexed topic, address indexed owner, string title, uint128 bond);

@@ -8,6 +8,7 @@
 //! | [`models`] | `IModels` | `0x4841…02` |
 //! | [`inference`] | `IInference` | `0x4841…03` |
 //! | [`verifier`] | `IVerifier` | `0x4841…04` |
+//! | [`topics`] | `ITopics` | `0x4841…05` |
 
 /// Errors common to all system contracts.
 #[allow(missing_docs, clippy::too_many_arguments)]
@@ -45,7 +46,17 @@ pub mod verifier {
     );
 }
 
+/// Markets of intelligence.
+#[allow(missing_docs, clippy::too_many_arguments)]
+pub mod topics {
+    alloy_sol_types::sol!(
+        #[sol(all_derives)]
+        "../../../contracts/Topics.sol"
+    );
+}
+
 pub use inference::IInference;
 pub use models::IModels;
 pub use system::ISystem;
+pub use topics::ITopics;
 pub use verifier::IVerifier;

@@ -8,6 +8,8 @@ pub const MODELS: Address = system(0x02);
 pub const INFERENCE: Address = system(0x03);
 /// Pure proof check, callable from Solidity.
 pub const VERIFIER: Address = system(0x04);
+/// Markets of intelligence: epochs of answers, judgement and pay.
+pub const TOPICS: Address = system(0x05);
 /// Where base fees and slashed bonds go. Nobody holds its key; `burned` is its balance.
 pub const BURN: Address = system(0x00);
 

@@ -36,6 +36,20 @@ pub trait Host {
     fn burn(&mut self, from: Address, amount: U256) -> Result<(), HostError> {
         self.transfer(from, hallmark_types::addresses::BURN, amount)
     }
+    /// Moves wei that was burned back into circulation, to contract `to`: what a topic pays out of
+    /// what was burned in it. `BURN` holds it, so that the sum of all balances stays what was issued.
+    fn reissue(&mut self, to: Address, amount: U256) -> Result<(), HostError> {
+        if to != hallmark_types::addresses::TOPICS {
+            return Err(HostError::Fatal(format!("{to} may not reissue coins")));
+        }
+        self.transfer(hallmark_types::addresses::BURN, to, amount)
+    }
+    /// Marks the state as it is, so that [`undo`](Self::undo) can come back to it. Marks nest.
+    fn mark(&mut self);
+    /// Forgets the last mark and keeps everything since.
+    fn keep(&mut self);
+    /// Undoes every write, transfer and log since the last mark, and forgets it. Gas stays spent.
+    fn undo(&mut self);
     /// Who called this frame; zero in [`end_of_block`](crate::end_of_block).
     fn caller(&self) -> Address;
     /// Wei that came with the call, already on the contract's balance.

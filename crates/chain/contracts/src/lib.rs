@@ -9,6 +9,7 @@
 //! | `models` | `0x4841…02` | verifying keys and terms of models |
 //! | `inference` | `0x4841…03` | orders, escrow, sellers' deposits |
 //! | `verifier` | `0x4841…04` | the gas formula of a verification |
+//! | `topics` | `0x4841…05` | markets of intelligence: slots, stake, epochs, pay |
 #![deny(clippy::float_arithmetic)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
@@ -24,6 +25,7 @@ pub mod models;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod topics;
 pub mod verifier;
 #[cfg(test)]
 mod world;
@@ -43,7 +45,13 @@ pub const SYSTEM_CODE: &[u8] = &[0xef];
 /// Whether calls to this address go to [`call`].
 #[must_use]
 pub fn is_system_contract(address: &Address) -> bool {
-    [addresses::MODELS, addresses::INFERENCE, addresses::VERIFIER].contains(address)
+    [
+        addresses::MODELS,
+        addresses::INFERENCE,
+        addresses::VERIFIER,
+        addresses::TOPICS,
+    ]
+    .contains(address)
 }
 
 /// Runs a call of a system contract. The caller has moved the call's value to `address`, refuses
@@ -57,20 +65,23 @@ pub fn call(host: &mut dyn Host, address: Address, calldata: &[u8]) -> Result<By
         addresses::MODELS => models::call(host, calldata),
         addresses::INFERENCE => inference::call(host, calldata),
         addresses::VERIFIER => verifier::call(host, calldata),
+        addresses::TOPICS => topics::call(host, calldata),
         other => Err(ContractError::Fatal(format!(
             "{other} is no system contract"
         ))),
     }
 }
 
-/// The system's work after a block's transactions: settles a bounded slice of overdue orders.
+/// The system's work after a block's transactions: settles a bounded slice of overdue orders, and
+/// advances topics that nobody else advanced.
 /// Its logs belong to no transaction; its host charges no gas.
 ///
 /// # Errors
 ///
-/// Only what the host fails with, or a broken invariant; no order can make it fail.
+/// Only what the host fails with, or a broken invariant; no order and no topic can make it fail.
 pub fn end_of_block(host: &mut dyn Host) -> Result<()> {
-    inference::Inference::new().sweep(host)
+    inference::Inference::new().sweep(host)?;
+    topics::Topics::new().sweep(host)
 }
 
 /// Storage of every system contract at genesis: the market's parameters, so that they are state
@@ -81,6 +92,7 @@ pub fn genesis_storage(spec: &ChainSpec) -> BTreeMap<Address, storage::Words> {
     models::Models::new().preset(spec, &mut storage);
     inference::Inference::new().preset(spec, &mut storage);
     verifier::Verifier::new().preset(spec, &mut storage);
+    topics::Topics::new().preset(spec, &mut storage);
     for words in storage.values_mut() {
         words.retain(|_, word| !word.is_zero());
     }

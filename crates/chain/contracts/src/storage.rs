@@ -12,7 +12,10 @@
 use std::{collections::BTreeMap, marker::PhantomData};
 
 use alloy_primitives::{Address, B256, U256, keccak256};
-use hallmark_abi::inference::IInference::{Level, Status};
+use hallmark_abi::{
+    inference::IInference::{Level, Status},
+    topics::ITopics::{Kind, Role, Stage},
+};
 
 use crate::{
     Host, HostError, Result,
@@ -190,27 +193,32 @@ impl Word for bool {
     }
 }
 
-impl Word for Status {
-    const BYTES: usize = 1;
+/// A 64.64 fixed-point number, by its bits.
+impl Word for i128 {
+    const BYTES: usize = 16;
     fn to_word(self) -> U256 {
-        U256::from(self as u8)
+        U256::from(self.cast_unsigned())
     }
     fn from_word(word: U256) -> Self {
-        // Only `to_word` wrote it, so it is a status.
-        Self::try_from(u8::from_word(word)).unwrap_or(Status::None)
+        u128::from_word(word).cast_signed()
     }
 }
 
-impl Word for Level {
-    const BYTES: usize = 1;
-    fn to_word(self) -> U256 {
-        U256::from(self as u8)
-    }
-    fn from_word(word: U256) -> Self {
-        // Only `to_word` wrote it, so it is a level.
-        Self::try_from(u8::from_word(word)).unwrap_or(Level::Proven)
-    }
+macro_rules! enumeration {
+    ($($type:ident or $default:ident),*) => {$(
+        impl Word for $type {
+            const BYTES: usize = 1;
+            fn to_word(self) -> U256 {
+                U256::from(self as u8)
+            }
+            fn from_word(word: U256) -> Self {
+                // Only `to_word` wrote it, so it is one of them.
+                Self::try_from(u8::from_word(word)).unwrap_or($type::$default)
+            }
+        }
+    )*};
 }
+enumeration!(Status or None, Level or Proven, Stage or None, Kind or Score, Role or Worker);
 
 /// One value.
 #[derive(Clone, Copy, Debug)]

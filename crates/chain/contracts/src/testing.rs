@@ -52,6 +52,7 @@ struct World {
 #[derive(Clone, Debug)]
 pub struct MemoryHost {
     world: World,
+    marks: Vec<World>,
     pub chain_id: u64,
     pub block_number: u64,
     pub timestamp_ms: u64,
@@ -78,6 +79,7 @@ impl MemoryHost {
         };
         Self {
             world,
+            marks: Vec::new(),
             chain_id: spec.chain_id,
             block_number: 100,
             timestamp_ms: spec.genesis_timestamp_ms.saturating_add(100_000),
@@ -170,6 +172,7 @@ impl MemoryHost {
     fn leave(&mut self) {
         (self.caller, self.value, self.gas_left) = (Address::ZERO, U256::ZERO, u64::MAX);
         self.is_static = false;
+        self.marks.clear();
     }
 
     /// Balance in wei.
@@ -257,6 +260,20 @@ impl Host for MemoryHost {
             .ok_or_else(|| HostError::Fatal("a balance above 2^256".into()))?;
         self.world.balances.insert(to, sum);
         Ok(())
+    }
+
+    fn mark(&mut self) {
+        self.marks.push(self.world.clone());
+    }
+
+    fn keep(&mut self) {
+        self.marks.pop();
+    }
+
+    fn undo(&mut self) {
+        if let Some(world) = self.marks.pop() {
+            self.world = world;
+        }
     }
 
     fn caller(&self) -> Address {

@@ -33,9 +33,11 @@ use crate::{Ancestry, BlockError, Executor, TransactionError};
 /// limit: it bounds the sweep's work, nobody pays for it.
 const SWEEP_GAS_PER_ORDER: u64 = 1_000_000;
 
-/// The sweep's gas in a market that examines `orders` per block.
+/// The sweep's gas in a market that examines `orders` per block, and its topics'.
 fn sweep_gas(orders: u32) -> u64 {
-    SWEEP_GAS_PER_ORDER.saturating_mul(u64::from(orders).saturating_add(1))
+    SWEEP_GAS_PER_ORDER
+        .saturating_mul(u64::from(orders).saturating_add(1))
+        .saturating_add(hallmark_contracts::topics::SWEEP_GAS)
 }
 
 /// What the proposer decides about a block besides its transactions.

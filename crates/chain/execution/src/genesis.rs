@@ -15,8 +15,12 @@ use hallmark_state::{Account, AccountDiff, Executed, State, StateDiff};
 use hallmark_types::{Block, ChainSpec, HeaderExtra, addresses, header};
 
 /// The system contracts that exist.
-pub(crate) const SYSTEM_CONTRACTS: [Address; 3] =
-    [addresses::MODELS, addresses::INFERENCE, addresses::VERIFIER];
+pub(crate) const SYSTEM_CONTRACTS: [Address; 4] = [
+    addresses::MODELS,
+    addresses::INFERENCE,
+    addresses::VERIFIER,
+    addresses::TOPICS,
+];
 
 pub(crate) fn genesis(spec: &ChainSpec) -> Executed {
     let diff = allocation(spec);

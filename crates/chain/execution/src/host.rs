@@ -11,7 +11,7 @@ use hallmark_contracts::{Host, HostError, Statement};
 use revm::Database;
 use revm::context::{Block, Cfg, JournalTr};
 use revm::context_interface::cfg::GasParams;
-use revm::context_interface::journaled_state::JournalLoadError;
+use revm::context_interface::journaled_state::{JournalCheckpoint, JournalLoadError};
 use revm::interpreter::Gas;
 
 use crate::db::DbError;
@@ -35,6 +35,7 @@ pub(crate) struct JournalHost<'h, 'db> {
     caller: Address,
     value: U256,
     is_static: bool,
+    marks: Vec<JournalCheckpoint>,
 }
 
 impl<'h, 'db> JournalHost<'h, 'db> {
@@ -54,6 +55,7 @@ impl<'h, 'db> JournalHost<'h, 'db> {
             caller,
             value,
             is_static,
+            marks: Vec::new(),
         }
     }
 
@@ -189,6 +191,23 @@ impl Host for JournalHost<'_, '_> {
             Some(error) => Err(HostError::Fatal(format!(
                 "{from} owes {amount} to {to}: {error:?}"
             ))),
+        }
+    }
+
+    fn mark(&mut self) {
+        let checkpoint = self.ctx.journaled_state.checkpoint();
+        self.marks.push(checkpoint);
+    }
+
+    fn keep(&mut self) {
+        if self.marks.pop().is_some() {
+            self.ctx.journaled_state.checkpoint_commit();
+        }
+    }
+
+    fn undo(&mut self) {
+        if let Some(checkpoint) = self.marks.pop() {
+            self.ctx.journaled_state.checkpoint_revert(checkpoint);
         }
     }
 

@@ -13,6 +13,7 @@ pub mod header;
 mod limits;
 pub mod merkle;
 mod spec;
+mod topics;
 mod transaction;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use fees::{BASE_FEE_ELASTICITY, BASE_FEE_MAX_CHANGE_DENOMINATOR, next_base_f
 pub use header::HeaderExtra;
 pub use limits::{Limits, MarketParams};
 pub use spec::{ChainSpec, LOCAL_CHAIN_ID, MARK, ValidatorSpec};
+pub use topics::TopicsParams;
 pub use transaction::{check_transaction, decode_transaction};
 
 pub use alloy_consensus::Header;

@@ -227,7 +227,7 @@ impl MarketParams {
     }
 }
 
-fn range<T: PartialOrd + std::fmt::Display>(
+pub(crate) fn range<T: PartialOrd + std::fmt::Display>(
     field: &'static str,
     value: T,
     min: T,

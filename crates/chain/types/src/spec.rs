@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::{Limits, MarketParams, SpecError, addresses};
+use crate::{Limits, MarketParams, SpecError, TopicsParams, addresses};
 
 /// One MARK in its smallest unit (10^-18 MARK).
 pub const MARK: u128 = 1_000_000_000_000_000_000;
@@ -47,6 +47,8 @@ pub struct ChainSpec {
     pub limits: Limits,
     /// Rules of the inference market.
     pub market: MarketParams,
+    /// Rules of the markets of intelligence.
+    pub topics: TopicsParams,
     /// Base fee of genesis, wei per gas.
     pub base_fee_initial: u64,
     /// Least base fee of any block, wei per gas.
@@ -69,6 +71,7 @@ impl ChainSpec {
             treasury,
             limits: Limits::local(),
             market: MarketParams::local(),
+            topics: TopicsParams::local(),
             base_fee_initial: 1_000_000_000,
             base_fee_floor: 10_000_000,
         }
@@ -137,6 +140,7 @@ impl ChainSpec {
         self.check_money()?;
         self.limits.check()?;
         self.market.check(&self.limits)?;
+        self.topics.check()?;
         parameter(self.base_fee_floor >= 7, "base_fee_floor", || {
             format!(
                 "{} is below 7, where EIP-1559 cannot move it",

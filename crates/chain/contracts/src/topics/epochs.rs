@@ -1,0 +1,215 @@
+//! The epochs' state machine: see the contract's opening for its stages.
+
+use alloy_primitives::U256;
+use hallmark_abi::topics::ITopics::{self, Kind, Stage};
+
+use super::{Topic, Topics, emit};
+use crate::{
+    ContractError, Host, Result,
+    host::{checked, revert},
+};
+
+/// Work that the end of one block does before it stops: milliseconds of a slow core, in gas.
+const SWEEP_WORK: u64 = 10_000_000;
+/// Work of a slice that computes nothing.
+pub(super) const SLICE_WORK: u64 = 200_000;
+
+impl Topics {
+    /// # Errors
+    ///
+    /// `UnknownTopic`, `NothingToDo`.
+    pub fn advance(&self, host: &mut dyn Host, id: U256) -> Result<()> {
+        let topic = self.known(host, id)?;
+        let fromMs = topic.due_ms(host)?;
+        if host.timestamp_ms() < fromMs {
+            return revert(ITopics::NothingToDo { topic: id, fromMs });
+        }
+        self.slice(host, id, &topic)?;
+        Ok(())
+    }
+
+    /// Does one slice of what is due; gives its work.
+    fn slice(&self, host: &mut dyn Host, id: U256, topic: &Topic) -> Result<u64> {
+        match topic.stage.read(host)? {
+            Stage::None | Stage::Done | Stage::Cancelled => self.open(host, id, topic)?,
+            Stage::Open => self.enter(host, id, topic, Stage::Sealed)?,
+            Stage::Lag => self.enter(host, id, topic, Stage::Reveal)?,
+            Stage::Sealed => {
+                let work = self.infer(host, id, topic)?;
+                self.enter(host, id, topic, Stage::Lag)?;
+                return Ok(work);
+            }
+            Stage::Reveal => self.enter(host, id, topic, Stage::Settle)?,
+            Stage::Settle => return self.settle_slice(host, id, topic),
+            Stage::__Invalid => return crate::host::checked(None),
+        }
+        Ok(SLICE_WORK)
+    }
+
+    /// Opens the next epoch.
+    fn open(&self, host: &mut dyn Host, id: U256, topic: &Topic) -> Result<()> {
+        self.apply_proposal(host, id, topic)?;
+        let now = host.timestamp_ms();
+        let number = topic.epoch.read(host)?;
+        let closesAtMs = checked(now.checked_add(topic.policy.open_ms.read(host)?))?;
+        if topic.last_settled_ms.read(host)? == 0 {
+            topic.last_settled_ms.write(host, now)?;
+        }
+        topic.opened_at_ms.write(host, now)?;
+        topic.stage.write(host, Stage::Open)?;
+        topic.stage_end_ms.write(host, closesAtMs)?;
+        topic.epochs.at(number).opened_at_ms.write(host, now)?;
+        emit(
+            host,
+            ITopics::Opened {
+                topic: id,
+                epoch: number,
+                closesAtMs,
+            },
+        )
+    }
+
+    /// Enters a stage, and passes those of length zero; the work at the end of Sealed is a slice of
+    /// its own unless there is none.
+    fn enter(&self, host: &mut dyn Host, id: U256, topic: &Topic, first: Stage) -> Result<()> {
+        let now = host.timestamp_ms();
+        let mut stage = first;
+        loop {
+            let length = match stage {
+                Stage::Sealed => topic.policy.sealed_ms.read(host)?,
+                Stage::Lag => topic.policy.lag_ms.read(host)?,
+                Stage::Reveal => topic.policy.reveal_ms.read(host)?,
+                _ => 0,
+            };
+            let next = match stage {
+                // Only a topic without synthesis may leave Sealed out.
+                Stage::Sealed if length == 0 => Stage::Lag,
+                Stage::Lag if length == 0 => Stage::Reveal,
+                Stage::Reveal if length == 0 => Stage::Settle,
+                _ => {
+                    let endsAtMs = checked(now.checked_add(length))?;
+                    topic.stage.write(host, stage)?;
+                    topic.stage_end_ms.write(host, endsAtMs)?;
+                    if stage == Stage::Settle {
+                        topic.cursor.write(host, 0)?;
+                        topic.pays.write(host, false)?;
+                        self.fix_budget(host, topic)?;
+                    }
+                    let epoch = topic.epoch.read(host)?;
+                    return emit(
+                        host,
+                        ITopics::StageChanged {
+                            topic: id,
+                            epoch,
+                            stage: stage as u8,
+                            endsAtMs,
+                        },
+                    );
+                }
+            };
+            stage = next;
+        }
+    }
+
+    /// Ends the epoch under way.
+    pub(super) fn finish(&self, host: &mut dyn Host, id: U256, topic: &Topic) -> Result<()> {
+        let now = host.timestamp_ms();
+        let number = topic.epoch.read(host)?;
+        let stage = if topic.pays.read(host)? {
+            Stage::Done
+        } else {
+            Stage::Cancelled
+        };
+        let epoch = topic.epochs.at(number);
+        epoch.settled_at_ms.write(host, now)?;
+        epoch.end.write(host, stage)?;
+        let opened = topic.opened_at_ms.read(host)?;
+        let interval = topic.policy.epoch_ms.read(host)?;
+        let endsAtMs = checked(opened.checked_add(interval))?.max(now);
+        topic.stage.write(host, stage)?;
+        topic.stage_end_ms.write(host, endsAtMs)?;
+        topic.last_settled_ms.write(host, now)?;
+        topic.epoch.write(host, checked(number.checked_add(1))?)?;
+        if topic.retired.read(host)? {
+            self.wind_up(host, topic)?;
+        } else if topic.slot_count(host)? == 0 {
+            self.rest(host, topic)?;
+        }
+        emit(
+            host,
+            ITopics::StageChanged {
+                topic: id,
+                epoch: number,
+                stage: stage as u8,
+                endsAtMs,
+            },
+        )
+    }
+
+    /// Advances topics that are overdue by the grace, round robin, until the block's share of work
+    /// is done. A slice that fails is undone, and the topic is left to `advance`.
+    pub(crate) fn sweep(&self, host: &mut dyn Host) -> Result<()> {
+        let length = self.active.len(host)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let most = u64::from(self.sweep_per_block.read(host)?).min(length);
+        let start = self.sweep_cursor.read(host)?;
+        let grace = self.grace_ms.read(host)?;
+        let mut cursor = if start < length { start } else { 0 };
+        let mut work = 0u64;
+        for _ in 0..most {
+            let length = self.active.len(host)?;
+            if length == 0 || work >= SWEEP_WORK {
+                break;
+            }
+            if cursor >= length {
+                cursor = 0;
+            }
+            let id = self.active.get(host, cursor)?;
+            let topic = self.topics.at(id);
+            let due = topic.due_ms(host)?.saturating_add(grace);
+            if host.timestamp_ms() >= due {
+                host.mark();
+                match self.slice(host, id, &topic) {
+                    Ok(done) => {
+                        host.keep();
+                        work = work.saturating_add(done);
+                    }
+                    Err(ContractError::Revert(_)) => {
+                        host.undo();
+                        self.deactivate(host, &topic)?;
+                        work = work.saturating_add(SLICE_WORK);
+                    }
+                    Err(other) => return Err(other),
+                }
+            }
+            // A topic that left the list gave its place to another, which is looked at next.
+            if topic.active_place.read(host)? != 0 {
+                cursor = checked(cursor.checked_add(1))?;
+            }
+        }
+        if cursor != start && (length > most || work >= SWEEP_WORK) {
+            self.sweep_cursor.write(host, cursor)?;
+        }
+        Ok(())
+    }
+}
+
+impl Topic {
+    /// When there is something to do; the end of time if never.
+    pub(super) fn due_ms(&self, host: &mut dyn Host) -> Result<u64> {
+        let idle = !self.is_under_way(host)?;
+        if idle && (self.retired.read(host)? || self.slot_count(host)? == 0) {
+            return Ok(u64::MAX);
+        }
+        Ok(self.stage_end_ms.read(host)?)
+    }
+
+    /// Number of the topic's synthesis, if it has one.
+    pub(super) fn synthesis(&self, host: &mut dyn Host) -> Result<Option<u64>> {
+        let kinds = self.kinds(host)?;
+        let found = (0u64..).zip(kinds).find(|(_, k)| *k == Kind::Synthesis);
+        Ok(found.map(|(index, _)| index))
+    }
+}

@@ -1,0 +1,333 @@
+//! Slots: their price, their bonds, who gives way to whom.
+//!
+//! # Price
+//!
+//! A registration at price `p` makes the price `⌊1.26 p⌋`; from there it halves in every half-life,
+//! linearly between two halvings, and is never below `minBond`. All of it is the slot's bond and
+//! comes back, so a run on slots costs capital for a time, and no coin.
+//!
+//! # Giving way
+//!
+//! Where every slot of a role is taken, a newcomer takes the slot with the least smoothed pay that
+//! is not immune and has no open commitment; among equals the oldest, then the lowest. Its holder
+//! gets the bond back at once. During Settle nobody enters or leaves, so that pay finds its earner.
+
+use alloy_primitives::{Address, U256};
+use hallmark_abi::topics::ITopics::{self, Role, Stage};
+
+use super::{NO_SLOT, Seat, Topic, Topics, burn, emit, muldiv, paid_in, stake::WHOLE_TAKE};
+use crate::{
+    Host, Result,
+    host::{OrRevert, checked, revert},
+};
+
+/// The price after a registration, in 1/100 of the price paid.
+const PRICE_STEP: u128 = 126;
+
+impl Topics {
+    /// # Errors
+    ///
+    /// `UnknownTopic`, `TopicRetired`, `WrongStage` during Settle, `WrongRole`,
+    /// `AlreadyRegistered`, `WrongPayment` below the price, `Full`.
+    pub fn register(&self, host: &mut dyn Host, id: U256, role: Role) -> Result<u16> {
+        let topic = self.living(host, id)?;
+        topic.not_settling(host, id)?;
+        let operator = host.caller();
+        let held = topic.slot_of(host, operator)?;
+        if held != NO_SLOT {
+            return revert(ITopics::AlreadyRegistered {
+                topic: id,
+                slot: held,
+            });
+        }
+        let (first, count) = topic.range_of(host, role)?;
+        if count == 0 {
+            return revert(ITopics::WrongRole { role: role as u8 });
+        }
+        let price = self.slot_price(host, &topic)?;
+        let paid = checked(u128::try_from(host.value()).ok())?;
+        let Some(excess) = paid.checked_sub(price) else {
+            let needed = U256::from(price);
+            return revert(ITopics::WrongPayment { needed });
+        };
+        let slot = self.make_room(host, id, &topic, role, first, count)?;
+        let pool = self.take_seat(host, id, &topic, slot, role, price)?;
+        let now = host.timestamp_ms();
+        topic.price.write(host, muldiv(price, PRICE_STEP, 100)?)?;
+        topic.price_at_ms.write(host, now)?;
+        self.owe(host, paid)?;
+        self.free(host, operator, excess)?;
+        self.activate(host, id, &topic)?;
+        let event = ITopics::Registered {
+            topic: id,
+            slot,
+            operator,
+            role: role as u8,
+            bond: price,
+            pool: U256::from(pool),
+        };
+        emit(host, event)?;
+        Ok(slot)
+    }
+
+    /// What a slot costs now, in wei.
+    pub(super) fn slot_price(&self, host: &mut dyn Host, topic: &Topic) -> Result<u128> {
+        let last = topic.price.read(host)?;
+        let half_life = self.price_half_life_ms.read(host)?.max(1);
+        let age = host
+            .timestamp_ms()
+            .saturating_sub(topic.price_at_ms.read(host)?);
+        let (halvings, rest) = (
+            age.checked_div(half_life).unwrap_or(0),
+            age.checked_rem(half_life).unwrap_or(0),
+        );
+        let halvings = u32::try_from(halvings).unwrap_or(u32::MAX);
+        let base = last.checked_shr(halvings).unwrap_or(0);
+        let half = base.checked_shr(1).unwrap_or(0);
+        let gone = muldiv(half, u128::from(rest), u128::from(half_life))?;
+        let floor = topic.policy.min_bond.read(host)?;
+        Ok(base.saturating_sub(gone).max(floor))
+    }
+
+    /// A vacant slot of the range, if need be made by pruning.
+    fn make_room(
+        &self,
+        host: &mut dyn Host,
+        id: U256,
+        topic: &Topic,
+        role: Role,
+        first: u16,
+        count: u16,
+    ) -> Result<u16> {
+        let end = checked(first.checked_add(count))?;
+        if topic.seats_taken.at(role as u8).read(host)? < count {
+            for slot in first..end {
+                let seat = topic.seats.at(u64::from(slot));
+                if seat.operator.read(host)?.is_zero() {
+                    return Ok(slot);
+                }
+            }
+        }
+        let immunity = topic.policy.immunity_ms.read(host)?;
+        let now = host.timestamp_ms();
+        let mut weakest = None;
+        for slot in first..end {
+            let seat = topic.seats.at(u64::from(slot));
+            let since = seat.registered_at_ms.read(host)?;
+            let immune = since.saturating_add(immunity) > now;
+            if immune || seat.open_commitments.read(host)? != 0 {
+                continue;
+            }
+            let rank = (seat.emission_ema.read(host)?, since, slot);
+            if weakest.is_none_or(|least| rank < least) {
+                weakest = Some(rank);
+            }
+        }
+        let (_, _, slot) = weakest.or_revert(ITopics::Full {
+            topic: id,
+            role: role as u8,
+        })?;
+        let seat = topic.seats.at(u64::from(slot));
+        let (operator, returned) = self.vacate(host, topic, slot, &seat)?;
+        self.free(host, operator, returned)?;
+        emit(
+            host,
+            ITopics::Pruned {
+                topic: id,
+                slot,
+                operator,
+                returned,
+            },
+        )?;
+        Ok(slot)
+    }
+
+    /// Seats the caller; gives the new pool's number.
+    fn take_seat(
+        &self,
+        host: &mut dyn Host,
+        id: U256,
+        topic: &Topic,
+        slot: u16,
+        role: Role,
+        bond: u128,
+    ) -> Result<u64> {
+        let (operator, now) = (host.caller(), host.timestamp_ms());
+        let number = checked(self.pool_count.read(host)?.checked_add(1))?;
+        self.pool_count.write(host, number)?;
+        let pool = self.pools.at(number);
+        pool.operator.write(host, operator)?;
+        pool.slot.write(host, slot)?;
+        pool.take_bps.write(host, WHOLE_TAKE)?;
+        pool.live.write(host, true)?;
+        pool.topic.write(host, checked(u64::try_from(id).ok())?)?;
+        let seat = topic.seats.at(u64::from(slot));
+        seat.operator.write(host, operator)?;
+        seat.registered_at_ms.write(host, now)?;
+        seat.role.write(host, role)?;
+        seat.bond.write(host, bond)?;
+        seat.pool.write(host, number)?;
+        let epoch = topic.epoch.read(host)?;
+        seat.since_epoch.write(host, epoch)?;
+        let place = checked(u32::from(slot).checked_add(1))?;
+        topic.seat_of.at(operator).write(host, place)?;
+        let taken = topic.seats_taken.at(role as u8);
+        let sum = checked(taken.read(host)?.checked_add(1))?;
+        taken.write(host, sum)?;
+        Ok(number)
+    }
+
+    /// Empties a slot and ends its pool; gives the holder and its bond, which is still owed.
+    fn vacate(
+        &self,
+        host: &mut dyn Host,
+        topic: &Topic,
+        slot: u16,
+        seat: &Seat,
+    ) -> Result<(Address, u128)> {
+        let operator = seat.operator.read(host)?;
+        let bond = seat.bond.read(host)?;
+        let role = seat.role.read(host)?;
+        let pool = self.pools.at(seat.pool.read(host)?);
+        pool.live.write(host, false)?;
+        let staked = pool.amount.read(host)?;
+        let stake = checked(topic.stake.read(host)?.checked_sub(staked))?;
+        topic.stake.write(host, stake)?;
+        debug_assert_eq!(pool.slot.read(host)?, slot);
+        topic.seat_of.at(operator).write(host, 0)?;
+        let taken = topic.seats_taken.at(role as u8);
+        let rest = checked(taken.read(host)?.checked_sub(1))?;
+        taken.write(host, rest)?;
+        seat.operator.write(host, Address::ZERO)?;
+        seat.registered_at_ms.write(host, 0)?;
+        seat.role.write(host, Role::Worker)?;
+        seat.bond.write(host, 0)?;
+        seat.emission_ema.write(host, 0)?;
+        seat.pool.write(host, 0)?;
+        seat.last_submit_ms.write(host, 0)?;
+        seat.open_epoch.write(host, 0)?;
+        seat.since_epoch.write(host, 0)?;
+        Ok((operator, bond))
+    }
+
+    /// # Errors
+    ///
+    /// `UnknownTopic`, `UnknownSlot`, `NotOperator`, `ZeroAmount`.
+    pub fn top_up(&self, host: &mut dyn Host, id: U256, slot: u16) -> Result<()> {
+        let topic = self.known(host, id)?;
+        let seat = topic.own_seat(host, id, slot)?;
+        let amount = paid_in(host)?;
+        let bond = checked(seat.bond.read(host)?.checked_add(amount))?;
+        seat.bond.write(host, bond)?;
+        self.owe(host, amount)
+    }
+
+    /// # Errors
+    ///
+    /// `UnknownTopic`, `UnknownSlot`, `NotOperator`, `CommitmentOpen`, `WrongStage` during Settle.
+    pub fn leave(&self, host: &mut dyn Host, id: U256, slot: u16) -> Result<()> {
+        let topic = self.known(host, id)?;
+        let seat = topic.own_seat(host, id, slot)?;
+        if seat.open_commitments.read(host)? != 0 {
+            return revert(ITopics::CommitmentOpen { topic: id, slot });
+        }
+        topic.not_settling(host, id)?;
+        let (operator, returned) = self.vacate(host, &topic, slot, &seat)?;
+        if returned != 0 {
+            self.queue(host, operator, returned)?;
+        }
+        if topic.slot_count(host)? == 0 && !topic.is_under_way(host)? {
+            self.rest(host, &topic)?;
+        }
+        emit(
+            host,
+            ITopics::Left {
+                topic: id,
+                slot,
+                operator,
+                returned,
+            },
+        )
+    }
+
+    /// Lets a topic without slots be, until somebody registers.
+    pub(super) fn rest(&self, host: &mut dyn Host, topic: &Topic) -> Result<()> {
+        self.set_weight(host, topic, 0)?;
+        self.deactivate(host, topic)
+    }
+
+    /// Burns up to `minBond` of a slot's bond; gives how much.
+    pub(super) fn penalize(&self, host: &mut dyn Host, seat: &Seat, least: u128) -> Result<u128> {
+        let bond = seat.bond.read(host)?;
+        let penalty = bond.min(least);
+        seat.bond.write(host, checked(bond.checked_sub(penalty))?)?;
+        self.disown(host, penalty)?;
+        burn(host, penalty)?;
+        Ok(penalty)
+    }
+}
+
+impl Topic {
+    /// First slot and number of slots of a role.
+    pub(super) fn range_of(&self, host: &mut dyn Host, role: Role) -> Result<(u16, u16)> {
+        let workers = self.policy.max_workers.read(host)?;
+        let forecasters = self.policy.max_forecasters.read(host)?;
+        let reputers = self.policy.max_reputers.read(host)?;
+        Ok(match role {
+            Role::Worker => (0, workers),
+            Role::Forecaster => (workers, forecasters),
+            Role::Reputer => (checked(workers.checked_add(forecasters))?, reputers),
+            Role::__Invalid => (0, 0),
+        })
+    }
+
+    /// Slots of all roles, taken or not.
+    pub(super) fn capacity(&self, host: &mut dyn Host) -> Result<u16> {
+        let (first, count) = self.range_of(host, Role::Reputer)?;
+        checked(first.checked_add(count))
+    }
+
+    /// Slots that are taken.
+    pub(super) fn slot_count(&self, host: &mut dyn Host) -> Result<u16> {
+        let mut sum = 0u16;
+        for role in [Role::Worker, Role::Forecaster, Role::Reputer] {
+            sum = sum.saturating_add(self.seats_taken.at(role as u8).read(host)?);
+        }
+        Ok(sum)
+    }
+
+    pub(super) fn slot_of(&self, host: &mut dyn Host, operator: Address) -> Result<u16> {
+        let place = self.seat_of.at(operator).read(host)?;
+        let slot = place
+            .checked_sub(1)
+            .and_then(|slot| u16::try_from(slot).ok());
+        Ok(slot.unwrap_or(NO_SLOT))
+    }
+
+    /// A slot that is taken.
+    pub(super) fn seat(&self, host: &mut dyn Host, id: U256, slot: u16) -> Result<Seat> {
+        let seat = self.seats.at(u64::from(slot));
+        if seat.operator.read(host)?.is_zero() {
+            return revert(ITopics::UnknownSlot { topic: id, slot });
+        }
+        Ok(seat)
+    }
+
+    /// A slot of the caller.
+    pub(super) fn own_seat(&self, host: &mut dyn Host, id: U256, slot: u16) -> Result<Seat> {
+        let seat = self.seat(host, id, slot)?;
+        let operator = seat.operator.read(host)?;
+        if host.caller() != operator {
+            return revert(ITopics::NotOperator { operator });
+        }
+        Ok(seat)
+    }
+
+    fn not_settling(&self, host: &mut dyn Host, id: U256) -> Result<()> {
+        let stage = self.stage.read(host)?;
+        if stage == Stage::Settle {
+            return revert(ITopics::WrongStage { topic: id, stage });
+        }
+        Ok(())
+    }
+}

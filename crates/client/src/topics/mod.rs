@@ -7,14 +7,21 @@
 //! 2. [`Topics::commit`] sends the commitment. Sending it again after a crash is harmless.
 //! 3. [`Topics::reveal`] opens it, in the stage of the slot's role. A commitment that is never
 //!    opened costs the slot's bond, so the store must survive whatever happens to the program.
+//!
+//! [`work`] does these steps for a slot, epoch after epoch; [`program`] runs any program as the one
+//! who answers. [`explain`] reads from the log why a slot got what it got.
 
 mod events;
+pub mod explain;
+pub mod program;
 mod salts;
 #[cfg(test)]
 mod tests;
 mod types;
+pub mod work;
 
 pub use events::{TopicEvent, TopicLog};
+pub use explain::History;
 pub use salts::{Answer, SaltError, SaltStore, Submission};
 pub use types::{
     Balances, Epoch, Inference, Kind, Mechanism, NO_SLOT, NameError, Policy, Pool, Role, Rules,
@@ -479,6 +486,18 @@ impl Topics {
     /// What every topic of this chain obeys.
     pub async fn rules(&self) -> Result<Rules, ClientError> {
         Ok(Rules::from_abi(self.ask(&ITopics::paramsCall {}).await?))
+    }
+
+    /// A topic's past, from its events.
+    pub async fn history(&self, topic: U256) -> Result<History, ClientError> {
+        let head = self.client.block_number().await?;
+        let (found, mechanisms, logs) = futures::try_join!(
+            self.get(topic),
+            self.mechanisms(topic),
+            self.events(topic, 0, head),
+        )?;
+        let kinds: Vec<Kind> = mechanisms.iter().map(|mechanism| mechanism.kind).collect();
+        History::read(&logs, &kinds, found.policy.max_workers)
     }
 
     /// Recorded liabilities of `Topics`, in wei.

@@ -7,7 +7,8 @@
 //! | [`score`] | workers prove a metric | the proven metric alone |
 //!
 //! Around them: [`sortition`] chooses who takes part where there are more candidates than places,
-//! [`emission`] says how much there is to pay, [`simulate()`] runs any of it from JSON.
+//! [`emission`] says how much there is to pay, [`simulate()`] runs any of it from JSON, [`wire`] from
+//! the bytes that a contract keeps.
 //!
 //! Every epoch ends in a [`Settlement`]: shares in billionths that sum to exactly one or to zero,
 //! scores, an output if there is one, and the columns of numbers that explain each share.
@@ -90,6 +91,7 @@ mod settlement;
 pub mod simulate;
 pub mod sortition;
 pub mod synthesis;
+pub mod wire;
 pub mod yuma;
 
 pub use settlement::{Column, Output, Settlement, WHOLE, apportion};

@@ -144,7 +144,7 @@ fn run(index: usize, text: &str) -> Result<CaseResult, Error> {
 }
 
 /// Reads a value, naming the path of what does not fit.
-fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Fault> {
+pub(crate) fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Fault> {
     let mut reader = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         // Line and column would be those within the case, which nobody sees.

@@ -58,6 +58,16 @@ impl Default for ParamsIn {
     }
 }
 
+impl ParamsIn {
+    pub(crate) fn rules(&self) -> Params {
+        Params {
+            rate: self.rate.0,
+            temperature: self.temperature.0,
+            least_level: self.least_level.into(),
+        }
+    }
+}
+
 /// See [`Level`].
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -112,11 +122,7 @@ pub struct EpochOut {
 
 pub(super) fn run(text: &str) -> Result<Box<RawValue>, Fault> {
     let case: Case = parse(text)?;
-    let params = Params {
-        rate: case.params.rate.0,
-        temperature: case.params.temperature.0,
-        least_level: case.params.least_level.into(),
-    };
+    let params = case.params.rules();
     let mut state = State {
         smoothed: plain_options(&case.smoothed),
     };

@@ -80,7 +80,7 @@ pub enum RegretScaleIn {
 }
 
 impl ParamsIn {
-    fn rules(&self) -> Params {
+    pub(crate) fn rules(&self) -> Params {
         let rules = Params::default();
         let or = |given: Option<Decimal>, default: Q64| given.map_or(default, |given| given.0);
         Params {

@@ -112,7 +112,7 @@ impl Default for ParamsIn {
 }
 
 impl ParamsIn {
-    fn rules(&self) -> Params {
+    pub(crate) fn rules(&self) -> Params {
         Params {
             version: if self.yuma3 {
                 Version::Three

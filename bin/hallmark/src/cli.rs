@@ -1,5 +1,9 @@
 //! Arguments of every command, with an example each.
 
+mod topic;
+
+pub use topic::{SaltArgs, SubmitArgs, TopicCommand, WorkArgs, WorkRole};
+
 use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -72,7 +76,7 @@ pub enum Command {
         #[command(subcommand)]
         command: SpecCommand,
     },
-    /// Compute epochs of the mechanisms that pay for intelligence.
+    /// Make, join, work for and look at topics: markets of intelligence.
     Topic {
         #[command(subcommand)]
         command: TopicCommand,
@@ -426,18 +430,6 @@ pub struct ProvideArgs {
     pub chain: ChainArgs,
     #[command(flatten)]
     pub key: KeyArgs,
-}
-
-#[derive(Subcommand)]
-pub enum TopicCommand {
-    /// Run any number of epochs of any mechanism offline, from a file of cases.
-    #[command(
-        after_help = "Example:\n  hallmark topic simulate cases.json --json\n\nFILE holds one case or a list of cases of yuma, synthesis or score; docs/topics.md shows the\nshapes. The JSON result is a list with {\"name\", \"mechanism\", \"epochs\"} per case."
-    )]
-    Simulate {
-        /// JSON file of cases.
-        file: PathBuf,
-    },
 }
 
 #[derive(Subcommand)]

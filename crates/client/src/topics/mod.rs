@@ -13,6 +13,7 @@
 
 mod events;
 pub mod explain;
+mod plan;
 pub mod program;
 mod salts;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub mod work;
 
 pub use events::{TopicEvent, TopicLog};
 pub use explain::History;
+pub use plan::PlanError;
 pub use salts::{Answer, SaltError, SaltStore, Submission};
 pub use types::{
     Balances, Epoch, Inference, Kind, Mechanism, NO_SLOT, NameError, Policy, Pool, Role, Rules,

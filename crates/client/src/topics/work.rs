@@ -437,8 +437,11 @@ impl Desk {
                     && let Ok(columns) = decode_explanation(&settled.explanation, held.len())
                     && let Some((_, values)) = columns.iter().find(|column| column.0 == "own loss")
                 {
-                    let by_slot = held.iter().map(|slot| slot.index).zip(values);
-                    last_losses.extend(by_slot.filter(|(_, loss)| **loss != Q64::ZERO));
+                    let by_slot = held
+                        .iter()
+                        .map(|slot| slot.index)
+                        .zip(values.iter().copied());
+                    last_losses.extend(by_slot.filter(|(_, loss)| *loss != Q64::ZERO));
                 }
             }
         }
@@ -448,7 +451,7 @@ impl Desk {
             .map(|slot| Peer {
                 slot: slot.index,
                 operator: slot.operator,
-                last_loss: last_losses.get(&slot.index).map(|loss| PrintedQ64(**loss)),
+                last_loss: last_losses.get(&slot.index).map(|loss| PrintedQ64(*loss)),
             })
             .collect())
     }

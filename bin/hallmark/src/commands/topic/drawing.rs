@@ -154,7 +154,11 @@ fn draw(text: &mut String, panel: &Panel, top: f64, (first, last): (u64, u64)) {
             .chain(lower)
             .map(|(epoch, value)| format!("{:.1},{:.1}", x(epoch), y(value)))
             .collect();
-        let _ = writeln!(text, "<polygon class=\"band\" points=\"{}\"/>", points.join(" "));
+        let _ = writeln!(
+            text,
+            "<polygon class=\"band\" points=\"{}\"/>",
+            points.join(" ")
+        );
     }
     for (index, line) in panel.lines.iter().enumerate() {
         let colour = COLOURS[index % COLOURS.len()];
@@ -200,7 +204,12 @@ fn draw(text: &mut String, panel: &Panel, top: f64, (first, last): (u64, u64)) {
             );
         }
     }
-    if let Some(more) = panel.lines.len().checked_sub(MAX_NAMED).filter(|&more| more > 0) {
+    if let Some(more) = panel
+        .lines
+        .len()
+        .checked_sub(MAX_NAMED)
+        .filter(|&more| more > 0)
+    {
         let _ = writeln!(
             text,
             "<text class=\"m\" x=\"{:.1}\" y=\"{:.1}\">and {more} more</text>",

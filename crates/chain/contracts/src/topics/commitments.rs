@@ -4,10 +4,10 @@
 //! is of no use to anybody else: whoever copies it can never open it, and loses a bond. Each
 //! commitment burns the policy's fee as income of the topic.
 
-use super::wire;
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue;
 use hallmark_abi::topics::ITopics::{self, Kind, Role, Stage};
+use hallmark_mechanisms::wire;
 
 use super::{MAX_PAYLOAD_BYTES, Mechanism, Seat, Topic, Topics, emit, kind};
 use crate::{
@@ -60,7 +60,7 @@ impl Topics {
             // What a former holder submitted is not this one's.
             submission.pool.write(host, pool)?;
             submission.revealed_epoch.write(host, 0)?;
-            submission.revealed_at_ms.write(host, 0)?;
+            submission.submitted_at_ms.write(host, 0)?;
             submission.proven_epoch.write(host, 0)?;
         }
         submission.commitment.write(host, call.commitment)?;
@@ -69,6 +69,7 @@ impl Topics {
         seat.open_commitments.write(host, open)?;
         seat.open_epoch.write(host, epoch)?;
         let now = host.timestamp_ms();
+        submission.committed_at_ms.write(host, now)?;
         seat.last_submit_ms.write(host, now)?;
         let record = topic.epochs.at(epoch);
         let count = checked(record.commitments.read(host)?.checked_add(1))?;
@@ -142,8 +143,8 @@ impl Topics {
 
         submission.payload.write(host, &call.payload)?;
         submission.revealed_epoch.write(host, epoch)?;
-        let now = host.timestamp_ms();
-        submission.revealed_at_ms.write(host, now)?;
+        let submitted = submission.committed_at_ms.read(host)?;
+        submission.submitted_at_ms.write(host, submitted)?;
         let open = checked(seat.open_commitments.read(host)?.checked_sub(1))?;
         seat.open_commitments.write(host, open)?;
         let record = topic.epochs.at(epoch);

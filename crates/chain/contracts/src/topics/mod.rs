@@ -57,6 +57,7 @@ mod emission;
 mod epochs;
 mod ledger;
 mod policy;
+mod rows;
 mod score;
 mod settle;
 mod stake;
@@ -64,7 +65,6 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod views;
-pub mod wire;
 
 use std::collections::BTreeMap;
 
@@ -73,6 +73,7 @@ use alloy_sol_types::SolEvent;
 use hallmark_abi::topics::ITopics::{self, Kind, Stage};
 use hallmark_contracts_macros::contract;
 
+use hallmark_mechanisms::wire;
 use hallmark_types::{ChainSpec, addresses};
 
 pub(crate) use dispatch::call;

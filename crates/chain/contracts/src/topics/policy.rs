@@ -5,11 +5,11 @@
 //! more than `vetoBps` of the topic's stake strikes it. The number of slots never changes, and
 //! mechanisms never change.
 
-use super::wire;
 use alloy_primitives::{U256, keccak256};
 use alloy_sol_types::SolValue;
 use hallmark_abi::topics::ITopics::{self, Kind};
 use hallmark_fixed::Q64;
+use hallmark_mechanisms::wire;
 
 use super::{
     LEAST_MIN_BOND, MAX_INFERERS, MAX_JUDGES, MAX_OWNER_BPS, MAX_STAGE_MS, MAX_VESTING_MS,

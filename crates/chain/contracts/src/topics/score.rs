@@ -13,10 +13,10 @@
 //! `min(bond, minBond)` of the topic's bond if there were commitments. Nothing stops an owner from
 //! telling a friend its test set: only who chooses the owner can.
 
-use super::wire;
 use alloy_primitives::{B256, U256, keccak256};
 use alloy_sol_types::SolValue;
 use hallmark_abi::topics::ITopics::{self, Kind, Stage};
+use hallmark_mechanisms::wire;
 
 use super::{MAX_TEST_SET_BYTES, Submission, Topic, Topics, commitments::Entry, emit};
 use crate::{

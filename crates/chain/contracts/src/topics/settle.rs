@@ -1,85 +1,22 @@
 //! The slices of work at the end of Sealed and in Settle.
 
-use super::wire;
 use alloy_primitives::{U256, keccak256};
 use hallmark_abi::topics::ITopics::{self, Kind, Role};
 use hallmark_fixed::Q64;
+use hallmark_mechanisms::wire;
 
 use super::{
-    MAX_ROWS, Mechanism, NO_SLOT, Seat, Topic, Topics, burn,
-    commitments::wire_role,
+    Mechanism, NO_SLOT, Seat, Topic, Topics, burn,
     emission::{HousePaid, smoothed},
     emit,
     epochs::SLICE_WORK,
     kind, muldiv, part,
+    rows::{Row, outcome, outcome_of},
 };
 use crate::{Host, Result, host::checked};
 
 /// Shares of a mechanism sum to this.
 const WHOLE: u128 = 1_000_000_000;
-
-/// What a mechanism decided about one slot, as it lies in `Mechanism::outcome`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// In 1e-9.
-    pub share: u64,
-    pub score: Q64,
-    pub permit: bool,
-}
-
-impl Outcome {
-    /// Bytes of one: share, score, permit, big endian.
-    pub const BYTES: usize = 25;
-
-    fn encode(self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        let (share, rest) = bytes.split_at_mut(8);
-        let (score, permit) = rest.split_at_mut(16);
-        share.copy_from_slice(&self.share.to_be_bytes());
-        score.copy_from_slice(&self.score.to_bits().to_be_bytes());
-        permit.copy_from_slice(&[u8::from(self.permit)]);
-        bytes
-    }
-
-    fn decode(bytes: &[u8; Self::BYTES]) -> Self {
-        let (share, rest) = bytes.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-        let (score, rest) = rest.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
-        Self {
-            share: u64::from_be_bytes(*share),
-            score: Q64::from_bits(i128::from_be_bytes(*score)),
-            permit: rest.first() == Some(&1),
-        }
-    }
-}
-
-/// A slot as a mechanism sees it.
-struct Row {
-    slot: u16,
-    role: Role,
-    stake: u128,
-    pool: u64,
-    registered_ms: u64,
-    submitted_ms: u64,
-    fresh: bool,
-    permit: bool,
-    payload: Option<Vec<u8>>,
-    proven: Option<(u32, u32)>,
-}
-
-impl Row {
-    fn entry(&self) -> wire::Entry<'_> {
-        wire::Entry {
-            slot: self.slot,
-            role: wire_role(self.role),
-            stake: self.stake,
-            registered_ms: self.registered_ms,
-            submitted_ms: self.submitted_ms,
-            fresh: self.fresh,
-            payload: self.payload.as_deref(),
-            proven: self.proven,
-        }
-    }
-}
 
 impl Topics {
     /// The network inference at the end of Sealed; gives its work.
@@ -413,97 +350,6 @@ impl Topics {
             },
         )
     }
-
-    /// The slots that a mechanism judges, in order.
-    fn rows(
-        &self,
-        host: &mut dyn Host,
-        topic: &Topic,
-        mechanism: &Mechanism,
-        of: Kind,
-    ) -> Result<Vec<Row>> {
-        let epoch = topic.epoch.read(host)?;
-        let end = if of == Kind::Synthesis {
-            topic.capacity(host)?
-        } else {
-            topic.policy.max_workers.read(host)?
-        };
-        let samples = topic.test_sets.at(epoch).samples.read(host)?;
-        let outcome = if of == Kind::Yuma {
-            mechanism.outcome.read(host)?
-        } else {
-            Vec::new()
-        };
-        let mut rows = Vec::new();
-        for slot in 0..end {
-            let seat = topic.seats.at(u64::from(slot));
-            if seat.operator.read(host)?.is_zero() {
-                continue;
-            }
-            let pool = seat.pool.read(host)?;
-            let submission = mechanism.submissions.at(u64::from(slot));
-            let submitted_ms = if submission.pool.read(host)? == pool {
-                submission.revealed_at_ms.read(host)?
-            } else {
-                0
-            };
-            let fresh = submitted_ms != 0 && submission.revealed_epoch.read(host)? == epoch;
-            let proven = if of == Kind::Score && fresh && samples != 0 {
-                let counts = submission.proven_epoch.read(host)? == epoch;
-                let correct = if counts {
-                    submission.correct.read(host)?
-                } else {
-                    0
-                };
-                Some((correct, samples))
-            } else {
-                None
-            };
-            let since = seat.since_epoch.read(host)?;
-            rows.push(Row {
-                slot,
-                role: seat.role.read(host)?,
-                stake: self.pools.at(pool).amount.read(host)?,
-                pool,
-                registered_ms: seat.registered_at_ms.read(host)?,
-                submitted_ms,
-                fresh,
-                permit: since < epoch && outcome_of(&outcome, slot).permit,
-                payload: None,
-                proven,
-            });
-        }
-        let readable = readable(&rows, of);
-        for index in readable {
-            if let Some(row) = rows.get_mut(index) {
-                let submission = mechanism.submissions.at(u64::from(row.slot));
-                row.payload = Some(submission.payload.read(host)?);
-            }
-        }
-        Ok(rows)
-    }
-
-    /// A mechanism's memory, in which the present holders of slots have none of former ones' past.
-    fn memory(
-        &self,
-        host: &mut dyn Host,
-        mechanism: &Mechanism,
-        of: Kind,
-        limits: &wire::Limits,
-        rows: &[Row],
-    ) -> Result<Vec<u8>> {
-        let params = mechanism.params.read(host)?;
-        let mut memory = mechanism.memory.read(host)?;
-        if memory.is_empty() {
-            return Ok(wire::empty_memory(kind(of), &params, limits));
-        }
-        let known = mechanism.known_pool.read(host)?;
-        for row in rows.iter().filter(|row| row.pool > known) {
-            let role = wire_role(row.role);
-            memory = wire::forget(kind(of), &params, limits, &memory, row.slot, role);
-        }
-        Ok(memory)
-    }
 }
 
 /// What a mechanism pays, and to whom.
@@ -530,39 +376,6 @@ impl Topic {
         }
         Ok(payers)
     }
-
-    fn stored_memory(
-        &self,
-        host: &mut dyn Host,
-        mechanism: &Mechanism,
-        of: Kind,
-        limits: &wire::Limits,
-    ) -> Result<Vec<u8>> {
-        let memory = mechanism.memory.read(host)?;
-        if memory.is_empty() {
-            let params = mechanism.params.read(host)?;
-            return Ok(wire::empty_memory(kind(of), &params, limits));
-        }
-        Ok(memory)
-    }
-}
-
-/// Rows whose payloads are read. Of yuma's, at most [`MAX_ROWS`]: those with a permit first, then
-/// those with most stake.
-fn readable(rows: &[Row], of: Kind) -> Vec<usize> {
-    let mut found: Vec<_> = rows
-        .iter()
-        .enumerate()
-        .filter(|(_, row)| row.submitted_ms != 0)
-        .collect();
-    if of == Kind::Yuma {
-        found.sort_by(|(_, a), (_, b)| {
-            let rank = |row: &Row| (!row.permit, std::cmp::Reverse(row.stake), row.slot);
-            rank(a).cmp(&rank(b))
-        });
-        found.truncate(MAX_ROWS);
-    }
-    found.into_iter().map(|(index, _)| index).collect()
 }
 
 /// Gas of a settlement: see `docs/benchmarks.md` for what it was measured against.
@@ -614,27 +427,4 @@ fn nothing(slots: usize) -> wire::Decision {
         permits: vec![false; slots],
         explanation: Vec::new(),
     }
-}
-
-/// The decision about every slot of the topic, taken or not.
-fn outcome(rows: &[Row], decision: &wire::Decision, capacity: usize) -> Vec<u8> {
-    let mut all = vec![Outcome::default(); capacity];
-    for (index, row) in rows.iter().enumerate() {
-        if let Some(place) = all.get_mut(usize::from(row.slot)) {
-            *place = Outcome {
-                share: decision.shares.get(index).copied().unwrap_or(0),
-                score: decision.scores.get(index).copied().unwrap_or(Q64::ZERO),
-                permit: decision.permits.get(index).copied().unwrap_or(false),
-            };
-        }
-    }
-    all.into_iter().flat_map(Outcome::encode).collect()
-}
-
-/// The decision about one slot.
-pub(super) fn outcome_of(outcomes: &[u8], slot: u16) -> Outcome {
-    let (all, _) = outcomes.as_chunks::<{ Outcome::BYTES }>();
-    all.get(usize::from(slot))
-        .map(Outcome::decode)
-        .unwrap_or_default()
 }

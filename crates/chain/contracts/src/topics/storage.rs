@@ -120,7 +120,7 @@ pub struct Mechanism {
     pub memory: StorageBytes,
     /// Between inference and settlement.
     pub pending: StorageBytes,
-    /// Outcome of the latest settlement, [`Outcome::BYTES`](super::settle::Outcome) a slot.
+    /// Outcome of the latest settlement, [`Outcome::BYTES`](super::rows::Outcome) a slot.
     pub outcome: StorageBytes,
     pub submissions: Mapping<u64, Submission>,
 }
@@ -150,9 +150,11 @@ pub struct Seat {
 pub struct Submission {
     pub commitment: Slot<B256>,
     pub committed_epoch: Slot<u64>,
+    pub committed_at_ms: Slot<u64>,
     /// Zero: nothing was opened.
     pub revealed_epoch: Slot<u64>,
-    pub revealed_at_ms: Slot<u64>,
+    /// When what was last opened had been committed.
+    pub submitted_at_ms: Slot<u64>,
     /// Whose submission it is.
     pub pool: Slot<u64>,
     pub payload: StorageBytes,

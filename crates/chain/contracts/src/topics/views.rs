@@ -4,7 +4,7 @@ use alloy_primitives::{Address, Bytes, U256};
 use hallmark_abi::topics::ITopics::{self, Kind, Stage};
 use hallmark_fixed::Q64;
 
-use super::{MAX_PAGE, Mechanism, Topic, Topics, settle::outcome_of};
+use super::{MAX_PAGE, Mechanism, Topic, Topics, rows::outcome_of};
 use crate::{
     Host, Result,
     host::{checked, revert},

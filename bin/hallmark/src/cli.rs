@@ -2,7 +2,7 @@
 
 mod topic;
 
-pub use topic::{SaltArgs, SubmitArgs, TopicCommand, WorkArgs, WorkRole};
+pub use topic::{OptionalKeyArgs, SaltArgs, SubmitArgs, TopicCommand, WorkArgs, WorkRole};
 
 use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -98,9 +98,12 @@ pub enum Command {
 
 #[derive(Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
     after_help = "Example:\n  hallmark demo --json --home ./hallmark-demo\n\nDevelopment keys only: nothing here is a secret."
 )]
 pub struct DemoArgs {
+    #[command(subcommand)]
+    pub other: Option<DemoCommand>,
     /// Number of inferences to order.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=360))]
     pub orders: u32,
@@ -116,6 +119,46 @@ pub struct DemoArgs {
     /// Skip the cheats.
     #[arg(long)]
     pub skip_cheats: bool,
+}
+
+/// Demos apart from the main job.
+#[derive(Subcommand)]
+pub enum DemoCommand {
+    /// Run three markets of intelligence: forecasts of a real series, weights, proven scores.
+    #[command(
+        after_help = "Example:\n  hallmark demo topics --json --home ./hallmark-demo\n  hallmark demo topics --only score\n\nDevelopment keys only: nothing here is a secret. docs/topics.md says what each part shows."
+    )]
+    Topics(DemoTopicsArgs),
+}
+
+#[derive(Args)]
+pub struct DemoTopicsArgs {
+    /// Folder for the validators' databases, the secrets and the pictures; made anew.
+    #[arg(long, default_value = "hallmark-demo")]
+    pub home: PathBuf,
+    /// Run one part only.
+    #[arg(long, value_enum)]
+    pub only: Option<TopicsPart>,
+    /// Months to forecast, an epoch each.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=300))]
+    pub epochs: u64,
+    /// Last month to forecast, as in assets/co2.csv.
+    #[arg(long, default_value = "2021-06")]
+    pub until: String,
+    /// Epochs of the part about weights.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(2..=300))]
+    pub weight_epochs: u64,
+    /// Length of an epoch's longer stages, in milliseconds; a slow machine needs more.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(200..=60_000))]
+    pub stage_ms: u64,
+}
+
+/// A part of `demo topics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TopicsPart {
+    Forecast,
+    Weights,
+    Score,
 }
 
 /// How to reach a node, and who signs.

@@ -44,6 +44,7 @@ fn bad_usage_exits_with_two_and_help_with_zero() {
 fn the_help_of_every_command_has_an_example() {
     for command in [
         &["demo"][..],
+        &["demo", "topics"],
         &["zk", "compile"],
         &["zk", "accuracy"],
         &["zk", "inspect"],

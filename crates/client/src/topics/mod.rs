@@ -532,6 +532,11 @@ pub fn commitment(
     )
 }
 
+/// What a proof of a score is bound to: `keccak256(abi.encode(chainId, topic, epoch, slot, sample))`.
+pub fn proof_context(chain_id: u64, of: Submission, sample: u32) -> B256 {
+    keccak256((chain_id, of.topic, of.epoch, of.slot, sample).abi_encode())
+}
+
 /// What the owner of a test set commits to: `keccak256(abi.encode(salt, keccak256(testSet)))`.
 pub fn test_set_commitment(salt: B256, test_set: &[u8]) -> B256 {
     keccak256((salt, keccak256(test_set)).abi_encode())

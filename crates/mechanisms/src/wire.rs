@@ -62,6 +62,9 @@ mod synthesis;
 mod test_set;
 mod yuma;
 
+#[cfg(test)]
+mod tests;
+
 pub use explanation::{NamedColumn, decode_explanation, encode_explanation};
 pub use params::Params;
 pub use payload::{

@@ -36,6 +36,16 @@
 //! worker out of its weights, while an explicit zero lets it decay. [`AbsentBonds`] chooses; the
 //! default is the source's.
 //!
+//! # Rules of our own
+//!
+//! By default all are as in the source, bit for bit.
+//!
+//! | rule | what it changes |
+//! |---|---|
+//! | [`Params::stake_cap`] | step 2: after the threshold, no stake counts for more than that quantile of all that count: the `⌈q·k⌉`-th smallest of k positive ones. Tames one large holder, not one who splits |
+//! | [`Params::pay_idle`] | step 14: if false, an epoch without incentive pays nobody. In the source it pays validators by stake, so that stalling consensus pays them the workers' part |
+//! | [`Params::two_sided`] | step 9: `R_j = C_j`, so that a minority can lower a worker no more than it can raise it; step 10: `W~_ij` is multiplied by `min(w_ij, C_j) / max(w_ij, C_j)`, so that whoever misjudges, upward or downward, earns smaller bonds |
+//!
 //! # Degenerate epochs
 //!
 //! | input | result |
@@ -108,6 +118,12 @@ pub struct Params {
     pub liquid_alpha: Option<LiquidAlpha>,
     /// What leaving a worker out does to its bond under liquid alpha.
     pub absent_bonds: AbsentBonds,
+    /// Deviation below consensus counts as deviation above it does.
+    pub two_sided: bool,
+    /// Quantile of the positive stakes above which stake does not count, in 65,535ths.
+    pub stake_cap: Option<u16>,
+    /// Validators are paid by stake where nobody has incentive.
+    pub pay_idle: bool,
     /// Number of permits.
     pub max_validators: usize,
     /// The slot that always has a permit, no threshold, and a weight on itself.
@@ -132,6 +148,9 @@ impl Default for Params {
             bonds_moving_average: 900_000,
             liquid_alpha: None,
             absent_bonds: AbsentBonds::Drop,
+            two_sided: false,
+            stake_cap: None,
+            pay_idle: true,
             max_validators: 128,
             owner: None,
             stake_threshold: 0,

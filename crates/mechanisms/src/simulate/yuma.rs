@@ -63,6 +63,12 @@ pub struct ParamsIn {
     /// `"drop"` (the source's way, also if missing) or `"decay"`: what becomes of a bond under
     /// liquid alpha when the weight is left out.
     pub absent_bonds: AbsentBondsIn,
+    /// Deviation below consensus counts as deviation above it does.
+    pub two_sided: bool,
+    /// Quantile of the positive stakes above which stake does not count, in 65,535ths, or null.
+    pub stake_cap: Option<u16>,
+    /// Validators are paid by stake where nobody has incentive; true if missing.
+    pub pay_idle: bool,
     /// Number of permits.
     pub max_validators: u16,
     /// Slot of the owner, or null.
@@ -101,6 +107,9 @@ impl Default for ParamsIn {
             alpha_high: 58_982,
             alpha_sigmoid_steepness: 1_000,
             absent_bonds: AbsentBondsIn::Drop,
+            two_sided: false,
+            stake_cap: None,
+            pay_idle: true,
             max_validators: 128,
             owner_uid: None,
             stake_threshold: Units(0),
@@ -131,6 +140,9 @@ impl ParamsIn {
                 AbsentBondsIn::Drop => AbsentBonds::Drop,
                 AbsentBondsIn::Decay => AbsentBonds::Decay,
             },
+            two_sided: self.two_sided,
+            stake_cap: self.stake_cap,
+            pay_idle: self.pay_idle,
             max_validators: usize::from(self.max_validators),
             owner: self.owner_uid,
             stake_threshold: self.stake_threshold.0,

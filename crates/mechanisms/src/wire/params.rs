@@ -4,7 +4,7 @@
 //!
 //! | kind | fields |
 //! |---|---|
-//! | yuma | `u8` version (2, 3), `u16` kappa, `u16` bonds penalty, `u32` bonds moving average (millionths), `u8` liquid alpha with `u16` low, `u16` high, `i16` steepness (zero if off), `u8` absent bonds decay, `u16` permits, `u16` owner (65,535: none), `u128` stake threshold, `u64` activity cutoff in milliseconds (0: 13.889 epochs) |
+//! | yuma | `u8` version (2, 3), `u16` kappa, `u16` bonds penalty, `u32` bonds moving average (millionths), `u8` liquid alpha with `u16` low, `u16` high, `i16` steepness (zero if off), `u8` absent bonds decay, `u8` two-sided, `u16` stake cap (65,535: none), `u8` idle pay, `u16` permits, `u16` owner (65,535: none), `u128` stake threshold, `u64` activity cutoff in milliseconds (0: 13.889 epochs) |
 //! | synthesis | the names of [`synthesis::Params`] in their order: numbers `i128`, regret scale `u8` (1: median), learning steps `u16`, score samples `u16` |
 //! | score | `i128` rate, `i128` temperature |
 
@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 
 /// Stands for no owner.
 const NO_OWNER: u16 = u16::MAX;
+/// Stands for no cap, which is what the greatest stake as cap is.
+const NO_CAP: u16 = u16::MAX;
 /// Greatest number of permits: time and memory grow with them.
 const MOST_PERMITS: usize = 256;
 /// Greatest number of listening steps.
@@ -191,6 +193,9 @@ fn check_yuma(params: &yuma::Params) -> Result<(), String> {
     if params.bonds_moving_average > 1_000_000 {
         return Err("bonds_moving_average: above 1000000".to_string());
     }
+    if params.stake_cap == Some(NO_CAP) {
+        return Err("stake_cap: 65535 caps nothing, leave it out".to_string());
+    }
     if params.owner == Some(NO_OWNER) {
         return Err(format!("owner_uid: there is no slot {NO_OWNER}"));
     }
@@ -265,6 +270,9 @@ fn write_yuma(writer: &mut Writer, params: &yuma::Params) {
     writer.u16(liquid.high);
     writer.put(&liquid.steepness.to_be_bytes());
     writer.u8(u8::from(params.absent_bonds == AbsentBonds::Decay));
+    writer.u8(u8::from(params.two_sided));
+    writer.u16(params.stake_cap.unwrap_or(NO_CAP));
+    writer.u8(u8::from(params.pay_idle));
     writer.length(params.max_validators);
     writer.u16(params.owner.unwrap_or(NO_OWNER));
     writer.put(&params.stake_threshold.to_be_bytes());
@@ -314,6 +322,9 @@ fn read_yuma(reader: &mut Reader<'_>) -> Result<yuma::Params, String> {
         } else {
             AbsentBonds::Drop
         },
+        two_sided: reader.flag("two-sided")?,
+        stake_cap: Some(reader.u16()?).filter(|&cap| cap != NO_CAP),
+        pay_idle: reader.flag("idle pay")?,
         max_validators: usize::from(reader.u16()?),
         owner: Some(reader.u16()?).filter(|&owner| owner != NO_OWNER),
         stake_threshold: reader.u128()?,

@@ -172,7 +172,7 @@ fn fit(old: State, limits: &Limits) -> State {
     }
 }
 
-fn encode_pending(inferences: &Inferences) -> Vec<u8> {
+pub(super) fn encode_pending(inferences: &Inferences) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.length(inferences.layout.inferers);
     writer.length(inferences.layout.forecasters);

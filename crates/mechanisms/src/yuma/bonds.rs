@@ -37,6 +37,19 @@ pub(super) fn penalise(weights: &Matrix, consensus: &[Q32], penalty: Q32) -> Mat
     result
 }
 
+/// `min(w, C) / max(w, C)` per entry: one where a weight is the consensus.
+pub(super) fn agreement(weights: &Matrix, consensus: &[Q32]) -> Matrix {
+    let mut result = Matrix::with_room_of(weights);
+    for row in 0..weights.rows() {
+        for (column, weight) in weights.entries(row) {
+            let limit = at(consensus, column);
+            result.push(column, weight.min(limit) / weight.max(limit));
+        }
+        result.end_row();
+    }
+    result
+}
+
 /// `α·new + (1 − α)·old`, positive entries only.
 pub(super) fn moving_average(new: &Matrix, old: &Matrix, alpha: Q32) -> Matrix {
     let keep = Q32::ONE - alpha;

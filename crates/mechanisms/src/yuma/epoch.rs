@@ -1,6 +1,6 @@
 //! The epoch from inputs to outcome, in the order of the steps of the module's table.
 
-use super::bonds::{Liquid, clip, liquid_average, moving_average, penalise};
+use super::bonds::{Liquid, agreement, clip, liquid_average, moving_average, penalise};
 use super::matrix::{Matrix, normalise};
 use super::median::weighted_medians;
 use super::{Epoch, Error, Outcome, Params, Row, State, Version};
@@ -62,15 +62,23 @@ pub fn settle(params: &Params, epoch: &Epoch<'_>, state: &mut State) -> Result<O
             *place = trust;
         }
     }
-    let mut incentive = clipped.weighted_column_sums(&row_stake);
+    let mut incentive = if params.two_sided {
+        consensus.clone()
+    } else {
+        clipped.weighted_column_sums(&row_stake)
+    };
     normalise(&mut incentive);
 
     // Steps 10 to 13.
-    let weights = match params.bonds_penalty {
+    let agreement = params.two_sided.then(|| agreement(&weights, &consensus));
+    let mut weights = match params.bonds_penalty {
         0 => weights,
         u16::MAX => clipped,
         part => penalise(&weights, &consensus, Q32::from_u16_proportion(part)),
     };
+    if let Some(agreement) = &agreement {
+        weights.multiply(agreement);
+    }
     let old = old_bonds(params, epoch, state, &rows)?;
     let (kept, row_dividends) = match params.version {
         Version::Two => version_two(params, &weights, old, &row_stake, &incentive),
@@ -151,13 +159,28 @@ fn stake_shares(params: &Params, stake: &[u128]) -> Vec<Q32> {
             }
         })
         .collect();
-    let counted = shift_to_sum(&counted, 96);
+    let counted = shift_to_sum(&cap_stakes(params.stake_cap, counted), 96);
     let sum = counted.iter().fold(0u128, |sum, &s| sum.saturating_add(s));
     let share = |&s: &u128| (s << 32).checked_div(sum).unwrap_or(0);
     counted
         .iter()
         .map(|s| Q32::from_bits(i64::try_from(share(s)).unwrap_or(i64::MAX)))
         .collect()
+}
+
+/// No stake above the `⌈q·k⌉`-th smallest of the k positive ones.
+fn cap_stakes(quantile: Option<u16>, stakes: Vec<u128>) -> Vec<u128> {
+    let Some(quantile) = quantile else {
+        return stakes;
+    };
+    let mut sorted: Vec<u128> = stakes.iter().copied().filter(|&stake| stake > 0).collect();
+    sorted.sort_unstable();
+    let rank = sorted
+        .len()
+        .saturating_mul(usize::from(quantile))
+        .div_ceil(usize::from(u16::MAX));
+    let cap = sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0);
+    stakes.into_iter().map(|stake| stake.min(cap)).collect()
 }
 
 /// Step 3.
@@ -365,7 +388,7 @@ fn pay(
     let server: Vec<Q32> = incentive.iter().map(over_sum).collect();
     let mut validator: Vec<Q32> = dividends.iter().map(over_sum).collect();
     let mut paid: Vec<Q32> = combined.iter().map(over_sum).collect();
-    if sum == Q32::ZERO {
+    if sum == Q32::ZERO && params.pay_idle {
         let idle = active_stake.iter().sum::<Q32>() == Q32::ZERO;
         validator = if idle {
             stake.clone()

@@ -180,6 +180,19 @@ impl Matrix {
             .collect()
     }
 
+    /// `x_ij·y_ij` where `other` has an entry, zero where it has none.
+    pub(super) fn multiply(&mut self, other: &Matrix) {
+        for row in 0..self.rows() {
+            let mut factors = other.entries(row).peekable();
+            let (cols, values) = self.row_mut(row);
+            for (&column, value) in cols.iter().zip(values) {
+                while factors.next_if(|&(at, _)| at < column).is_some() {}
+                let factor = factors.next_if(|&(at, _)| at == column);
+                *value = *value * factor.map_or(Q32::ZERO, |(_, factor)| factor);
+            }
+        }
+    }
+
     /// `v_i·x_ij`.
     pub(super) fn scale_rows(&self, weights: &[Q32]) -> Matrix {
         let mut scaled = self.clone();

@@ -4,7 +4,7 @@
 //!
 //! - emission of all topics: `halving(emissionPerSecond, emitted, emissionCap)` a second, for the
 //!   time since the topic's last settlement (at most since one epoch before this one opened);
-//! - the topic's part goes by weight, a moving average (one tenth) of `√(stake · burned)`;
+//! - the topic's part goes by weight, a moving average (one tenth) of `√((stake + bonds of slots) · burned)`;
 //! - `pay = min(emission · weight / Σ weights, ⌊B · returnBps / 10⁴⌋ − P, minBond − 1)`;
 //! - `grant = min(slice of the grants, minBond − 1 − pay)`.
 //!
@@ -31,7 +31,10 @@ impl Topics {
     /// Fixes what the epoch under way may pay.
     pub(super) fn fix_budget(&self, host: &mut dyn Host, topic: &Topic) -> Result<()> {
         let burned_now = topic.epochs.at(topic.epoch.read(host)?).burned.read(host)?;
-        let stake = topic.stake.read(host)?;
+        let stake = topic
+            .stake
+            .read(host)?
+            .saturating_add(topic.bonds.read(host)?);
         let before = topic.weight.read(host)?;
         let rate = Q64::from_ratio(NEWEST_TENTHS, 10);
         let weight = topic_weight(before, stake, burned_now, rate);

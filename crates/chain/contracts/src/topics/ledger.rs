@@ -128,7 +128,7 @@ impl Topics {
             role: role as u8,
         })?;
         let seat = topic.seats.at(u64::from(slot));
-        let (operator, returned) = self.vacate(host, topic, slot, &seat)?;
+        let (operator, returned) = self.vacate(host, topic, &seat)?;
         self.free(host, operator, returned)?;
         emit(
             host,
@@ -166,6 +166,8 @@ impl Topics {
         seat.registered_at_ms.write(host, now)?;
         seat.role.write(host, role)?;
         seat.bond.write(host, bond)?;
+        let bonds = checked(topic.bonds.read(host)?.checked_add(bond))?;
+        topic.bonds.write(host, bonds)?;
         seat.pool.write(host, number)?;
         let epoch = topic.epoch.read(host)?;
         seat.since_epoch.write(host, epoch)?;
@@ -178,13 +180,7 @@ impl Topics {
     }
 
     /// Empties a slot and ends its pool; gives the holder and its bond, which is still owed.
-    fn vacate(
-        &self,
-        host: &mut dyn Host,
-        topic: &Topic,
-        slot: u16,
-        seat: &Seat,
-    ) -> Result<(Address, u128)> {
+    fn vacate(&self, host: &mut dyn Host, topic: &Topic, seat: &Seat) -> Result<(Address, u128)> {
         let operator = seat.operator.read(host)?;
         let bond = seat.bond.read(host)?;
         let role = seat.role.read(host)?;
@@ -193,7 +189,8 @@ impl Topics {
         let staked = pool.amount.read(host)?;
         let stake = checked(topic.stake.read(host)?.checked_sub(staked))?;
         topic.stake.write(host, stake)?;
-        debug_assert_eq!(pool.slot.read(host)?, slot);
+        let bonds = checked(topic.bonds.read(host)?.checked_sub(bond))?;
+        topic.bonds.write(host, bonds)?;
         topic.seat_of.at(operator).write(host, 0)?;
         let taken = topic.seats_taken.at(role as u8);
         let rest = checked(taken.read(host)?.checked_sub(1))?;
@@ -219,6 +216,8 @@ impl Topics {
         let amount = paid_in(host)?;
         let bond = checked(seat.bond.read(host)?.checked_add(amount))?;
         seat.bond.write(host, bond)?;
+        let bonds = checked(topic.bonds.read(host)?.checked_add(amount))?;
+        topic.bonds.write(host, bonds)?;
         self.owe(host, amount)
     }
 
@@ -232,7 +231,7 @@ impl Topics {
             return revert(ITopics::CommitmentOpen { topic: id, slot });
         }
         topic.not_settling(host, id)?;
-        let (operator, returned) = self.vacate(host, &topic, slot, &seat)?;
+        let (operator, returned) = self.vacate(host, &topic, &seat)?;
         if returned != 0 {
             self.queue(host, operator, returned)?;
         }
@@ -257,9 +256,11 @@ impl Topics {
     }
 
     /// Burns up to `minBond` of a slot's bond; gives how much.
-    pub(super) fn penalize(&self, host: &mut dyn Host, seat: &Seat, least: u128) -> Result<u128> {
+    pub(super) fn penalize(&self, host: &mut dyn Host, topic: &Topic, seat: &Seat) -> Result<u128> {
         let bond = seat.bond.read(host)?;
-        let penalty = bond.min(least);
+        let penalty = bond.min(topic.policy.min_bond.read(host)?);
+        let bonds = checked(topic.bonds.read(host)?.checked_sub(penalty))?;
+        topic.bonds.write(host, bonds)?;
         seat.bond.write(host, checked(bond.checked_sub(penalty))?)?;
         self.disown(host, penalty)?;
         burn(host, penalty)?;

@@ -43,7 +43,7 @@
 //! | a second commitment or reveal | `DuplicateSubmission` |
 //! | an opening that is not of the commitment | `CommitmentMismatch` |
 //! | a payload that the mechanism does not take, a value outside the topic's range | `InvalidPayload`, `ValueOutOfRange`: the commitment stays open, and is withheld if nothing else opens it |
-//! | an epoch with nobody, or whose judges say nothing | Cancelled; nothing is paid |
+//! | an epoch with nobody, or whose judges say nothing | Cancelled; nothing is paid (Yuma would pay by stake) |
 //! | a mechanism that fails | its memory begins anew, it pays nothing |
 //! | an amount out of range in a call | `Overflow`, undone |
 //! | a slice at a block's end that fails | undone; the chain leaves the topic to `advance` |

@@ -105,17 +105,12 @@ impl Topics {
                 0
             };
             let fresh = submitted_ms != 0 && submission.revealed_epoch.read(host)? == epoch;
-            let proven = if of == Kind::Score && fresh && samples != 0 {
-                let counts = submission.proven_epoch.read(host)? == epoch;
-                let correct = if counts {
-                    submission.correct.read(host)?
-                } else {
-                    0
-                };
-                Some((correct, samples))
-            } else {
-                None
-            };
+            let mut proven = None;
+            if of == Kind::Score && fresh && submission.proven_epoch.read(host)? == epoch {
+                let correct = submission.correct.read(host)?;
+                // Who proved nothing right has no score, so that silence is never paid.
+                proven = (correct != 0).then_some((correct, samples));
+            }
             let since = seat.since_epoch.read(host)?;
             rows.push(Row {
                 slot,

@@ -7,7 +7,7 @@
 //! 4. In Lag, each proof shows what the model answers for one sample; the answer is right if its
 //!    largest element, the first among equals, is at the sample's label. The model must have been
 //!    listed in an earlier block than the one that opened the test set. A sample without a proof
-//!    counts as wrong.
+//!    counts as wrong, and a worker with no right answer has no score.
 //!
 //! A test set that stays closed pays nobody, costs no worker its bond, and costs the topic's owner
 //! `min(bond, minBond)` of the topic's bond if there were commitments. Nothing stops an owner from

@@ -134,6 +134,10 @@ impl Topics {
             Ok(decision) if is_sound(&decision, rows.len()) => decision,
             _ => nothing(rows.len()),
         };
+        if of == Kind::Yuma && decision.scores.iter().all(|score| *score == Q64::ZERO) {
+            // Yuma then pays by stake. Here, who judged nobody has earned nothing.
+            decision.shares.fill(0);
+        }
         if of == Kind::Synthesis {
             // A slot that changed hands after the inference has not earned what its former holder did.
             for (row, share) in rows.iter().zip(&mut decision.shares) {
@@ -297,8 +301,7 @@ impl Topics {
         if !withheld {
             return Ok(());
         }
-        let least = topic.policy.min_bond.read(host)?;
-        let burned = self.penalize(host, seat, least)?;
+        let burned = self.penalize(host, topic, seat)?;
         emit(
             host,
             ITopics::Withheld {

@@ -38,6 +38,8 @@ pub struct Topic {
     pub grant_slice: Slot<u128>,
     /// Of all pools of present slots.
     pub stake: Slot<u128>,
+    /// Bonds of all present slots.
+    pub bonds: Slot<u128>,
     pub weight: Slot<u128>,
     /// What the epoch that settles may pay, out of what was burned and of grants.
     pub budget: Slot<u128>,

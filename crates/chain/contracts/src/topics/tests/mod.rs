@@ -3,6 +3,7 @@
 mod epochs;
 mod games;
 mod property;
+mod score;
 mod slots;
 mod staking;
 
@@ -364,10 +365,10 @@ impl World {
         for number in 1..=this.topic_count.read(host).unwrap() {
             let topic = this.topics.at(U256::from(number));
             sum += topic.bond.read(host).unwrap() + topic.granted.read(host).unwrap();
-            let (mut stake, mut taken) = (0u128, 0u16);
+            let (mut stake, mut taken, mut bonds) = (0u128, 0u16, 0u128);
             for slot in 0..topic.capacity(host).unwrap() {
                 let seat = topic.seats.at(u64::from(slot));
-                sum += seat.bond.read(host).unwrap();
+                bonds += seat.bond.read(host).unwrap();
                 if !seat.operator.read(host).unwrap().is_zero() {
                     let pool = this.pools.at(seat.pool.read(host).unwrap());
                     stake += pool.amount.read(host).unwrap();
@@ -375,6 +376,8 @@ impl World {
                 }
             }
             assert_eq!(stake, topic.stake.read(host).unwrap(), "stake is recorded");
+            assert_eq!(bonds, topic.bonds.read(host).unwrap(), "bonds are recorded");
+            sum += bonds;
             assert_eq!(taken, topic.slot_count(host).unwrap());
             let (paid, burned) = (
                 topic.paid.read(host).unwrap(),

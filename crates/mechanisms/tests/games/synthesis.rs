@@ -1,0 +1,162 @@
+//! Splitting, colluding reputers, selective revealing, copying: a random walk is to be foretold.
+
+use crate::{Chance, part, print};
+use hallmark_fixed::Q64;
+use hallmark_mechanisms::synthesis::{
+    Params, Predictions, Report, State, infer, settle, squared_loss,
+};
+
+fn q(x: f64) -> Q64 {
+    Q64::from_bits(((x * (1u64 << 40) as f64) as i128) << 24)
+}
+
+/// An epoch as its players see it before they speak.
+struct Scene<'a> {
+    truth: f64,
+    /// What the honest inferers would say.
+    honest: &'a [f64],
+    /// Whether the last inferer's source is bad this time, which it knows.
+    unsure: bool,
+}
+
+/// Plays `epochs` epochs with honest inferers of errors 0.5, 0.7, 0.9, 1.1 and then what `speak` says,
+/// and reputers with `stakes`, of whom `lie` may replace the truth. Returns mean shares per slot.
+fn play(
+    seed: u64,
+    extra: usize,
+    stakes: &[u128],
+    speak: impl Fn(&Scene<'_>) -> Vec<Option<f64>>,
+    lie: impl Fn(usize, &Scene<'_>, &[Option<f64>]) -> f64,
+) -> Vec<f64> {
+    const ERRORS: [f64; 4] = [0.5, 0.7, 0.9, 1.1];
+    const EPOCHS: usize = 120;
+    const COUNTED: f64 = 90.0;
+    let inferers = ERRORS.len() + extra;
+    let mut chance = Chance::new(seed);
+    let (params, mut state) = (Params::default(), State::new(inferers, 0, stakes.len()));
+    let mut truth = 20.0;
+    let mut shares = vec![0.0; inferers + stakes.len()];
+    for epoch in 0..EPOCHS {
+        truth += chance.normal();
+        let honest: Vec<f64> = ERRORS.iter().map(|e| truth + e * chance.normal()).collect();
+        let unsure = chance.uniform() < 0.5;
+        let scene = Scene {
+            truth: truth + if unsure { 3.0 } else { 0.5 } * chance.normal(),
+            honest: &honest,
+            unsure,
+        };
+        let mut said: Vec<Option<f64>> = honest.iter().copied().map(Some).collect();
+        said.extend(speak(&scene));
+        let scene = Scene { truth, ..scene };
+        let predictions = Predictions {
+            inferences: said.iter().map(|value| value.map(q)).collect(),
+            forecasts: vec![],
+        };
+        let inferences = infer(&params, &mut state, &predictions).unwrap();
+        let reports: Vec<Report> = (0..stakes.len())
+            .map(|m| {
+                let truth = q(lie(m, &scene, &said) + 0.001 * chance.normal());
+                let losses = inferences.values.iter();
+                Report {
+                    stake: stakes[m],
+                    losses: losses.map(|v| v.map(|v| squared_loss(v, truth))).collect(),
+                }
+            })
+            .collect();
+        let outcome = settle(&params, &mut state, &inferences, &reports).unwrap();
+        if epoch >= EPOCHS - COUNTED as usize {
+            for (slot, share) in shares.iter_mut().enumerate() {
+                *share += part(&outcome.settlement.shares, [slot]) / COUNTED;
+            }
+        }
+    }
+    shares
+}
+
+/// The mean over seeds of what some slots get.
+fn mean(slots: &[usize], run: impl Fn(u64) -> Vec<f64>) -> f64 {
+    const SEEDS: u64 = 8;
+    let of = |seed| slots.iter().map(|&slot| run(seed)[slot]).sum::<f64>();
+    (0..SEEDS).map(of).sum::<f64>() / SEEDS as f64
+}
+
+fn honest_reputer(_: usize, scene: &Scene<'_>, _: &[Option<f64>]) -> f64 {
+    scene.truth
+}
+
+#[test]
+fn clones_of_an_inferer_take_from_each_other() {
+    println!("\n| splitting an inferer (synthesis) | one | clones | gain |\n|---|---|---|---|");
+    let clones = |count: usize| {
+        let slots: Vec<usize> = (4..4 + count).collect();
+        mean(&slots, |seed| {
+            play(
+                seed,
+                count,
+                &[1; 3],
+                |s| vec![Some(s.truth); count],
+                honest_reputer,
+            )
+        })
+    };
+    let one = clones(1);
+    for count in [2, 4] {
+        let many = clones(count);
+        print(&format!("{count} clones"), one, many);
+    }
+}
+
+#[test]
+fn colluding_reputers() {
+    println!(
+        "\n| reputers lift their own inferer | honest | collusion | gain |\n|---|---|---|---|"
+    );
+    for (name, liars) in [("40 %", 2), ("60 %", 3)] {
+        let slots: Vec<usize> = [4].into_iter().chain((0..liars).map(|m| 5 + m)).collect();
+        // The inferer knows nothing: it says what would be far off.
+        let speak = |s: &Scene<'_>| vec![Some(s.honest[0] + 4.0)];
+        let honest = mean(&slots, |seed| {
+            play(seed, 1, &[20; 5], speak, honest_reputer)
+        });
+        let attack = mean(&slots, |seed| {
+            play(seed, 1, &[20; 5], speak, |m, scene, said| {
+                if m < liars {
+                    said[4].unwrap_or(scene.truth) + 0.01
+                } else {
+                    scene.truth
+                }
+            })
+        });
+        print(&format!("{name} of the reputers' stake"), honest, attack);
+    }
+}
+
+#[test]
+fn silence_when_unsure() {
+    println!(
+        "\n| an inferer whose source fails every other time | always speaks | attack | gain |\n|---|---|---|---|"
+    );
+    let of = |speak: &dyn Fn(&Scene<'_>) -> Vec<Option<f64>>| {
+        mean(&[4], |seed| play(seed, 1, &[1; 3], speak, honest_reputer))
+    };
+    let always = of(&|s| vec![Some(s.truth)]);
+    let silent = of(&|s| vec![(!s.unsure).then_some(s.truth)]);
+    let median = |s: &Scene<'_>| {
+        let mut values = s.honest.to_vec();
+        values.sort_by(f64::total_cmp);
+        (values[1] + values[2]) / 2.0
+    };
+    let copies = of(&|s| vec![Some(if s.unsure { median(s) } else { s.truth })]);
+    let only_copies = of(&|s| vec![Some(median(s))]);
+    print("silent when unsure (here and anchor)", always, silent);
+    print(
+        "says the others' median when unsure (anchor: values are visible)",
+        always,
+        copies,
+    );
+    print(
+        "always says the others' median (anchor)",
+        always,
+        only_copies,
+    );
+}

@@ -1,0 +1,304 @@
+//! Weight copying, cartels, undervaluing a rival, splitting.
+
+use crate::topic::Topic;
+use crate::{Chance, part, print};
+use hallmark_mechanisms::yuma::{LiquidAlpha, Params, Row, Version};
+
+fn three() -> Params {
+    Params {
+        version: Version::Three,
+        ..Params::default()
+    }
+}
+
+fn liquid() -> Params {
+    Params {
+        liquid_alpha: Some(LiquidAlpha {
+            low: 45_875,
+            high: 58_982,
+            steepness: 1_000,
+        }),
+        ..three()
+    }
+}
+
+fn two_sided(params: Params) -> Params {
+    Params {
+        two_sided: true,
+        pay_idle: false,
+        ..params
+    }
+}
+
+/// Weights for the workers that stand after `validators`, largest 65,535.
+fn row(validators: usize, values: &[f64]) -> Row {
+    let most = values.iter().copied().fold(1e-9, f64::max);
+    (validators as u16..)
+        .zip(values)
+        .map(|(slot, value)| (slot, (value.max(0.0) / most * 65_535.0) as u16))
+        .collect()
+}
+
+/// What a validator of a fifth of the stake earns, honest and as a copier of weights that are
+/// `delay` epochs old (`None`: it never sees any and weighs all alike).
+///
+/// The quality of 16 workers moves by `speed` an epoch; honest validators see it with an error.
+fn copying(params: &Params, speed: f64, delay: Option<usize>) -> (f64, f64) {
+    const VALIDATORS: usize = 5;
+    let mut sums = [0.0; 2];
+    for (copies, sum) in [false, true].into_iter().zip(&mut sums) {
+        for seed in 0..4 {
+            let mut chance = Chance::new(seed);
+            let mut topic = Topic::new(params.clone(), &[20; VALIDATORS], 16);
+            let mut quality: Vec<f64> = (0..16).map(|_| chance.uniform()).collect();
+            let mut seen: Vec<Vec<f64>> = Vec::new();
+            for epoch in 0..60usize {
+                for q in &mut quality {
+                    // Quality is reflected at 0 and 1.
+                    *q = (*q + speed * chance.normal()).abs();
+                    *q = if *q > 1.0 { (2.0 - *q).max(0.0) } else { *q };
+                }
+                let mut mean = vec![0.0; 16];
+                for validator in 0..VALIDATORS {
+                    let own: Vec<f64> =
+                        quality.iter().map(|q| q + 0.03 * chance.normal()).collect();
+                    if validator + 1 < VALIDATORS {
+                        for (mean, own) in mean.iter_mut().zip(&own) {
+                            *mean += own / 4.0;
+                        }
+                    }
+                    topic.weights[validator] = row(VALIDATORS, &own);
+                }
+                seen.push(mean);
+                if copies {
+                    let old = delay.and_then(|delay| seen.get(epoch.checked_sub(delay)?));
+                    let uniform = vec![1.0; 16];
+                    topic.weights[VALIDATORS - 1] = row(VALIDATORS, old.unwrap_or(&uniform));
+                }
+                let outcome = topic.epoch();
+                if epoch >= 20 {
+                    *sum += part(&outcome.settlement.shares, [VALIDATORS - 1]) / 160.0;
+                }
+            }
+        }
+    }
+    (sums[0], sums[1])
+}
+
+#[test]
+fn copying_weights_pays_only_while_they_are_visible_or_nothing_moves() {
+    println!("\n| weight copying, 20 % of the stake | honest | copier | gain |\n|---|---|---|---|");
+    let rules = [
+        ("Yuma 2", Params::default()),
+        ("Yuma 3", three()),
+        ("Yuma 3, liquid alpha", liquid()),
+        ("Yuma 3, liquid alpha, two-sided", two_sided(liquid())),
+    ];
+    for (name, params) in &rules {
+        for (pace, speed) in [("slow", 0.01), ("fast", 0.15)] {
+            let mut gains = Vec::new();
+            for (sight, delay) in [
+                ("sees weights at once (anchor without hiding)", Some(0)),
+                ("sees them after the reveal (here)", Some(1)),
+                ("never sees any", None),
+            ] {
+                let (honest, attack) = copying(params, speed, delay);
+                print(&format!("{name}, {pace} topic, {sight}"), honest, attack);
+                gains.push(attack - honest);
+            }
+            assert!(gains[1] < gains[0] + 1e-4, "{name} {pace}: {gains:?}");
+            if pace == "fast" {
+                assert!(gains[0] > -0.001, "{name}: {gains:?}");
+                assert!(gains[1] < -0.005, "{name}: {gains:?}");
+            }
+        }
+    }
+}
+
+/// What a cartel of `stake` percent earns with its two worthless workers among eight, honest and
+/// when it weighs only them.
+fn cartel(params: &Params, stake: u128) -> (f64, f64) {
+    let mut sums = [0.0; 2];
+    for (attacks, sum) in [false, true].into_iter().zip(&mut sums) {
+        for seed in 0..4 {
+            let mut chance = Chance::new(seed);
+            let honest = (100 - stake) / 2;
+            let mut topic = Topic::new(
+                params.clone(),
+                &[honest, 100 - stake - honest, stake - 9, 9],
+                8,
+            );
+            for epoch in 0..40 {
+                for validator in 0..4 {
+                    let mut own: Vec<f64> = (0..8)
+                        .map(|j| if j < 6 { 0.5 + 0.1 * f64::from(j) } else { 0.0 })
+                        .map(|q: f64| {
+                            if q > 0.0 {
+                                q + 0.03 * chance.normal()
+                            } else {
+                                q
+                            }
+                        })
+                        .collect();
+                    if attacks && validator >= 2 {
+                        own = vec![0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0];
+                    }
+                    topic.weights[validator] = row(4, &own);
+                    topic.weights[validator].retain(|entry| entry.1 > 0);
+                }
+                let outcome = topic.epoch();
+                if epoch >= 20 {
+                    *sum += part(&outcome.settlement.shares, [2, 3, 10, 11]) / 80.0;
+                }
+            }
+        }
+    }
+    (sums[0], sums[1])
+}
+
+#[test]
+fn a_cartel_below_the_threshold_loses_and_one_above_it_takes_the_topic() {
+    println!("\n| cartel with two worthless workers | honest | cartel | gain |\n|---|---|---|---|");
+    let kappa = |params: Params| Params {
+        kappa: 39_321,
+        ..params
+    };
+    let rules = [
+        ("Yuma 2, kappa 0.5 (anchor)", Params::default()),
+        ("Yuma 3, kappa 0.5 (anchor)", three()),
+        (
+            "Yuma 3, kappa 0.5, two-sided, no idle pay",
+            two_sided(three()),
+        ),
+        ("Yuma 3, kappa 0.6 (anchor)", kappa(three())),
+        ("Yuma 3, kappa 0.6, no idle pay", kappa(two_sided(three()))),
+    ];
+    for (name, params) in &rules {
+        let mut gains = Vec::new();
+        for stake in [40, 51, 61] {
+            let (honest, attack) = cartel(params, stake);
+            print(&format!("{stake} % of the stake, {name}"), honest, attack);
+            gains.push(attack - honest);
+        }
+        assert!(
+            gains[2] > 0.5,
+            "61 % is above every threshold: {name} {gains:?}"
+        );
+        if params.kappa == 39_321 {
+            // Above 1 - 0.6 a cartel stalls consensus, which only idle pay rewards.
+            assert_eq!(gains[1] > 0.0, params.pay_idle, "{name}: {gains:?}");
+        } else {
+            assert!(gains[0] < -0.1 && gains[1] > 0.5, "{name}: {gains:?}");
+        }
+    }
+}
+
+/// What a validator of a tenth of the stake, with its own worker among six equals, earns honestly
+/// and when it leaves the other five, or one of them, out.
+fn undervaluing(params: &Params, rivals: usize) -> (f64, f64) {
+    let mut sums = [0.0; 2];
+    for (attacks, sum) in [false, true].into_iter().zip(&mut sums) {
+        let mut topic = Topic::new(params.clone(), &[30, 30, 30, 10], 6);
+        for epoch in 0..40 {
+            for validator in 0..4 {
+                let left_out = |j: usize| attacks && validator == 3 && j >= 6 - rivals;
+                let own: Vec<f64> = (0..6)
+                    .map(|j| if left_out(j) { 0.0 } else { 1.0 })
+                    .collect();
+                topic.weights[validator] = row(4, &own);
+            }
+            let outcome = topic.epoch();
+            if epoch >= 20 {
+                *sum += part(&outcome.settlement.shares, [3, 4]) / 20.0;
+            }
+        }
+    }
+    (sums[0], sums[1])
+}
+
+#[test]
+fn undervaluing_a_rival_does_not_pay_where_deviation_counts_on_both_sides() {
+    println!("\n| undervaluing, 10 % of the stake | honest | attacker | gain |\n|---|---|---|---|");
+    for (name, params) in [
+        ("Yuma 2 (anchor)", Params::default()),
+        ("Yuma 3 (anchor)", three()),
+        ("Yuma 2, two-sided", two_sided(Params::default())),
+        ("Yuma 3, two-sided", two_sided(three())),
+    ] {
+        for rivals in [1, 5] {
+            let (honest, attack) = undervaluing(&params, rivals);
+            print(&format!("{rivals} of five rivals, {name}"), honest, attack);
+            if params.two_sided {
+                assert!(attack < honest, "{name}: {honest} {attack}");
+            }
+        }
+    }
+}
+
+/// What the holder of a tenth of the stake and of one of four equal workers earns from one slot
+/// each, and from `parts` of each; `alert` validators share one weight among clones.
+fn splitting(params: &Params, parts: usize, alert: bool) -> (f64, f64) {
+    let mut results = [0.0; 2];
+    for (parts, result) in [1, parts].into_iter().zip(&mut results) {
+        let mut stake = vec![450u128, 450];
+        stake.extend(vec![100 / parts as u128; parts]);
+        let validators = stake.len();
+        let mut topic = Topic::new(params.clone(), &stake, 3 + parts);
+        let clone = if alert { 1.0 / parts as f64 } else { 1.0 };
+        let values: Vec<f64> = (0..3 + parts)
+            .map(|j| if j < 3 { 1.0 } else { clone })
+            .collect();
+        for epoch in 0..20 {
+            for validator in 0..validators {
+                topic.weights[validator] = row(validators, &values);
+            }
+            let outcome = topic.epoch();
+            if epoch >= 10 {
+                let own = (2..validators).chain(validators + 3..validators + 3 + parts);
+                *result += part(&outcome.settlement.shares, own) / 10.0;
+            }
+        }
+    }
+    (results[0], results[1])
+}
+
+#[test]
+fn splitting_stake_gains_nothing_and_cloned_workers_gain_what_validators_overlook() {
+    println!("\n| splitting in Yuma | one | split | gain |\n|---|---|---|---|");
+    for (name, alert) in [
+        (
+            "a validator and its worker in 4 slots each, clones overlooked",
+            false,
+        ),
+        ("the same, validators share one weight among clones", true),
+    ] {
+        let (one, split) = splitting(&three(), 4, alert);
+        print(name, one, split);
+        if alert {
+            assert!((split - one).abs() < 0.002, "{one} {split}");
+        } else {
+            assert!(split > one + 0.05, "{one} {split}");
+        }
+    }
+    // A stake cap invites splitting: that is its price.
+    let capped = Params {
+        stake_cap: Some(32_767),
+        ..three()
+    };
+    let split = |parts: usize| {
+        let mut stake = vec![10u128; 4];
+        stake.extend(vec![60 / parts as u128; parts]);
+        let mut topic = Topic::new(capped.clone(), &stake, 1);
+        let worker = stake.len() as u16;
+        topic = topic.all_weigh(&[(worker, 1)]);
+        (0..5).for_each(|_| drop(topic.epoch()));
+        part(&topic.epoch().settlement.shares, 4..stake.len())
+    };
+    let (one, six) = (split(1), split(6));
+    print(
+        "60 % of the stake under a cap at the median, in 6 slots",
+        one,
+        six,
+    );
+    assert!(six > 2.0 * one);
+}

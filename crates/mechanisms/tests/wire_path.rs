@@ -1,0 +1,418 @@
+//! A topic that lives in bytes decides exactly what the mechanisms decide on vectors.
+
+use hallmark_fixed::Q64;
+use hallmark_mechanisms::wire::{self, Ctx, Entry, Kind, Limits, Params, Role};
+use hallmark_mechanisms::yuma::{self, Epoch, Row, State};
+use hallmark_mechanisms::{Settlement, simulate};
+use std::fmt::Write;
+
+/// A linear congruential generator.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+fn explained(settlement: &Settlement) -> Vec<(String, Vec<Q64>)> {
+    let columns = settlement.explanation.iter();
+    columns
+        .map(|c| (c.name.to_string(), c.values.clone()))
+        .collect()
+}
+
+/// 12 slots over 40 epochs; every few epochs a slot has a new holder, and not everyone speaks.
+fn yuma_in_bytes_equals_yuma_in_vectors(json: &str) {
+    const SLOTS: u16 = 12;
+    let limits = Limits {
+        workers: SLOTS,
+        ..Limits::default()
+    };
+    let params = Params::from_json(Kind::Yuma, json).unwrap();
+    let bytes = params.encode();
+    wire::check_params(Kind::Yuma, &bytes, &limits).unwrap();
+    let Params::Yuma(rules) = params else {
+        panic!()
+    };
+    let (epoch_ms, mut numbers) = (60_000, Numbers(json.len() as u64));
+    let rules = yuma::Params {
+        activity_cutoff: epoch_ms * 13_889 / 1_000,
+        tempo: epoch_ms,
+        ..rules
+    };
+    let slots = usize::from(SLOTS);
+    let mut state = State::empty(slots);
+    let (mut registered, mut submitted) = (vec![1u64; slots], vec![0u64; slots]);
+    let mut weights = vec![Row::new(); slots];
+    let mut memory = wire::empty_memory(Kind::Yuma, &bytes, &limits);
+    let mut last = 0;
+    for epoch in 1..=40u64 {
+        let now = epoch * epoch_ms;
+        let stake: Vec<u128> = (0..slots as u64)
+            .map(|slot| u128::from(numbers.below(1 << 40)) * 10u128.pow(15) * u128::from(slot < 7))
+            .collect();
+        if epoch % 5 == 0 {
+            let slot = numbers.below(u64::from(SLOTS)) as usize;
+            memory = wire::forget(
+                Kind::Yuma,
+                &bytes,
+                &limits,
+                &memory,
+                slot as u16,
+                Role::Worker,
+            );
+            state.permits[slot] = false;
+            state.bonds[slot].clear();
+            state.reset_bonds(slot as u16);
+            (registered[slot], submitted[slot]) = (now - 40_000, 0);
+            weights[slot].clear();
+        }
+        for slot in 0..7 {
+            if numbers.below(4) > 0 {
+                let row = (0..SLOTS).filter_map(|j| {
+                    let weight = numbers.below(65_536) as u16;
+                    (numbers.below(3) > 0).then_some((j, weight))
+                });
+                weights[slot] = row.collect();
+                submitted[slot] = now - 30_000;
+            }
+        }
+        let payloads: Vec<Vec<u8>> = weights
+            .iter()
+            .map(|row| wire::encode_weights(row))
+            .collect();
+        let entry = |slot: usize| Entry {
+            slot: slot as u16,
+            role: Role::Worker,
+            stake: stake[slot],
+            registered_ms: registered[slot],
+            submitted_ms: submitted[slot],
+            fresh: submitted[slot] == now - 30_000,
+            payload: (submitted[slot] > 0).then_some(&payloads[slot][..]),
+            proven: None,
+        };
+        let entries: Vec<Entry<'_>> = (0..slots).map(entry).collect();
+        let ctx = Ctx {
+            now_ms: now,
+            last_settled_ms: last,
+            epoch_ms,
+        };
+        let decision =
+            wire::settle(Kind::Yuma, &bytes, &limits, &memory, &[], &ctx, &entries).unwrap();
+        let epoch = Epoch {
+            block: now,
+            last_step_block: last,
+            stake: &stake,
+            last_update: &submitted,
+            registered: &registered,
+            weights: &weights,
+            commitments: &[],
+        };
+        let outcome = yuma::settle(&rules, &epoch, &mut state).unwrap();
+        assert_eq!(decision.shares, outcome.settlement.shares);
+        assert_eq!(decision.scores, outcome.settlement.scores);
+        assert_eq!(decision.permits, state.permits);
+        let columns = wire::decode_explanation(&decision.explanation, slots).unwrap();
+        assert_eq!(columns, explained(&outcome.settlement));
+        if now > 2 * epoch_ms {
+            assert!(outcome.incentive.iter().any(|i| i.to_bits() > 0));
+        }
+        (memory, last) = (decision.memory, now);
+    }
+}
+
+#[test]
+fn yuma_two_over_forty_epochs_with_changing_holders() {
+    yuma_in_bytes_equals_yuma_in_vectors("{}");
+}
+
+#[test]
+fn yuma_three_with_liquid_alpha_over_forty_epochs_with_changing_holders() {
+    yuma_in_bytes_equals_yuma_in_vectors(
+        r#"{"yuma3": true, "liquid_alpha": true, "bonds_penalty": 30000, "max_validators": 5}"#,
+    );
+}
+
+#[test]
+fn yuma_with_our_own_rules_over_forty_epochs_with_changing_holders() {
+    yuma_in_bytes_equals_yuma_in_vectors(
+        r#"{"yuma3": true, "two_sided": true, "stake_cap": 57671, "pay_idle": false, "owner_uid": 2}"#,
+    );
+}
+
+#[test]
+fn a_free_slot_earns_nothing_whatever_validators_say() {
+    let limits = Limits {
+        workers: 4,
+        ..Limits::default()
+    };
+    let row = wire::encode_weights(&[(1, 50), (2, 50)]);
+    let entry = |slot, stake, payload| Entry {
+        slot,
+        role: Role::Worker,
+        stake,
+        registered_ms: 1,
+        submitted_ms: 2,
+        fresh: true,
+        payload,
+        proven: None,
+    };
+    let entries = [entry(0, 9, Some(&row[..])), entry(1, 0, None)];
+    let mut memory = Vec::new();
+    for now_ms in [3, 4, 5] {
+        let ctx = Ctx {
+            now_ms,
+            last_settled_ms: now_ms - 1,
+            epoch_ms: 1,
+        };
+        let settle = wire::settle(Kind::Yuma, &[], &limits, &memory, &[], &ctx, &entries);
+        let decision = settle.unwrap();
+        assert_eq!(decision.shares.iter().sum::<u64>(), 1_000_000_000);
+        memory = decision.memory;
+        if now_ms == 5 {
+            assert_eq!(decision.shares, [500_000_000, 500_000_000]);
+        }
+    }
+}
+
+/// The shares of every epoch of the only case.
+fn shares(output: &str) -> Vec<Vec<u64>> {
+    let output: serde_json::Value = serde_json::from_str(output).unwrap();
+    let epochs = output[0]["epochs"].as_array().unwrap().iter();
+    epochs
+        .map(|epoch| {
+            let shares = epoch["shares"].as_array().unwrap().iter();
+            shares.map(|share| share.as_u64().unwrap()).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn synthesis_over_thirty_epochs_with_changing_holders() {
+    const SIZES: [usize; 3] = [5, 2, 3];
+    let [workers, forecasters, reputers] = SIZES;
+    let all = workers + forecasters + reputers;
+    let limits = Limits {
+        workers: 5,
+        forecasters: 2,
+        reputers: 3,
+        ..Limits::default()
+    };
+    let mut numbers = Numbers(11);
+    // Numbers that decimal text holds exactly.
+    let part = |n: u64| (n as f64 / 1024.0, Q64::from_ratio(u128::from(n), 1024));
+    let (mut epochs, mut memory, mut decided) = (Vec::new(), Vec::new(), Vec::new());
+    for epoch in 0..30 {
+        let mut payloads: Vec<Option<Vec<u8>>> = vec![None; all];
+        let (mut inferences, mut forecasts, mut reports) = (vec![], vec![], vec![]);
+        for place in &mut payloads[..workers] {
+            if numbers.below(5) == 0 {
+                inferences.push("null".to_string());
+            } else {
+                let (text, value) = part(numbers.below(4_096));
+                inferences.push(text.to_string());
+                *place = Some(wire::encode_inference(value));
+            }
+        }
+        for place in &mut payloads[workers..workers + forecasters] {
+            let (mut row, mut texts) = (vec![], vec![]);
+            for slot in 0..workers as u16 {
+                if numbers.below(4) == 0 {
+                    texts.push("null".to_string());
+                } else {
+                    let (text, value) = part(numbers.below(4_096));
+                    texts.push(text.to_string());
+                    row.push((slot, value));
+                }
+            }
+            forecasts.push(format!("[{}]", texts.join(",")));
+            *place = Some(wire::encode_forecast(&row));
+        }
+        let mut stakes = vec![0; all];
+        for m in 0..reputers {
+            let slot = workers + forecasters + m;
+            stakes[slot] = 10u128.pow(27) * u128::from(1 + numbers.below(9));
+            let (text, value) = part(2_048 + numbers.below(64));
+            if numbers.below(6) > 0 {
+                payloads[slot] = Some(wire::encode_truth(value));
+                reports.push(format!(r#"{{"stake":{},"truth":{text}}}"#, stakes[slot]));
+            } else {
+                reports.push(format!(r#"{{"stake":{}}}"#, stakes[slot]));
+            }
+        }
+        let mut reset = Vec::new();
+        if epoch % 7 == 6 {
+            let slot = numbers.below((workers + forecasters) as u64) as u16;
+            memory = wire::forget(Kind::Synthesis, &[], &limits, &memory, slot, Role::Worker);
+            reset.push(slot);
+        }
+        let mut text = String::new();
+        write!(
+            text,
+            r#"{{"inferences":[{}],"forecasts":[{}],"reports":[{}],"reset_workers":{reset:?}}}"#,
+            inferences.join(","),
+            forecasts.join(","),
+            reports.join(",")
+        )
+        .unwrap();
+        epochs.push(text);
+
+        let entry = |slot: usize| Entry {
+            slot: slot as u16,
+            role: if slot < workers {
+                Role::Worker
+            } else if slot < workers + forecasters {
+                Role::Forecaster
+            } else {
+                Role::Reputer
+            },
+            stake: stakes[slot],
+            registered_ms: 1,
+            submitted_ms: 2,
+            fresh: payloads[slot].is_some(),
+            payload: payloads[slot].as_deref(),
+            proven: None,
+        };
+        let entries: Vec<Entry<'_>> = (0..all).map(entry).collect();
+        for entry in &entries {
+            if let Some(payload) = entry.payload {
+                wire::check_payload(Kind::Synthesis, entry.role, &limits, payload).unwrap();
+            }
+        }
+        let inferred = wire::infer(&[], &limits, &memory, &entries).unwrap();
+        let (kind, ctx) = (Kind::Synthesis, Ctx::default());
+        let decision = wire::settle(
+            kind,
+            &[],
+            &limits,
+            &inferred.memory,
+            &inferred.pending,
+            &ctx,
+            &entries,
+        )
+        .unwrap();
+        let value = inferred.output.map(|output| output.value.to_string());
+        decided.push((decision.shares, value));
+        memory = decision.memory;
+    }
+    let case = format!(
+        r#"{{"mechanism":"synthesis","inferers":5,"forecasters":2,"reputers":3,"epochs":[{}]}}"#,
+        epochs.join(",")
+    );
+    let output = simulate(&case).unwrap();
+    let expected = shares(&output);
+    for (epoch, ((shares, value), expected)) in decided.iter().zip(&expected).enumerate() {
+        assert_eq!(shares, expected, "epoch {epoch}");
+        let value = value.as_ref().unwrap();
+        assert!(
+            output.contains(&format!(r#""network_inference":{value}"#)),
+            "epoch {epoch}"
+        );
+    }
+    assert!(
+        decided
+            .iter()
+            .filter(|(shares, _)| shares.iter().sum::<u64>() > 0)
+            .count()
+            > 25
+    );
+}
+
+fn voice(slot: u16, role: Role, payload: &[u8]) -> Entry<'_> {
+    Entry {
+        slot,
+        role,
+        stake: 5,
+        registered_ms: 1,
+        submitted_ms: 2,
+        fresh: true,
+        payload: Some(payload),
+        proven: None,
+    }
+}
+
+#[test]
+fn losses_of_a_report_decide_as_the_truth_that_they_come_from() {
+    let limits = Limits {
+        workers: 2,
+        forecasters: 0,
+        reputers: 1,
+        ..Limits::default()
+    };
+    let values = [Q64::from_int(20), Q64::from_int(24)];
+    let said = values.map(wire::encode_inference);
+    let inferers = [
+        voice(0, Role::Worker, &said[0][..]),
+        voice(1, Role::Worker, &said[1][..]),
+    ];
+    let inferred = wire::infer(&[], &limits, &[], &inferers).unwrap();
+    let inferences = wire::decode_pending(&inferred.pending).unwrap();
+    let truth = wire::encode_truth(Q64::from_int(21));
+    let losses = wire::decode_report(&truth).unwrap().losses(&inferences);
+    let losses = wire::encode_losses(&losses);
+    let decide = |report: &[u8]| {
+        let entries = [inferers[0], inferers[1], voice(2, Role::Reputer, report)];
+        let (memory, pending, ctx) = (&inferred.memory, &inferred.pending, Ctx::default());
+        wire::settle(
+            Kind::Synthesis,
+            &[],
+            &limits,
+            memory,
+            pending,
+            &ctx,
+            &entries,
+        )
+        .unwrap()
+    };
+    let decision = decide(&losses);
+    assert_eq!(decision, decide(&truth));
+    assert!(decision.shares[0] > decision.shares[1]);
+}
+
+#[test]
+fn score_over_twenty_epochs_with_changing_holders() {
+    let limits = Limits {
+        workers: 5,
+        ..Limits::default()
+    };
+    let mut numbers = Numbers(3);
+    let (mut epochs, mut decided, mut memory) = (vec![], vec![], vec![]);
+    for _ in 0..20 {
+        let model = [7u8; 32];
+        let mut texts = Vec::new();
+        let mut entries = Vec::new();
+        for slot in 0..5u16 {
+            let proven = (numbers.below(4) > 0).then(|| (numbers.below(33) as u32, 32));
+            texts.push(proven.map_or("null".to_string(), |(correct, _)| {
+                let metric = f64::from(correct) / 32.0;
+                format!(r#"{{"metric":{metric},"level":"proven"}}"#)
+            }));
+            entries.push(Entry {
+                slot,
+                role: Role::Worker,
+                stake: 0,
+                registered_ms: 1,
+                submitted_ms: 2,
+                fresh: true,
+                payload: Some(&model[..]),
+                proven,
+            });
+        }
+        epochs.push(format!(r#"{{"submissions":[{}]}}"#, texts.join(",")));
+        let ctx = Ctx::default();
+        let decision = wire::settle(Kind::Score, &[], &limits, &memory, &[], &ctx, &entries);
+        let decision = decision.unwrap();
+        memory = decision.memory;
+        decided.push(decision.shares);
+    }
+    let case = format!(r#"{{"mechanism":"score","epochs":[{}]}}"#, epochs.join(","));
+    assert_eq!(decided, shares(&simulate(&case).unwrap()));
+    // A new holder has no past.
+    let forgotten = wire::forget(Kind::Score, &[], &limits, &memory, 4, Role::Worker);
+    assert!(forgotten.len() < memory.len());
+}

@@ -46,10 +46,6 @@ pub struct NameError {
 macro_rules! named {
     ($name:ident, $abi:ident, $what:literal, $known:literal, $($variant:ident = $text:literal),+) => {
         impl $name {
-            pub(super) fn to_abi(self) -> ITopics::$abi {
-                match self { $(Self::$variant => ITopics::$abi::$variant),+ }
-            }
-
             pub(super) fn from_abi(value: ITopics::$abi) -> Result<Self, ClientError> {
                 Self::try_from(value as u8).map_err(|error| ClientError::Malformed(error.to_string()))
             }
@@ -120,6 +116,26 @@ named!(
     Forecaster = "forecaster",
     Reputer = "reputer"
 );
+
+impl Kind {
+    pub(super) fn to_abi(self) -> ITopics::Kind {
+        match self {
+            Self::Yuma => ITopics::Kind::Yuma,
+            Self::Synthesis => ITopics::Kind::Synthesis,
+            Self::Score => ITopics::Kind::Score,
+        }
+    }
+}
+
+impl Role {
+    pub(super) fn to_abi(self) -> ITopics::Role {
+        match self {
+            Self::Worker => ITopics::Role::Worker,
+            Self::Forecaster => ITopics::Role::Forecaster,
+            Self::Reputer => ITopics::Role::Reputer,
+        }
+    }
+}
 
 /// Where an epoch stands, in the order of the stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

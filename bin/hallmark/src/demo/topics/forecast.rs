@@ -385,7 +385,10 @@ impl Table {
 
     /// The best worker over the run, known only afterwards.
     fn best(&self) -> Option<(&str, f64)> {
-        let workers = self.lines.iter().filter_map(|line| Some((line, line.loss?)));
+        let workers = self
+            .lines
+            .iter()
+            .filter_map(|line| Some((line, line.loss?)));
         workers
             .min_by(|a, b| a.1.total_cmp(&b.1))
             .map(|(line, loss)| (line.name.as_str(), loss))
@@ -432,7 +435,8 @@ impl Table {
                     Role::Worker => line.answered.to_string(),
                     _ => String::new(),
                 },
-                line.loss.map_or_else(String::new, |loss| format!("{loss:.3}")),
+                line.loss
+                    .map_or_else(String::new, |loss| format!("{loss:.3}")),
                 line.earned,
                 100.0 * line.earned / self.paid.max(f64::MIN_POSITIVE),
                 match line.trouble {

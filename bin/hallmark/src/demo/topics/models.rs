@@ -159,7 +159,11 @@ impl Model for AutoRegression {
         };
         let rows: Vec<Vec<f64>> = (LAGS..changes.len()).map(row).collect();
         let weights = least_squares(&rows, &changes[LAGS..]);
-        let next: f64 = row(changes.len()).iter().zip(&weights).map(|(a, b)| a * b).sum();
+        let next: f64 = row(changes.len())
+            .iter()
+            .zip(&weights)
+            .map(|(a, b)| a * b)
+            .sum();
         last(past, YEAR) + next
     }
 }
@@ -317,7 +321,9 @@ mod tests {
     /// A growing, swinging series without noise.
     fn series(length: usize) -> Vec<f64> {
         let swing = |m: usize| (m as f64 / YEAR as f64 * std::f64::consts::TAU).sin();
-        (0..length).map(|m| 300.0 + 0.15 * m as f64 + 3.0 * swing(m)).collect()
+        (0..length)
+            .map(|m| 300.0 + 0.15 * m as f64 + 3.0 * swing(m))
+            .collect()
     }
 
     #[test]
@@ -336,7 +342,11 @@ mod tests {
         for mut model in all().into_iter().skip(4) {
             let error = (model.predict(past) - next[0]).abs();
             let plain = (past[359] - next[0]).abs();
-            assert!(error < 0.5 * plain, "{}: {error}, plain {plain}", model.name());
+            assert!(
+                error < 0.5 * plain,
+                "{}: {error}, plain {plain}",
+                model.name()
+            );
         }
     }
 
@@ -345,14 +355,21 @@ mod tests {
         let rows: Vec<Vec<f64>> = (0..50).map(|x| vec![f64::from(x), 1.0]).collect();
         let targets: Vec<f64> = (0..50).map(|x| 2.0 * f64::from(x) + 3.0).collect();
         let found = least_squares(&rows, &targets);
-        assert!((found[0] - 2.0).abs() < 1e-3 && (found[1] - 3.0).abs() < 1e-2, "{found:?}");
+        assert!(
+            (found[0] - 2.0).abs() < 1e-3 && (found[1] - 3.0).abs() < 1e-2,
+            "{found:?}"
+        );
     }
 
     #[test]
     fn a_short_past_is_no_panic() {
         for length in [0, 1, 5, 13, 25, 30] {
             for mut model in all() {
-                assert!(model.predict(&series(length)).is_finite(), "{}", model.name());
+                assert!(
+                    model.predict(&series(length)).is_finite(),
+                    "{}",
+                    model.name()
+                );
             }
         }
     }

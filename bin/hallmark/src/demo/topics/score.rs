@@ -57,7 +57,9 @@ pub async fn play(
     args: &DemoTopicsArgs,
     report: &Reporter,
 ) -> Result<Value, Error> {
-    report.say("3. Scores: accuracy proven by zero knowledge, on a test set opened after the models\n");
+    report.say(
+        "3. Scores: accuracy proven by zero knowledge, on a test set opened after the models\n",
+    );
     let digits = Digits::embedded()?;
     let owner = network.client(0).await?.topics();
     let author = network.client(1).await?;
@@ -91,7 +93,10 @@ pub async fn play(
     let (content, labels) = test_set(&digits, &good, &poor)?;
     let salt = keccak256(hallmark_client::sealed::random()?);
     let committed = owner.commit_test_set(topic, 1, salt, &content).await?;
-    report.say(format!("the owner committed to a test set of {} images", labels.len()));
+    report.say(format!(
+        "the owner committed to a test set of {} images",
+        labels.len()
+    ));
     wait_block(&author, committed.block_number.unwrap_or_default()).await?;
 
     let mut workers = Vec::new();
@@ -181,11 +186,18 @@ pub async fn play(
     let number = u32::try_from(sample)?;
     let honest = prove(forger, &poor, number, &inputs[sample])?;
     let wished = prove(forger, &good, number, &inputs[sample])?;
-    let forged = forger
-        .topics
-        .prove(forger.answer.submission, number, &wished.output, &honest.proof);
+    let forged = forger.topics.prove(
+        forger.answer.submission,
+        number,
+        &wished.output,
+        &honest.proof,
+    );
     let forgery = refusal(forged.await)?;
-    say(report, "forger: the right answer, with the proof of another", &forgery);
+    say(
+        report,
+        "forger: the right answer, with the proof of another",
+        &forgery,
+    );
     let mut bent = honest.proof.clone();
     let middle = bent.len() / 2;
     bent[middle] ^= 1;
@@ -196,9 +208,12 @@ pub async fn play(
     say(report, "forger: one flipped bit in a proof", &flipped);
     // The swapper proves with the good model what it revealed the poor one for.
     let other = prove(swapper, &good, number, &inputs[sample])?;
-    let late = swapper
-        .topics
-        .prove(swapper.answer.submission, number, &other.output, &other.proof);
+    let late = swapper.topics.prove(
+        swapper.answer.submission,
+        number,
+        &other.output,
+        &other.proof,
+    );
     let late = refusal(late.await)?;
     say(report, "swapper: an honest proof of the good model", &late);
 
@@ -337,10 +352,7 @@ async fn publish(
 
 fn best(model: &Model, values: &[Vec<i32>]) -> usize {
     let output = model.graph.join_output(values);
-    crate::commands::infer::argmax(
-        &output.iter().map(|value| *value as f32).collect::<Vec<_>>(),
-    )
-    .unwrap_or_default()
+    crate::commands::infer::argmax(&output).unwrap_or_default()
 }
 
 /// One sample's label, where its image stands, and whether the damaged model is wrong about it.
@@ -357,7 +369,10 @@ fn test_set(digits: &Digits, good: &Entry, poor: &Entry) -> Result<(Vec<u8>, Vec
     let (mut hard, mut easy) = (Vec::new(), Vec::new());
     for (index, image) in images.iter().enumerate() {
         let input = hallmark_onnx::quantize(&poor.model.graph, image.pixels)?;
-        let said = best(&poor.model, &hallmark_engine::trace(&prepared, &input)?.values);
+        let said = best(
+            &poor.model,
+            &hallmark_engine::trace(&prepared, &input)?.values,
+        );
         let is_hard = said != usize::from(image.label);
         let list = if is_hard { &mut hard } else { &mut easy };
         list.push(Label {
@@ -382,7 +397,8 @@ fn test_set(digits: &Digits, good: &Entry, poor: &Entry) -> Result<(Vec<u8>, Vec
             label: label.label,
         })
         .collect();
-    Ok((encode_test_set(&samples)?, labels))
+    let content = encode_test_set(&samples).map_err(Error::new)?;
+    Ok((content, labels))
 }
 
 fn inputs(digits: &Digits, entry: &Entry, labels: &[Label]) -> Result<Vec<Vec<i32>>, Error> {

@@ -153,7 +153,9 @@ pub async fn play(
 
     let history = owner.history(topic).await?;
     let params = owner.mechanisms(topic).await?[0].params.clone();
-    let wire::Params::Yuma(params) = wire::Params::decode(wire::Kind::Yuma, &params)? else {
+    let wire::Params::Yuma(params) =
+        wire::Params::decode(wire::Kind::Yuma, &params).map_err(Error::new)?
+    else {
         return Err(Error::new("the topic has no Yuma"));
     };
     let hidden = replay(&params, &history, args.weight_epochs, false)?;
@@ -215,7 +217,7 @@ fn replay(
             };
             let key = (epoch, 0, u16::try_from(source)?);
             if let Some(payload) = history.revealed.get(&key) {
-                weights[slot] = wire::decode_weights(payload)?;
+                weights[slot] = wire::decode_weights(payload).map_err(Error::new)?;
                 last_update[slot] = epoch;
             }
         }
@@ -242,13 +244,7 @@ fn replay(
     Ok(normalised(parts))
 }
 
-fn tell(
-    chain: &[f64],
-    hidden: &[f64],
-    open: &[f64],
-    topic: U256,
-    report: &Reporter,
-) -> Value {
+fn tell(chain: &[f64], hidden: &[f64], open: &[f64], topic: U256, report: &Reporter) -> Value {
     let first = usize::from(WORKERS) + 1;
     let names = (0..WORKERS)
         .map(|worker| (format!("worker {worker}"), 0))
@@ -280,7 +276,8 @@ fn tell(
                 against(hidden, slot, *stake),
                 against(open, slot, *stake)
             ) {
-                (Some(a), Some(b), Some(c)) => format!("{a:.3} on chain, {b:.3} hidden, {c:.3} open"),
+                (Some(a), Some(b), Some(c)) =>
+                    format!("{a:.3} on chain, {b:.3} hidden, {c:.3} open"),
                 _ => String::new(),
             }
         ));

@@ -174,7 +174,7 @@ pub enum TopicCommand {
     },
     /// Run any program as a worker, forecaster, reputer or validator of a topic.
     #[command(
-        after_help = "Example:\n  hallmark topic work --exec 'python3 docs/examples/worker.py' --topic 1 --key worker.key\n\nThe program reads a line of JSON, such as {\"type\":\"inference\",\"topic\":\"0x1\",\"epoch\":7,\"slot\":0},\nand writes a line of JSON, such as {\"value\": 421.3}. docs/topics.md has all questions and answers."
+        after_help = "Example:\n  hallmark topic work --exec 'python3 docs/examples/worker.py' --topic 1 --key worker.key\n\nThe program reads a line of JSON, such as {\"type\":\"inference\",\"topic\":1,\"epoch\":7,\"slot\":0},\nand writes a line of JSON, such as {\"value\": 421.3}. docs/topics.md has all questions and answers."
     )]
     Work(WorkArgs),
 }

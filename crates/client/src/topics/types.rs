@@ -29,8 +29,8 @@ fn numbers<S: Serializer>(list: &[i128; 5], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(list.iter().map(|bits| q64_to_f64(*bits)))
 }
 
-/// Wei as JSON text: more than a double can hold.
-fn wei<S: Serializer>(amount: &u128, to: S) -> Result<S::Ok, S::Error> {
+/// A whole number as decimal JSON text: more than a double can hold.
+fn wei<S: Serializer>(amount: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(amount)
 }
 
@@ -287,6 +287,7 @@ pub struct TopicPlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Topic {
+    #[serde(serialize_with = "wei")]
     pub id: U256,
     pub owner: Address,
     pub title: String,
@@ -356,6 +357,7 @@ pub struct Slot {
     #[serde(serialize_with = "number")]
     pub score: i128,
     pub permit: bool,
+    #[serde(serialize_with = "wei")]
     pub pool: U256,
     #[serde(serialize_with = "wei")]
     pub stake: u128,
@@ -451,10 +453,12 @@ impl Inference {
 #[serde(rename_all = "camelCase")]
 pub struct Pool {
     pub slot: u16,
+    #[serde(serialize_with = "wei")]
     pub topic: U256,
     pub operator: Address,
     #[serde(serialize_with = "wei")]
     pub amount: u128,
+    #[serde(serialize_with = "wei")]
     pub shares: U256,
     pub take_bps: u16,
     pub next_take_bps: u16,
@@ -480,8 +484,11 @@ impl Pool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Balances {
+    #[serde(serialize_with = "wei")]
     pub free: U256,
+    #[serde(serialize_with = "wei")]
     pub vesting: U256,
+    #[serde(serialize_with = "wei")]
     pub waiting: U256,
     pub next_at_ms: u64,
 }

@@ -36,19 +36,19 @@ const MARGIN_MS: u64 = 150;
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Question {
     /// A value.
-    Inference { topic: U256, epoch: u64, slot: u16 },
+    Inference { topic: u64, epoch: u64, slot: u16 },
     /// The expected loss (log10 of the squared error) of each inferer.
     Forecast {
-        topic: U256,
+        topic: u64,
         epoch: u64,
         slot: u16,
         workers: Vec<Peer>,
     },
     /// The true value.
-    Truth { topic: U256, epoch: u64, slot: u16 },
+    Truth { topic: u64, epoch: u64, slot: u16 },
     /// A weight, 0 to 65535, of each worker.
     Weights {
-        topic: U256,
+        topic: u64,
         epoch: u64,
         slot: u16,
         workers: Vec<Peer>,
@@ -399,7 +399,8 @@ impl Desk {
         mechanism: u8,
         kind: Kind,
     ) -> Result<Question, ClientError> {
-        let (topic, epoch, slot) = (view.topic.id, view.topic.epoch, self.slot.index);
+        let (epoch, slot) = (view.topic.epoch, self.slot.index);
+        let topic = view.topic.id.saturating_to();
         Ok(match (kind, self.slot.role) {
             (Kind::Synthesis, Role::Reputer) => Question::Truth { topic, epoch, slot },
             (Kind::Synthesis, Role::Forecaster) => Question::Forecast {

@@ -4,6 +4,7 @@
 use divan::{Bencher, black_box};
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::synthesis::{self, Predictions, Report};
+use hallmark_mechanisms::wire;
 use hallmark_mechanisms::yuma::{self, Epoch, LiquidAlpha, Row, State, Version};
 
 fn main() {
@@ -117,6 +118,48 @@ fn yuma_three(bencher: Bencher, (slots, validators): (u16, u16)) {
 fn yuma_three_liquid_alpha(bencher: Bencher, (slots, validators): (u16, u16)) {
     let topic = Topic::new(slots, validators, Version::Three, true);
     bencher.bench_local(|| topic.settled());
+}
+
+/// The same as a contract does it: payloads and memory are decoded, memory and explanation encoded.
+#[divan::bench(args = [(256, 64), (1024, 64)], min_time = 1)]
+fn yuma_three_liquid_alpha_in_bytes(bencher: Bencher, (slots, validators): (u16, u16)) {
+    let topic = Topic::new(slots, validators, Version::Three, true);
+    let limits = wire::Limits {
+        workers: slots,
+        ..wire::Limits::default()
+    };
+    let params = wire::Params::Yuma(yuma::Params {
+        activity_cutoff: 5_000,
+        ..topic.params.clone()
+    });
+    let params = params.encode();
+    let payloads: Vec<Vec<u8>> = topic
+        .weights
+        .iter()
+        .map(|row| wire::encode_weights(row))
+        .collect();
+    let entry = |slot: u16| wire::Entry {
+        slot,
+        role: wire::Role::Worker,
+        stake: topic.stake[usize::from(slot)],
+        registered_ms: 0,
+        submitted_ms: 900,
+        fresh: true,
+        payload: (slot < validators).then(|| &payloads[usize::from(slot)][..]),
+        proven: None,
+    };
+    let entries: Vec<wire::Entry<'_>> = (0..slots).map(entry).collect();
+    let ctx = wire::Ctx {
+        now_ms: 1_000,
+        last_settled_ms: 640,
+        epoch_ms: 360,
+    };
+    let settle = |memory: &[u8]| {
+        let kind = wire::Kind::Yuma;
+        wire::settle(kind, &params, &limits, memory, &[], &ctx, &entries).unwrap()
+    };
+    let memory = settle(&settle(&[]).memory).memory;
+    bencher.bench_local(|| settle(black_box(&memory)));
 }
 
 /// A topic of synthesis with every one-out, in its third epoch.

@@ -110,6 +110,9 @@ pub struct Params {
     pub min_stake_fraction: Q64,
     /// Number of past scores that a class's scores are scaled by.
     pub score_samples: usize,
+    /// A worker whose score is not positive gets no fresh fraction, if another's is: off in the
+    /// source, where clones whose absence nobody would notice are paid a tenth of a good worker.
+    pub gain_only: bool,
     /// Weight of the new fraction in the smoothed one.
     pub fraction_rate: Q64,
     /// Exponent of the participation ratio in the entropy, β.
@@ -138,6 +141,7 @@ impl Default for Params {
             learning_threshold: Q64::from_ratio(1, 1000),
             min_stake_fraction: hundredths(50),
             score_samples: 10,
+            gain_only: false,
             fraction_rate: hundredths(10),
             entropy_exponent: hundredths(25),
             task_rate: hundredths(10),

@@ -402,8 +402,10 @@ impl Layout for StorageBytes {
 const INLINE: usize = 31;
 
 impl StorageBytes {
-    fn word(&self, index: usize) -> U256 {
-        self.place.hashed().wrapping_add(U256::from(index))
+    /// Slots of the words from `first` on; hashes once.
+    fn words(&self, first: usize) -> impl Iterator<Item = U256> {
+        let base = self.place.hashed();
+        (first..).map(move |index| base.wrapping_add(U256::from(index)))
     }
 
     fn decode_len(head: U256) -> Result<usize> {
@@ -429,8 +431,8 @@ impl StorageBytes {
         }
         // Grows with what is read, so that gas, not the stored length, bounds it.
         let mut bytes = Vec::new();
-        for index in 0..len.div_ceil(32) {
-            let word = host.sload(self.place.address, self.word(index))?;
+        for slot in self.words(0).take(len.div_ceil(32)) {
+            let word = host.sload(self.place.address, slot)?;
             bytes.extend_from_slice(&word.to_be_bytes::<32>());
         }
         bytes.truncate(len);
@@ -447,8 +449,9 @@ impl StorageBytes {
         };
         let old_words = if old <= INLINE { 0 } else { old.div_ceil(32) };
         self.write_words(host, 0, if new_words == 0 { &[] } else { bytes })?;
-        for index in new_words..old_words {
-            host.sstore(self.place.address, self.word(index), U256::ZERO)?;
+        let left = old_words.saturating_sub(new_words);
+        for slot in self.words(new_words).take(left) {
+            host.sstore(self.place.address, slot, U256::ZERO)?;
         }
         self.write_head(host, bytes.len(), bytes)
     }
@@ -463,7 +466,8 @@ impl StorageBytes {
         }
         let first = len / 32;
         let tail = len % 32;
-        let word = host.sload(self.place.address, self.word(first))?;
+        let slot = self.place.hashed().wrapping_add(U256::from(first));
+        let word = host.sload(self.place.address, slot)?;
         let mut bytes: Vec<u8> = word.to_be_bytes::<32>().into_iter().take(tail).collect();
         bytes.extend_from_slice(chunk);
         self.write_words(host, first, &bytes)?;
@@ -471,8 +475,7 @@ impl StorageBytes {
     }
 
     fn write_words(&self, host: &mut dyn Host, first: usize, bytes: &[u8]) -> Result<()> {
-        for (index, chunk) in bytes.chunks(32).enumerate() {
-            let slot = self.word(first.saturating_add(index));
+        for (chunk, slot) in bytes.chunks(32).zip(self.words(first)) {
             host.sstore(self.place.address, slot, left_aligned(chunk))?;
         }
         Ok(())

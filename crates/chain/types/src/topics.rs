@@ -58,7 +58,7 @@ impl TopicsParams {
             veto_bps: 3_333,
             grant_epochs: 20,
             grace_ms: 2_000,
-            slots_per_slice: 64,
+            slots_per_slice: 128,
             price_half_life_ms: 60_000,
             sweep_per_block: 32,
         }

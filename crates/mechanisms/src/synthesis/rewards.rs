@@ -336,7 +336,16 @@ pub fn reward_fractions(
             soft_plus(y)
         }
     };
-    let potentials: Vec<Option<Q64>> = exponents.into_iter().map(|y| y.map(potential)).collect();
+    let gain = |t: &Option<Q64>| t.is_some_and(|t| t > Q64::ZERO);
+    let gain_only = params.gain_only && scores.iter().any(gain);
+    let potentials: Vec<Option<Q64>> = exponents
+        .into_iter()
+        .zip(scores)
+        .map(|(y, score)| match y {
+            Some(_) if gain_only && !gain(score) => Some(Q64::ZERO),
+            y => y.map(potential),
+        })
+        .collect();
     let sum: Q64 = potentials.iter().copied().flatten().sum();
     potentials.into_iter().map(|y| y.map(|y| y / sum)).collect()
 }

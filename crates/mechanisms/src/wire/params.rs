@@ -5,7 +5,7 @@
 //! | kind | fields |
 //! |---|---|
 //! | yuma | `u8` version (2, 3), `u16` kappa, `u16` bonds penalty, `u32` bonds moving average (millionths), `u8` liquid alpha with `u16` low, `u16` high, `i16` steepness (zero if off), `u8` absent bonds decay, `u8` two-sided, `u16` stake cap (65,535: none), `u8` idle pay, `u16` permits, `u16` owner (65,535: none), `u128` stake threshold, `u64` activity cutoff in milliseconds (0: 13.889 epochs) |
-//! | synthesis | the names of [`synthesis::Params`] in their order: numbers `i128`, regret scale `u8` (1: median), learning steps `u16`, score samples `u16` |
+//! | synthesis | the names of [`synthesis::Params`] in their order: numbers `i128`, regret scale `u8` (1: median), learning steps `u16`, score samples `u16`, gain only `u8` |
 //! | score | `i128` rate, `i128` temperature |
 
 use super::bytes::{Reader, Writer};
@@ -347,6 +347,7 @@ fn write_synthesis(writer: &mut Writer, params: &synthesis::Params) {
     writer.u16(u16::try_from(params.learning_steps).unwrap_or(u16::MAX));
     writer.numbers(&[params.learning_threshold, params.min_stake_fraction]);
     writer.length(params.score_samples);
+    writer.u8(u8::from(params.gain_only));
     writer.numbers(&[
         params.fraction_rate,
         params.entropy_exponent,
@@ -374,6 +375,7 @@ fn read_synthesis(reader: &mut Reader<'_>) -> Result<synthesis::Params, String> 
         learning_threshold: reader.q64()?,
         min_stake_fraction: reader.q64()?,
         score_samples: usize::from(reader.u16()?),
+        gain_only: reader.flag("gain only")?,
         fraction_rate: reader.q64()?,
         entropy_exponent: reader.q64()?,
         task_rate: reader.q64()?,

@@ -262,6 +262,7 @@ proptest! {
         prop_assert_eq!(Params::decode(Kind::Score, &score.encode()).unwrap(), score);
         let synthesis = Params::Synthesis(crate::synthesis::Params {
             fraction_rate: rate,
+            gain_only: median,
             regret_scale: if median {
                 crate::synthesis::RegretScale::MedianDeviation
             } else {

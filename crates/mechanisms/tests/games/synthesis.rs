@@ -15,6 +15,8 @@ struct Scene<'a> {
     truth: f64,
     /// What the honest inferers would say.
     honest: &'a [f64],
+    /// What they said in the epoch before.
+    before: &'a [f64],
     /// Whether the last inferer's source is bad this time, which it knows.
     unsure: bool,
 }
@@ -22,6 +24,7 @@ struct Scene<'a> {
 /// Plays `epochs` epochs with honest inferers of errors 0.5, 0.7, 0.9, 1.1 and then what `speak` says,
 /// and reputers with `stakes`, of whom `lie` may replace the truth. Returns mean shares per slot.
 fn play(
+    params: &Params,
     seed: u64,
     extra: usize,
     stakes: &[u128],
@@ -33,8 +36,8 @@ fn play(
     const COUNTED: f64 = 90.0;
     let inferers = ERRORS.len() + extra;
     let mut chance = Chance::new(seed);
-    let (params, mut state) = (Params::default(), State::new(inferers, 0, stakes.len()));
-    let mut truth = 20.0;
+    let mut state = State::new(inferers, 0, stakes.len());
+    let (mut truth, mut before) = (20.0, vec![20.0; 4]);
     let mut shares = vec![0.0; inferers + stakes.len()];
     for epoch in 0..EPOCHS {
         truth += chance.normal();
@@ -43,6 +46,7 @@ fn play(
         let scene = Scene {
             truth: truth + if unsure { 3.0 } else { 0.5 } * chance.normal(),
             honest: &honest,
+            before: &before,
             unsure,
         };
         let mut said: Vec<Option<f64>> = honest.iter().copied().map(Some).collect();
@@ -52,7 +56,7 @@ fn play(
             inferences: said.iter().map(|value| value.map(q)).collect(),
             forecasts: vec![],
         };
-        let inferences = infer(&params, &mut state, &predictions).unwrap();
+        let inferences = infer(params, &mut state, &predictions).unwrap();
         let reports: Vec<Report> = (0..stakes.len())
             .map(|m| {
                 let truth = q(lie(m, &scene, &said) + 0.001 * chance.normal());
@@ -63,12 +67,13 @@ fn play(
                 }
             })
             .collect();
-        let outcome = settle(&params, &mut state, &inferences, &reports).unwrap();
+        let outcome = settle(params, &mut state, &inferences, &reports).unwrap();
         if epoch >= EPOCHS - COUNTED as usize {
             for (slot, share) in shares.iter_mut().enumerate() {
                 *share += part(&outcome.settlement.shares, [slot]) / COUNTED;
             }
         }
+        before = honest;
     }
     shares
 }
@@ -76,7 +81,10 @@ fn play(
 /// The mean over seeds of what some slots get.
 fn mean(slots: &[usize], run: impl Fn(u64) -> Vec<f64>) -> f64 {
     const SEEDS: u64 = 8;
-    let of = |seed| slots.iter().map(|&slot| run(seed)[slot]).sum::<f64>();
+    let of = |seed| {
+        let shares = run(seed);
+        slots.iter().map(|&slot| shares[slot]).sum::<f64>()
+    };
     (0..SEEDS).map(of).sum::<f64>() / SEEDS as f64
 }
 
@@ -87,76 +95,104 @@ fn honest_reputer(_: usize, scene: &Scene<'_>, _: &[Option<f64>]) -> f64 {
 #[test]
 fn clones_of_an_inferer_take_from_each_other() {
     println!("\n| splitting an inferer (synthesis) | one | clones | gain |\n|---|---|---|---|");
-    let clones = |count: usize| {
-        let slots: Vec<usize> = (4..4 + count).collect();
-        mean(&slots, |seed| {
-            play(
-                seed,
-                count,
-                &[1; 3],
-                |s| vec![Some(s.truth); count],
-                honest_reputer,
-            )
-        })
+    let gain_only = Params {
+        gain_only: true,
+        ..Params::default()
     };
-    let one = clones(1);
-    for count in [2, 4] {
-        let many = clones(count);
-        print(&format!("{count} clones"), one, many);
+    for (name, good) in [("as good as the best", true), ("mediocre", false)] {
+        for (rule, params) in [("anchor", &Params::default()), ("gain only", &gain_only)] {
+            let clones = |count: usize| {
+                let slots: Vec<usize> = (4..4 + count).collect();
+                let speak = |s: &Scene<'_>| {
+                    let value = if good {
+                        (s.honest[0] + s.honest[1]) / 2.0
+                    } else {
+                        s.truth
+                    };
+                    vec![Some(value); count]
+                };
+                mean(&slots, |seed| {
+                    play(params, seed, count, &[1; 3], speak, honest_reputer)
+                })
+            };
+            let one = clones(1);
+            for count in [2, 4] {
+                let many = clones(count);
+                print(&format!("{count} clones, {name}, {rule}"), one, many);
+                assert!(!params.gain_only || many < one + 0.002, "{one} {many}");
+            }
+        }
     }
 }
 
 #[test]
-fn colluding_reputers() {
+fn reputers_in_collusion_lose_as_a_minority_and_win_as_a_majority() {
     println!(
         "\n| reputers lift their own inferer | honest | collusion | gain |\n|---|---|---|---|"
     );
+    let rules = Params::default();
     for (name, liars) in [("40 %", 2), ("60 %", 3)] {
         let slots: Vec<usize> = [4].into_iter().chain((0..liars).map(|m| 5 + m)).collect();
-        // The inferer knows nothing: it says what would be far off.
+        // The inferer knows nothing: it says what is far off.
         let speak = |s: &Scene<'_>| vec![Some(s.honest[0] + 4.0)];
         let honest = mean(&slots, |seed| {
-            play(seed, 1, &[20; 5], speak, honest_reputer)
+            play(&rules, seed, 1, &[20; 5], speak, honest_reputer)
         });
         let attack = mean(&slots, |seed| {
-            play(seed, 1, &[20; 5], speak, |m, scene, said| {
-                if m < liars {
-                    said[4].unwrap_or(scene.truth) + 0.01
-                } else {
-                    scene.truth
-                }
+            play(&rules, seed, 1, &[20; 5], speak, |m, scene, said| {
+                let own = said[4].unwrap_or(scene.truth) + 0.01;
+                if m < liars { own } else { scene.truth }
             })
         });
         print(&format!("{name} of the reputers' stake"), honest, attack);
+        assert_eq!(attack > honest, liars == 3, "{honest} {attack}");
     }
 }
 
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    (values[1] + values[2]) / 2.0
+}
+
 #[test]
-fn silence_when_unsure() {
+fn silence_when_unsure_gains_little_and_copying_what_is_visible_gains_much() {
     println!(
-        "\n| an inferer whose source fails every other time | always speaks | attack | gain |\n|---|---|---|---|"
+        "\n| an inferer whose source fails every other time | always speaks | attack | gain |\n\
+         |---|---|---|---|"
     );
-    let of = |speak: &dyn Fn(&Scene<'_>) -> Vec<Option<f64>>| {
-        mean(&[4], |seed| play(seed, 1, &[1; 3], speak, honest_reputer))
+    let gain_only = Params {
+        gain_only: true,
+        ..Params::default()
     };
-    let always = of(&|s| vec![Some(s.truth)]);
-    let silent = of(&|s| vec![(!s.unsure).then_some(s.truth)]);
-    let median = |s: &Scene<'_>| {
-        let mut values = s.honest.to_vec();
-        values.sort_by(f64::total_cmp);
-        (values[1] + values[2]) / 2.0
-    };
-    let copies = of(&|s| vec![Some(if s.unsure { median(s) } else { s.truth })]);
-    let only_copies = of(&|s| vec![Some(median(s))]);
-    print("silent when unsure (here and anchor)", always, silent);
-    print(
-        "says the others' median when unsure (anchor: values are visible)",
-        always,
-        copies,
-    );
-    print(
-        "always says the others' median (anchor)",
-        always,
-        only_copies,
-    );
+    for (rule, params) in [("anchor", &Params::default()), ("gain only", &gain_only)] {
+        let of = |speak: &dyn Fn(&Scene<'_>) -> Vec<Option<f64>>| {
+            mean(&[4], |seed| {
+                play(params, seed, 1, &[1; 3], speak, honest_reputer)
+            })
+        };
+        let always = of(&|s| vec![Some(s.truth)]);
+        let silent = of(&|s| vec![(!s.unsure).then_some(s.truth)]);
+        let sees = |s: &Scene<'_>| if s.unsure { median(s.honest) } else { s.truth };
+        let mixed = of(&|s| vec![Some(sees(s))]);
+        let copies = of(&|s| vec![Some(median(s.honest))]);
+        let late = of(&|s| vec![Some(median(s.before))]);
+        print(&format!("silent when unsure, {rule}"), always, silent);
+        print(
+            &format!("the others' median when unsure (visible), {rule}"),
+            always,
+            mixed,
+        );
+        print(
+            &format!("always the others' median (visible), {rule}"),
+            always,
+            copies,
+        );
+        print(
+            &format!("always their median of the epoch before (here), {rule}"),
+            always,
+            late,
+        );
+        assert!(late < mixed && late < copies);
+    }
 }

@@ -193,10 +193,10 @@ fn a_cartel_below_the_threshold_loses_and_one_above_it_takes_the_topic() {
     }
 }
 
-/// What a validator of a tenth of the stake, with its own worker among six equals, earns honestly
-/// and when it leaves the other five, or one of them, out.
-fn undervaluing(params: &Params, rivals: usize) -> (f64, f64) {
-    let mut sums = [0.0; 2];
+/// What a validator of a tenth of the stake with its own worker earns, and what a rival worker earns,
+/// honestly and when the validator leaves `rivals` of the five equal rivals out.
+fn undervaluing(params: &Params, rivals: usize) -> [(f64, f64); 2] {
+    let mut sums = [(0.0, 0.0); 2];
     for (attacks, sum) in [false, true].into_iter().zip(&mut sums) {
         let mut topic = Topic::new(params.clone(), &[30, 30, 30, 10], 6);
         for epoch in 0..40 {
@@ -209,27 +209,46 @@ fn undervaluing(params: &Params, rivals: usize) -> (f64, f64) {
             }
             let outcome = topic.epoch();
             if epoch >= 20 {
-                *sum += part(&outcome.settlement.shares, [3, 4]) / 20.0;
+                sum.0 += part(&outcome.settlement.shares, [3, 4]) / 20.0;
+                sum.1 += part(&outcome.settlement.shares, [9]) / 20.0;
             }
         }
     }
-    (sums[0], sums[1])
+    sums
 }
 
 #[test]
-fn undervaluing_a_rival_does_not_pay_where_deviation_counts_on_both_sides() {
-    println!("\n| undervaluing, 10 % of the stake | honest | attacker | gain |\n|---|---|---|---|");
+fn undervaluing_a_rival_costs_the_attacker_and_where_both_sides_count_not_the_rival() {
+    println!("\n| undervaluing, 10 % of the stake | honest | attacker | gain | the rival's loss |");
+    println!("|---|---|---|---|---|");
+    let lenient = |params: Params| Params {
+        bonds_penalty: 0,
+        ..params
+    };
     for (name, params) in [
         ("Yuma 2 (anchor)", Params::default()),
         ("Yuma 3 (anchor)", three()),
-        ("Yuma 2, two-sided", two_sided(Params::default())),
+        ("Yuma 3, bonds penalty 0 (anchor)", lenient(three())),
+        (
+            "Yuma 3, bonds penalty 0, two-sided",
+            lenient(two_sided(three())),
+        ),
         ("Yuma 3, two-sided", two_sided(three())),
     ] {
         for rivals in [1, 5] {
-            let (honest, attack) = undervaluing(&params, rivals);
-            print(&format!("{rivals} of five rivals, {name}"), honest, attack);
+            let [honest, attack] = undervaluing(&params, rivals);
+            let (gain, harm) = (attack.0 - honest.0, honest.1 - attack.1);
+            println!(
+                "| {rivals} of five rivals, {name} | {:.2} % | {:.2} % | {:+.2} % | {:.2} % |",
+                100.0 * honest.0,
+                100.0 * attack.0,
+                100.0 * gain,
+                100.0 * harm
+            );
             if params.two_sided {
-                assert!(attack < honest, "{name}: {honest} {attack}");
+                assert!(gain < 0.0 && harm < 1e-6, "{name}: {gain} {harm}");
+            } else {
+                assert!(harm > 0.001, "{name}: {harm}");
             }
         }
     }

@@ -15,7 +15,12 @@ fn genesis_holds_the_allocation_and_the_system_accounts() {
     let state = &world.head.state;
     assert_eq!(state.total_balance(), world.spec().issued());
     assert_eq!(state.root(), world.head.block.header.state_root);
-    for address in [addresses::MODELS, addresses::INFERENCE, addresses::VERIFIER] {
+    for address in [
+        addresses::MODELS,
+        addresses::INFERENCE,
+        addresses::VERIFIER,
+        addresses::TOPICS,
+    ] {
         let account = state.account(&address).expect("exists from genesis");
         assert_eq!((account.nonce, account.code_hash), (1, keccak256([0xef])));
         assert_eq!(

@@ -2,6 +2,7 @@
 
 mod epochs;
 mod games;
+mod measured;
 mod property;
 mod score;
 mod slots;
@@ -389,7 +390,7 @@ impl World {
         for number in 1..=this.pool_count.read(host).unwrap() {
             sum += this.pools.at(number).amount.read(host).unwrap();
         }
-        let accounts = (0..40).map(actor).chain([OWNER, DONOR]);
+        let accounts = (0..512).map(actor).chain([OWNER, DONOR]);
         for account in accounts {
             let account = this.accounts.at(account);
             sum += account.free.read(host).unwrap()

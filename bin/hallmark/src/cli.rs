@@ -1,5 +1,9 @@
 //! Arguments of every command, with an example each.
 
+mod topic;
+
+pub use topic::{OptionalKeyArgs, SaltArgs, SubmitArgs, TopicCommand, WorkArgs, WorkRole};
+
 use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -72,7 +76,7 @@ pub enum Command {
         #[command(subcommand)]
         command: SpecCommand,
     },
-    /// Compute epochs of the mechanisms that pay for intelligence.
+    /// Make, join, work for and look at topics: markets of intelligence.
     Topic {
         #[command(subcommand)]
         command: TopicCommand,
@@ -99,9 +103,12 @@ pub enum Command {
 
 #[derive(Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
     after_help = "Example:\n  hallmark demo --json --home ./hallmark-demo\n\nDevelopment keys only: nothing here is a secret."
 )]
 pub struct DemoArgs {
+    #[command(subcommand)]
+    pub other: Option<DemoCommand>,
     /// Number of inferences to order.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=360))]
     pub orders: u32,
@@ -136,6 +143,46 @@ pub enum EvmCommand {
         #[arg(long = "fork", value_name = "NAME")]
         forks: Vec<String>,
     },
+}
+
+/// Demos apart from the main job.
+#[derive(Subcommand)]
+pub enum DemoCommand {
+    /// Run three markets of intelligence: forecasts of a real series, weights, proven scores.
+    #[command(
+        after_help = "Example:\n  hallmark demo topics --json --home ./hallmark-demo\n  hallmark demo topics --only score\n\nDevelopment keys only: nothing here is a secret. docs/topics.md says what each part shows."
+    )]
+    Topics(DemoTopicsArgs),
+}
+
+#[derive(Args)]
+pub struct DemoTopicsArgs {
+    /// Folder for the validators' databases, the secrets and the pictures; made anew.
+    #[arg(long, default_value = "hallmark-demo")]
+    pub home: PathBuf,
+    /// Run one part only.
+    #[arg(long, value_enum)]
+    pub only: Option<TopicsPart>,
+    /// Months to forecast, an epoch each.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=300))]
+    pub epochs: u64,
+    /// Last month to forecast, as in assets/co2.csv.
+    #[arg(long, default_value = "2021-06")]
+    pub until: String,
+    /// Epochs of the part about weights.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(2..=300))]
+    pub weight_epochs: u64,
+    /// Length of an epoch's longer stages, in milliseconds; a slow machine needs more.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(200..=60_000))]
+    pub stage_ms: u64,
+}
+
+/// A part of `demo topics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TopicsPart {
+    Forecast,
+    Weights,
+    Score,
 }
 
 /// How to reach a node, and who signs.
@@ -450,18 +497,6 @@ pub struct ProvideArgs {
     pub chain: ChainArgs,
     #[command(flatten)]
     pub key: KeyArgs,
-}
-
-#[derive(Subcommand)]
-pub enum TopicCommand {
-    /// Run any number of epochs of any mechanism offline, from a file of cases.
-    #[command(
-        after_help = "Example:\n  hallmark topic simulate cases.json --json\n\nFILE holds one case or a list of cases of yuma, synthesis or score; docs/topics.md shows the\nshapes. The JSON result is a list with {\"name\", \"mechanism\", \"epochs\"} per case."
-    )]
-    Simulate {
-        /// JSON file of cases.
-        file: PathBuf,
-    },
 }
 
 #[derive(Subcommand)]

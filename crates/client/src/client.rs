@@ -208,6 +208,15 @@ impl Client {
             .saturating_add(extra.ms.into()))
     }
 
+    /// Hash of the genesis block: which chain this is, where several have one id.
+    pub async fn genesis_hash(&self) -> Result<B256, ClientError> {
+        let block: Value = self
+            .request("eth_getBlockByNumber", json!(["0x0", false]))
+            .await?;
+        serde_json::from_value(block["hash"].clone())
+            .map_err(|error| ClientError::Malformed(format!("the genesis block: {error}")))
+    }
+
     /// Base fee of the newest block, in wei per gas.
     pub async fn base_fee(&self) -> Result<u128, ClientError> {
         Ok(self.head().await?.base_fee_per_gas.to())

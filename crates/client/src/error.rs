@@ -79,6 +79,9 @@ pub enum ClientError {
     /// The secret of a sealed order could not be kept or found.
     #[error(transparent)]
     Secret(#[from] crate::sealed::StoreError),
+    /// What opens a commitment could not be kept or found.
+    #[error(transparent)]
+    Salt(#[from] crate::topics::SaltError),
     /// The node's answer breaks the ABI or a bound.
     #[error("the node's answer is malformed: {0}")]
     Malformed(String),
@@ -88,4 +91,20 @@ pub enum ClientError {
     /// A caller's step before broadcasting failed; nothing was sent.
     #[error("the transaction was not sent: {0}")]
     BeforeSend(String),
+}
+
+impl ClientError {
+    /// Whether a contract refused with this error, before or after sending.
+    pub fn is_refusal(&self, name: &str) -> bool {
+        self.refusal().is_some_and(|revert| revert.name == name)
+    }
+
+    /// The contract's refusal, before or after sending, if it is one.
+    pub fn refusal(&self) -> Option<&Revert> {
+        match self {
+            Self::Refused(revert) => Some(revert),
+            Self::Reverted { reason, .. } => reason.as_ref(),
+            _ => None,
+        }
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! A [`Client`] speaks Ethereum JSON-RPC over HTTP or WebSocket, signs EIP-1559 transactions with
 //! an ordinary secp256k1 key and numbers them itself. Errors of the contracts come back by name
-//! with their arguments. [`sealed`] orders hide input and answer from the chain. [`keys`] creates and loads keys; [`OrderReceipt`] is the file that proves,
+//! with their arguments. [`sealed`] orders hide input and answer from the chain. [`topics`] are
+//! markets of intelligence. [`keys`] creates and loads keys; [`OrderReceipt`] is the file that proves,
 //! to anyone who has the chain spec and no node, that an order was answered by the registered
 //! model and paid.
 
@@ -16,6 +17,7 @@ mod revert;
 pub mod sealed;
 #[cfg(test)]
 mod tests;
+pub mod topics;
 mod types;
 
 pub use client::{Call, Client, INCLUSION_TIMEOUT, MIN_PRIORITY_FEE, Signed, TransactionReceipt};
@@ -25,4 +27,5 @@ pub use orders::{PlacedOrder, deliver_gas_limit, ordered_event, ordered_filter};
 pub use receipt::{OrderReceipt, ReceiptError, VerifiedReceipt};
 pub use revert::Revert;
 pub use sealed::{OrderSecret, SealedOrder, SecretStore};
+pub use topics::Topics;
 pub use types::{Deposit, Level, LevelError, ModelRecord, Order, OrderedEvent, PaidEvent, Status};

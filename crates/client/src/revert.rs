@@ -4,11 +4,12 @@
 //! error lists of `contracts/*.sol`; the arguments are read by the types in the error's signature.
 //! Everything is read with bounds: the bytes come from a node.
 
-use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, I256, U256, hex};
 use alloy_sol_types::{Revert as SolRevert, SolError};
 use hallmark_abi::{
     inference::IInference::IInferenceErrors, models::IModels::IModelsErrors,
-    system::ISystem::ISystemErrors, verifier::IVerifier::IVerifierErrors,
+    system::ISystem::ISystemErrors, topics::ITopics::ITopicsErrors,
+    verifier::IVerifier::IVerifierErrors,
 };
 use std::fmt;
 
@@ -78,6 +79,7 @@ fn signature(selector: [u8; 4]) -> Option<&'static str> {
         .or_else(|| IModelsErrors::signature_by_selector(selector))
         .or_else(|| IVerifierErrors::signature_by_selector(selector))
         .or_else(|| ISystemErrors::signature_by_selector(selector))
+        .or_else(|| ITopicsErrors::signature_by_selector(selector))
 }
 
 /// Argument `index` of static or dynamic type `ty`; `None` if the bytes are too short.
@@ -90,6 +92,7 @@ fn argument(body: &[u8], index: usize, ty: &str) -> Option<String> {
         "bool" => (!word.is_zero()).to_string(),
         "bytes4" => hex::encode_prefixed(&word[..4]),
         _ if ty.starts_with("uint") => U256::from_be_bytes(word.0).to_string(),
+        _ if ty.starts_with("int") => I256::from_be_bytes(word.0).to_string(),
         _ => word.to_string(),
     })
 }

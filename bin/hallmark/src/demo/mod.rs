@@ -10,9 +10,10 @@
 mod books;
 mod cheats;
 mod digits;
+mod topics;
 mod world;
 
-use crate::cli::DemoArgs;
+use crate::cli::{DemoArgs, DemoCommand};
 use crate::commands::{Error, block_on, stop_signal, write, zk};
 use crate::output::{Reporter, mark};
 use alloy_primitives::U256;
@@ -37,6 +38,13 @@ struct Served {
 }
 
 pub fn run(args: DemoArgs, report: &Reporter) -> Result<(), Error> {
+    match args.other {
+        Some(DemoCommand::Topics(args)) => topics::run(args, report),
+        None => main_job(args, report),
+    }
+}
+
+fn main_job(args: DemoArgs, report: &Reporter) -> Result<(), Error> {
     block_on(async {
         let mut world = World::start(&args, report).await?;
         let before = Books::take(&world).await?;

@@ -329,7 +329,7 @@ impl World {
 }
 
 /// Makes the demo's folder anew; refuses one that the demo did not make.
-fn prepare_home(home: &Path) -> Result<PathBuf, Error> {
+pub fn prepare_home(home: &Path) -> Result<PathBuf, Error> {
     if home.exists() {
         if !home.join(MARKER).exists() && std::fs::read_dir(home)?.next().is_some() {
             return Err(Error::at(

@@ -1,0 +1,291 @@
+//! Arguments of `hallmark topic`.
+
+use super::{ChainArgs, KeyArgs};
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub enum TopicCommand {
+    /// Run any number of epochs of any mechanism offline, from a file of cases.
+    #[command(
+        after_help = "Example:\n  hallmark topic simulate cases.json --json\n  hallmark topic simulate cases.json --svg cases.svg\n\nFILE holds one case or a list of cases of yuma, synthesis or score; docs/topics.md shows the\nshapes. The JSON result is a list with {\"name\", \"mechanism\", \"epochs\"} per case."
+    )]
+    Simulate {
+        /// JSON file of cases.
+        file: PathBuf,
+        /// Draw consensus, scores, rewards and regrets over the epochs of the first case.
+        #[arg(long)]
+        svg: Option<PathBuf>,
+    },
+    /// Make a topic from a file; its bond comes back when it retires, the fee is burned.
+    #[command(
+        after_help = "Example:\n  hallmark topic create topic.json --key owner.key\n\nThe file: {\"title\": \"CO2 of next month\", \"mechanisms\": [{\"kind\": \"synthesis\"}],\n\"policy\": {\"open\": \"60s\", \"lag\": \"1h\", \"minBond\": \"10\", …}}; docs/topics.md lists every name with\nits default. --title and --kind alone make a topic with all defaults."
+    )]
+    Create {
+        /// JSON file of the topic.
+        #[arg(required_unless_present = "kind")]
+        file: Option<PathBuf>,
+        /// Title; instead of the file's.
+        #[arg(long, required_unless_present = "file")]
+        title: Option<String>,
+        /// Mechanism of a topic with one: yuma, synthesis or score; instead of a file.
+        #[arg(long, conflicts_with = "file")]
+        kind: Option<hallmark_client::topics::Kind>,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Show topics, or one topic with its slots.
+    #[command(after_help = "Example:\n  hallmark topic status 1\n  hallmark topic status --json")]
+    Status {
+        /// Topic; the newest topics when absent.
+        topic: Option<u64>,
+        /// Topics to list.
+        #[arg(long, default_value_t = 20)]
+        last: u64,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+    /// Take a slot of a topic with a bond, which comes back when you leave.
+    #[command(
+        after_help = "Example:\n  hallmark topic join 1 --role worker --key worker.key\n  hallmark topic join 1 --role reputer --stake 100 --key reputer.key"
+    )]
+    Join {
+        topic: u64,
+        /// worker (also Yuma's validators), forecaster or reputer.
+        #[arg(long, default_value = "worker")]
+        role: hallmark_client::topics::Role,
+        /// Most that the slot may cost, in MARK; its price now when absent.
+        #[arg(long)]
+        max_bond: Option<String>,
+        /// Stake to put on the slot, in MARK.
+        #[arg(long)]
+        stake: Option<String>,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Give up your slot; its bond is free after a delay.
+    #[command(after_help = "Example:\n  hallmark topic leave 1 --key worker.key")]
+    Leave {
+        topic: u64,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Stake on a slot, or take stake out.
+    #[command(
+        after_help = "Example:\n  hallmark topic stake 1 5 --add 100 --key me.key\n  hallmark topic stake 1 5 --remove all --key me.key"
+    )]
+    Stake {
+        topic: u64,
+        slot: u16,
+        /// Coins to stake, in MARK.
+        #[arg(long, required_unless_present = "remove")]
+        add: Option<String>,
+        /// Coins to take out, in MARK, or `all`; free after a delay, by `rewards --withdraw`.
+        #[arg(long, conflicts_with = "add")]
+        remove: Option<String>,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Commit one answer of your slot, and reveal it when its window opens.
+    #[command(
+        after_help = "Example:\n  hallmark topic submit 1 --value 421.3 --key worker.key\n  hallmark topic submit 1 --weights 2=3,3=1 --commit-only --key validator.key\n  hallmark topic submit 1 --reveal-only --key validator.key\n\nThe answer and the salt that opens it are kept in --secrets before anything is sent. A commitment\nthat is never revealed costs your bond."
+    )]
+    Submit(SubmitArgs),
+    /// Burn coins as a topic's income: what it can pay grows by them, less what never comes back.
+    #[command(
+        after_help = "Example:\n  hallmark topic fund 1 50 --key buyer.key\n  hallmark topic fund 1 50 --grant --key donor.key"
+    )]
+    Fund {
+        topic: u64,
+        /// Coins, in MARK.
+        amount: String,
+        /// Give them to the participants over many epochs instead of burning them.
+        #[arg(long)]
+        grant: bool,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Do what is due in a topic: end a stage, settle, open the next epoch.
+    #[command(after_help = "Example:\n  hallmark topic advance 1 --key anyone.key")]
+    Advance {
+        topic: u64,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Show what an account has earned and staked, and withdraw what is free.
+    #[command(
+        after_help = "Example:\n  hallmark topic rewards 0x12…9f\n  hallmark topic rewards --withdraw --key worker.key"
+    )]
+    Rewards {
+        /// Account; that of the key when absent.
+        #[arg(required_unless_present = "withdraw")]
+        account: Option<alloy_primitives::Address>,
+        /// Move what is free to the account of the key.
+        #[arg(long, conflicts_with = "account", requires = "key")]
+        withdraw: bool,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: OptionalKeyArgs,
+    },
+    /// Follow a topic's events.
+    #[command(after_help = "Example:\n  hallmark topic watch 1 --json")]
+    Watch {
+        topic: u64,
+        /// Block to begin with; the newest when absent.
+        #[arg(long)]
+        from: Option<u64>,
+        /// End after this epoch is settled or cancelled.
+        #[arg(long)]
+        until_epoch: Option<u64>,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+    /// Say in words and numbers why a slot got what it got in an epoch.
+    #[command(after_help = "Example:\n  hallmark topic explain 1 7 3")]
+    Explain {
+        topic: u64,
+        epoch: u64,
+        slot: u16,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+    /// Draw consensus, scores, rewards and losses over a topic's epochs.
+    #[command(after_help = "Example:\n  hallmark topic chart 1 -o topic.svg")]
+    Chart {
+        topic: u64,
+        /// Where to write the picture (SVG).
+        #[arg(short, long)]
+        output: PathBuf,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+    /// Run any program as a worker, forecaster, reputer or validator of a topic.
+    #[command(
+        after_help = "Example:\n  hallmark topic work --exec 'python3 docs/examples/worker.py' --topic 1 --key worker.key\n\nThe program reads a line of JSON, such as {\"type\":\"inference\",\"topic\":1,\"epoch\":7,\"slot\":0},\nand writes a line of JSON, such as {\"value\": 421.3}. docs/topics.md has all questions and answers."
+    )]
+    Work(WorkArgs),
+}
+
+#[derive(Args)]
+pub struct SubmitArgs {
+    pub topic: u64,
+    /// An inferer's value.
+    #[arg(long, group = "answer", allow_hyphen_values = true)]
+    pub value: Option<String>,
+    /// A reputer's truth.
+    #[arg(long, group = "answer", allow_hyphen_values = true)]
+    pub truth: Option<String>,
+    /// A forecaster's expected losses, SLOT=LOSS,… (log10 of the squared error).
+    #[arg(long, group = "answer")]
+    pub losses: Option<String>,
+    /// A validator's weights, SLOT=WEIGHT,… with weights of 0 to 65535.
+    #[arg(long, group = "answer")]
+    pub weights: Option<String>,
+    /// A score worker's model, as `hallmark model list` shows it.
+    #[arg(long, group = "answer")]
+    pub model: Option<String>,
+    /// Which mechanism of the topic.
+    #[arg(long, default_value_t = 0)]
+    pub mechanism: u8,
+    /// Commit, and leave revealing to another call.
+    #[arg(long, conflicts_with = "reveal_only", requires = "answer")]
+    pub commit_only: bool,
+    /// Reveal what was committed before.
+    #[arg(long, conflicts_with = "answer", required_unless_present = "answer")]
+    pub reveal_only: bool,
+    /// Epoch to reveal; the present one when absent.
+    #[arg(long, requires = "reveal_only")]
+    pub epoch: Option<u64>,
+    #[command(flatten)]
+    pub salts: SaltArgs,
+    #[command(flatten)]
+    pub chain: ChainArgs,
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// Where a slot keeps what opens its commitments.
+#[derive(Args, Clone)]
+pub struct SaltArgs {
+    /// Folder of answers and salts, readable by you only.
+    #[arg(
+        long = "secrets",
+        env = "HALLMARK_TOPIC_SECRETS",
+        default_value = "hallmark-topic-secrets"
+    )]
+    pub secrets: PathBuf,
+}
+
+/// A key that a command may do without.
+#[derive(Args, Clone)]
+pub struct OptionalKeyArgs {
+    /// Key file made by `hallmark keys new`.
+    #[arg(long, env = "HALLMARK_KEY")]
+    pub key: Option<PathBuf>,
+    /// File with the password of an encrypted key; asked on the terminal when absent.
+    #[arg(long, env = "HALLMARK_PASSWORD_FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct WorkArgs {
+    /// Program to run, by `sh -c`.
+    #[arg(long)]
+    pub exec: String,
+    /// Topic to work for.
+    #[arg(long)]
+    pub topic: u64,
+    /// What to do there. A slot is taken if the key has none.
+    #[arg(long, value_enum, default_value = "worker")]
+    pub role: WorkRole,
+    /// Longest time for one answer, in milliseconds.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub time_limit_ms: u64,
+    /// Time between two looks at the topic, in milliseconds.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub poll_ms: u64,
+    /// End after so many epochs.
+    #[arg(long)]
+    pub epochs: Option<u64>,
+    /// Most that a slot may cost, in MARK; its price now when absent.
+    #[arg(long)]
+    pub max_bond: Option<String>,
+    /// Stake to put on the slot when it is taken, in MARK.
+    #[arg(long)]
+    pub stake: Option<String>,
+    /// Leave it to others to move the topic's epochs on.
+    #[arg(long)]
+    pub no_advance: bool,
+    #[command(flatten)]
+    pub salts: SaltArgs,
+    #[command(flatten)]
+    pub chain: ChainArgs,
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// What a program does in a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WorkRole {
+    /// Says values (synthesis).
+    Worker,
+    /// Says what the workers' losses will be (synthesis).
+    Forecaster,
+    /// Says the truth (synthesis).
+    Reputer,
+    /// Weighs workers (Yuma).
+    Validator,
+}

@@ -1,0 +1,501 @@
+//! A forecasting topic over a real series: the monthly mean of CO2 at Mauna Loa.
+//!
+//! An epoch is a month. Eight workers say the month's value from the months before it; a copier says
+//! what the best worker revealed last, because what it says now is hidden; a liar says too much.
+//! Two forecasters say how wrong each will be; three reputers say what was measured.
+
+use super::{
+    models::{self, Model},
+    network::{Network, Player},
+};
+use crate::cli::DemoTopicsArgs;
+use crate::commands::{Error, topic as charts, write};
+use crate::output::Reporter;
+use alloy_primitives::U256;
+use futures::future::BoxFuture;
+use hallmark_client::{
+    Topics,
+    topics::{
+        Kind, Role,
+        explain::History,
+        q64_to_f64,
+        work::{Answerer, Question, Reply},
+    },
+};
+use hallmark_fixed::Q64;
+use hallmark_mechanisms::{simulate::Decimal, wire};
+use hallmark_types::MARK;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const SERIES: &str = include_str!("../../../../../assets/co2.csv");
+/// Income of the topic.
+const INCOME: u128 = 3_000 * MARK;
+/// Least error whose logarithm counts, as in the mechanism.
+const LEAST_ERROR: f64 = 1.0 / (1u64 << 32) as f64;
+
+/// A monthly series, and which of its months an epoch asks for.
+#[derive(Clone)]
+struct Series {
+    months: Arc<Vec<String>>,
+    values: Arc<Vec<f64>>,
+    /// Index of the month of epoch `first_epoch`.
+    start: usize,
+    first_epoch: u64,
+}
+
+impl Series {
+    fn read(until: &str, epochs: u64) -> Result<Self, Error> {
+        let mut months = Vec::new();
+        let mut values = Vec::new();
+        for line in SERIES.lines().skip(1) {
+            let (month, value) = line
+                .split_once(',')
+                .ok_or_else(|| Error::at("assets/co2.csv", format!("`{line}`")))?;
+            months.push(month.to_owned());
+            values.push(value.parse().map_err(|e| Error::at("assets/co2.csv", e))?);
+        }
+        let count = usize::try_from(epochs)?;
+        let end = months.iter().position(|month| month == until);
+        let start = end
+            .and_then(|end| (end + 1).checked_sub(count))
+            .filter(|start| *start >= 240)
+            .ok_or_else(|| {
+                Error::new(format!(
+                    "--until {until}: no month of {} to {} with {epochs} months and twenty years before it",
+                    months[0],
+                    months[months.len() - 1]
+                ))
+            })?;
+        Ok(Self {
+            months: months.into(),
+            values: values.into(),
+            start,
+            first_epoch: 1,
+        })
+    }
+
+    fn index(&self, epoch: u64) -> usize {
+        let passed = usize::try_from(epoch.saturating_sub(self.first_epoch)).unwrap_or_default();
+        (self.start + passed).min(self.values.len() - 1)
+    }
+
+    fn past(&self, epoch: u64) -> &[f64] {
+        &self.values[..self.index(epoch)]
+    }
+
+    fn truth(&self, epoch: u64) -> f64 {
+        self.values[self.index(epoch)]
+    }
+}
+
+/// To the nearest 2^-32: what a double holds of a value of a few hundred is less.
+fn q64(value: f64) -> Q64 {
+    Q64::from_bits(((value * (1u64 << 32) as f64).round() as i128) << 32)
+}
+
+type Answer<'a> = BoxFuture<'a, Result<Reply, String>>;
+
+fn epoch_of(question: &Question) -> u64 {
+    match question {
+        Question::Inference { epoch, .. }
+        | Question::Forecast { epoch, .. }
+        | Question::Truth { epoch, .. }
+        | Question::Weights { epoch, .. } => *epoch,
+    }
+}
+
+/// A worker with a model.
+struct Forecaster {
+    model: Box<dyn Model>,
+    series: Series,
+}
+
+impl Answerer for Forecaster {
+    fn answer<'a>(&'a mut self, question: &'a Question, _: Duration) -> Answer<'a> {
+        let past = self.series.past(epoch_of(question));
+        let value = self.model.predict(past);
+        Box::pin(async move { Ok(Reply::value(q64(value))) })
+    }
+}
+
+/// Says what the best worker revealed last.
+struct Copier {
+    topics: Topics,
+    topic: U256,
+    own: u16,
+}
+
+impl Copier {
+    async fn copy(&self) -> Result<Reply, String> {
+        let slots = self.topics.slots(self.topic).await;
+        let slots = slots.map_err(|error| error.to_string())?;
+        let others = slots
+            .iter()
+            .filter(|slot| slot.role == Role::Worker && slot.is_held() && slot.index != self.own);
+        let best = others
+            .max_by_key(|slot| slot.emission_ema)
+            .ok_or("nobody to copy")?;
+        let found = self.topics.submission(self.topic, 0, best.index).await;
+        let (epoch, payload) = found.map_err(|error| error.to_string())?;
+        if epoch == 0 {
+            return Ok(Reply {
+                skip: Some(true),
+                ..Reply::default()
+            });
+        }
+        Ok(Reply::value(wire::decode_inference(&payload)?))
+    }
+}
+
+impl Answerer for Copier {
+    fn answer<'a>(&'a mut self, _: &'a Question, _: Duration) -> Answer<'a> {
+        Box::pin(self.copy())
+    }
+}
+
+/// Says five to ten too much, to draw the network with it.
+struct Liar(Series);
+
+impl Answerer for Liar {
+    fn answer<'a>(&'a mut self, question: &'a Question, _: Duration) -> Answer<'a> {
+        let epoch = epoch_of(question);
+        let past = self.0.past(epoch);
+        let last = past.last().copied().unwrap_or_default();
+        let value = last + 5.0 + (epoch * 7 % 11) as f64 / 2.0;
+        Box::pin(async move { Ok(Reply::value(q64(value))) })
+    }
+}
+
+/// Expects of each worker the smoothed loss of its past.
+struct Expecting {
+    rate: f64,
+    smoothed: BTreeMap<u16, f64>,
+}
+
+impl Answerer for Expecting {
+    fn answer<'a>(&'a mut self, question: &'a Question, _: Duration) -> Answer<'a> {
+        if let Question::Forecast { workers, .. } = question {
+            for worker in workers {
+                if let Some(loss) = worker.last_loss {
+                    let loss = q64_to_f64(loss.0.to_bits());
+                    let kept = self.smoothed.entry(worker.slot).or_insert(loss);
+                    *kept += self.rate * (loss - *kept);
+                }
+            }
+        }
+        let losses: BTreeMap<u16, Decimal> = self
+            .smoothed
+            .iter()
+            .map(|(slot, loss)| (*slot, Decimal(q64(*loss))))
+            .collect();
+        let reply = match losses.is_empty() {
+            true => Reply {
+                skip: Some(true),
+                ..Reply::default()
+            },
+            false => Reply {
+                losses: Some(losses),
+                ..Reply::default()
+            },
+        };
+        Box::pin(async move { Ok(reply) })
+    }
+}
+
+/// Says what was measured, or a rounded version of it.
+struct Measuring {
+    series: Series,
+    rounds: bool,
+}
+
+impl Answerer for Measuring {
+    fn answer<'a>(&'a mut self, question: &'a Question, _: Duration) -> Answer<'a> {
+        let truth = self.series.truth(epoch_of(question));
+        let truth = if self.rounds { truth.round() } else { truth };
+        Box::pin(async move { Ok(Reply::truth(q64(truth))) })
+    }
+}
+
+pub async fn play(
+    network: &Network,
+    args: &DemoTopicsArgs,
+    report: &Reporter,
+) -> Result<Value, Error> {
+    let series = Series::read(&args.until, args.epochs)?;
+    let last_month = &series.months[series.start + args.epochs as usize - 1];
+    report.say(format!(
+        "1. Forecasting: CO2 at Mauna Loa, {} to {last_month}, a month an epoch (NOAA, assets/README.md)\n",
+        series.months[series.start]
+    ));
+    let owner = network.client(0).await?.topics();
+    let (long, short) = (args.stage_ms, args.stage_ms * 4 / 5);
+    let plan = json!({
+        "title": "CO2 at Mauna Loa, next month, ppm",
+        // A steep potential pays the best and hardly the rest.
+        "mechanisms": [{ "kind": "synthesis", "params": { "steepness": 5 } }],
+        "policy": {
+            "open": long, "sealed": short, "lag": long, "reveal": short,
+            "maxWorkers": 10, "maxForecasters": 2, "maxReputers": 3,
+            "minBond": "50", "submitFee": "0.01", "valueMin": 200, "valueMax": 800,
+        },
+    });
+    let topic = network
+        .topic(&owner, &plan.to_string(), INCOME, report)
+        .await?;
+
+    let mut players = Vec::new();
+    for model in models::all() {
+        let desk = network
+            .join(topic, 1 + players.len(), Role::Worker, 0, false)
+            .await?;
+        let name = model.name();
+        let series = series.clone();
+        players.push(Player::new(name, desk, Forecaster { model, series }));
+    }
+    let desk = network
+        .join(topic, 1 + players.len(), Role::Worker, 0, false)
+        .await?;
+    let copier = Copier {
+        topics: owner.clone(),
+        topic,
+        own: desk.slot().index,
+    };
+    players.push(Player::new("copier", desk, copier));
+    let desk = network
+        .join(topic, 1 + players.len(), Role::Worker, 0, false)
+        .await?;
+    players.push(Player::new("liar", desk, Liar(series.clone())));
+    for (name, rate) in [("slow forecaster", 0.1), ("quick forecaster", 0.4)] {
+        let desk = network
+            .join(topic, 1 + players.len(), Role::Forecaster, 0, false)
+            .await?;
+        let smoothed = BTreeMap::new();
+        players.push(Player::new(name, desk, Expecting { rate, smoothed }));
+    }
+    for (name, stake, rounds) in [
+        ("reputer", 400 * MARK, false),
+        ("reputer", 300 * MARK, false),
+        ("rounding reputer", 100 * MARK, true),
+    ] {
+        let desk = network
+            .join(topic, 1 + players.len(), Role::Reputer, stake, false)
+            .await?;
+        let series = series.clone();
+        players.push(Player::new(name, desk, Measuring { series, rounds }));
+    }
+    // Opens at once: the topic has slots now.
+    network
+        .play(&owner, topic, &mut players, args.epochs, report)
+        .await?;
+
+    let history = owner.history(topic).await?;
+    let table = Table::of(&history, &players, &series, args.epochs);
+    report.say(table.text());
+    let file = network.home.join("forecast.svg");
+    let names: BTreeMap<u16, String> = players
+        .iter()
+        .map(|player| (player.slot(), player.name.clone()))
+        .collect();
+    let panels = charts::panels(&history, &[Kind::Synthesis], |slot| {
+        names.get(&slot).cloned().unwrap_or_default()
+    });
+    write(&file, charts::svg("CO2 at Mauna Loa", &panels).as_bytes())?;
+    report.say(format!("picture    {}\n", file.display()));
+    let mut value = table.json();
+    value["topic"] = json!(topic.to_string());
+    value["chart"] = json!(file);
+    value["from"] = json!(series.months[series.start]);
+    value["until"] = json!(last_month);
+    Ok(value)
+}
+
+struct Line {
+    name: String,
+    role: Role,
+    /// Mean log10 of the squared error over the epochs that it answered, workers only.
+    loss: Option<f64>,
+    answered: usize,
+    earned: f64,
+    trouble: usize,
+}
+
+struct Table {
+    lines: Vec<Line>,
+    network: f64,
+    network_epochs: usize,
+    epochs: u64,
+    paid: f64,
+}
+
+/// log10 of the squared error.
+fn loss(said: f64, truth: f64) -> f64 {
+    2.0 * (said - truth).abs().max(LEAST_ERROR).log10()
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+impl Table {
+    fn of(history: &History, players: &[Player], series: &Series, epochs: u64) -> Self {
+        let network: Vec<f64> = history
+            .inferred
+            .iter()
+            .filter(|(epoch, _)| **epoch <= epochs)
+            .map(|(epoch, found)| loss(q64_to_f64(found.0), series.truth(*epoch)))
+            .collect();
+        let earned = |slot: u16| -> f64 {
+            let paid = history.paid.iter().filter(|((_, paid), _)| *paid == slot);
+            paid.map(|(_, paid)| (paid.to_operator + paid.to_pool) as f64 / 1e18)
+                .sum()
+        };
+        let mut lines = Vec::new();
+        for player in players {
+            let slot = player.slot();
+            let role = player.desk.slot().role;
+            let losses: Vec<f64> = history
+                .revealed
+                .iter()
+                .filter(|((_, _, revealed), _)| role == Role::Worker && *revealed == slot)
+                .filter_map(|((epoch, _, _), payload)| {
+                    let said = wire::decode_inference(payload).ok()?;
+                    Some(loss(q64_to_f64(said.to_bits()), series.truth(*epoch)))
+                })
+                .collect();
+            lines.push(Line {
+                name: player.name.clone(),
+                role,
+                loss: mean(&losses),
+                answered: losses.len(),
+                earned: earned(slot),
+                trouble: player.trouble.len(),
+            });
+        }
+        Self {
+            paid: lines.iter().map(|line| line.earned).sum(),
+            lines,
+            network: mean(&network).unwrap_or(f64::NAN),
+            network_epochs: network.len(),
+            epochs,
+        }
+    }
+
+    /// The best worker over the run, known only afterwards.
+    fn best(&self) -> Option<(&str, f64)> {
+        let workers = self
+            .lines
+            .iter()
+            .filter_map(|line| Some((line, line.loss?)));
+        workers
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(line, loss)| (line.name.as_str(), loss))
+    }
+
+    /// Of all pairs of honest workers whose losses differ, the part in which the better one earned
+    /// more.
+    fn in_order(&self) -> f64 {
+        let honest: Vec<(f64, f64)> = self
+            .lines
+            .iter()
+            .filter(|line| line.name != "copier" && line.name != "liar")
+            .filter_map(|line| Some((line.loss?, line.earned)))
+            .collect();
+        let pairs = honest
+            .iter()
+            .enumerate()
+            .flat_map(|(i, a)| honest[i + 1..].iter().map(move |b| (*a, *b)));
+        let (mut right, mut all) = (0.0, 0.0);
+        for (a, b) in pairs {
+            all += 1.0;
+            right += f64::from((a.0 < b.0) == (a.1 > b.1));
+        }
+        right / f64::max(all, 1.0)
+    }
+
+    fn text(&self) -> String {
+        let mut order: Vec<&Line> = self.lines.iter().collect();
+        order.sort_by(|a, b| {
+            let key = |line: &Line| (line.role as u8, line.loss.unwrap_or_default());
+            let (a, b) = (key(a), key(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+        let mut text = format!(
+            "{:<28}{:<12}{:>9}{:>10}{:>14}{:>9}",
+            "who", "role", "epochs", "log loss", "earned MARK", "share %"
+        );
+        for line in order {
+            text.push_str(&format!(
+                "\n{:<28}{:<12}{:>9}{:>10}{:>14.3}{:>9.2}{}",
+                line.name,
+                line.role,
+                match line.role {
+                    Role::Worker => line.answered.to_string(),
+                    _ => String::new(),
+                },
+                line.loss
+                    .map_or_else(String::new, |loss| format!("{loss:.3}")),
+                line.earned,
+                100.0 * line.earned / self.paid.max(f64::MIN_POSITIVE),
+                match line.trouble {
+                    0 => String::new(),
+                    count => format!("  {count} epochs missed"),
+                }
+            ));
+        }
+        let (name, best) = self.best().unwrap_or(("nobody", f64::NAN));
+        text.push_str(&format!(
+            "\n\nnetwork    log loss {:.3} over {} of {} epochs; the best single worker, known only afterwards, is \"{name}\" with {best:.3}: the network {}\n\
+             order      in {:.0} % of the pairs of honest workers the better one earned more",
+            self.network,
+            self.network_epochs,
+            self.epochs,
+            if self.network < best { "beats it" } else { "does not beat it" },
+            100.0 * self.in_order(),
+        ));
+        text
+    }
+
+    fn json(&self) -> Value {
+        let best = self.best();
+        json!({
+            "epochs": self.epochs,
+            "networkLogLoss": self.network,
+            "networkEpochs": self.network_epochs,
+            "bestWorker": best.map(|best| best.0),
+            "bestWorkerLogLoss": best.map(|best| best.1),
+            "networkBeatsBest": best.map(|best| self.network < best.1),
+            "pairsInOrder": self.in_order(),
+            "paid": self.paid,
+            "participants": self.lines.iter().map(|line| json!({
+                "name": line.name, "role": line.role, "logLoss": line.loss,
+                "answered": line.answered, "earned": line.earned, "missed": line.trouble,
+            })).collect::<Vec<_>>(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_series_is_whole_and_the_past_ends_before_the_epoch() {
+        let series = Series::read("2021-06", 60).unwrap();
+        assert_eq!(series.months.len(), 626);
+        assert_eq!(series.months[series.start], "2016-07");
+        assert_eq!(series.past(1).len(), series.start);
+        assert_eq!(series.truth(1), series.values[series.start]);
+        assert_eq!(series.truth(60), series.values[series.start + 59]);
+        assert!(Series::read("1980-01", 60).is_err());
+        assert!(Series::read("nonsense", 60).is_err());
+    }
+
+    #[test]
+    fn values_are_exact_to_a_billionth() {
+        assert!((q64_to_f64(q64(421.37).to_bits()) - 421.37).abs() < 1e-9);
+        assert_eq!(loss(421.0, 421.1).round(), -2.0);
+    }
+}

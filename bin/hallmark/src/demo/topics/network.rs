@@ -1,0 +1,210 @@
+//! Four validators, many funded accounts, and slots at work on them.
+
+use super::super::world::prepare_home;
+use crate::commands::{Error, write};
+use crate::output::{Reporter, mark};
+use alloy_primitives::{Address, U256};
+use alloy_signer_local::PrivateKeySigner;
+use futures::future::join_all;
+use hallmark_client::{
+    Client, Topics,
+    topics::{
+        Role, SaltStore, Stage, TopicPlan,
+        work::{Answerer, Deed, Desk, View, advance_if_due},
+    },
+};
+use hallmark_node::{
+    Node,
+    devnet::{self, Devnet},
+};
+use hallmark_types::MARK;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const VALIDATORS: usize = 4;
+/// Funded accounts: more than the parties of one part.
+const ACCOUNTS: usize = 40;
+/// Longest time for one answer.
+const ANSWER: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(40);
+/// What a party sends for a slot; what is above the price comes back.
+const MOST_FOR_A_SLOT: u128 = 20_000 * MARK;
+
+pub struct Network {
+    pub home: PathBuf,
+    devnet: Devnet,
+}
+
+impl Network {
+    pub fn start(home: &Path, report: &Reporter) -> Result<Self, Error> {
+        let home = prepare_home(home)?;
+        let spinner = report.spinner("starting four validators");
+        let funded: Vec<Address> = (0..ACCOUNTS).map(devnet::account).collect();
+        let (spec, seeds) = devnet::spec(VALIDATORS, &funded);
+        let devnet = Devnet::start_with(spec, &seeds, &home.join("validators"))?;
+        write(&home.join("spec.json"), devnet.spec().to_json().as_bytes())?;
+        spinner.finish_and_clear();
+        report.say(format!(
+            "Hallmark: markets of intelligence, on {VALIDATORS} validators\n"
+        ));
+        Ok(Self { home, devnet })
+    }
+
+    /// A client of account `index`, at one of the validators.
+    pub async fn client(&self, index: usize) -> Result<Client, Error> {
+        let node = self
+            .devnet
+            .node(index % VALIDATORS)
+            .ok_or_else(|| Error::new("a validator stopped"))?;
+        let key = PrivateKeySigner::from_bytes(&devnet::account_key(index))
+            .expect("development keys lie below the curve's order");
+        Ok(Client::connect(&node.rpc_url(), Some(key)).await?)
+    }
+
+    /// Makes a topic and burns its income.
+    pub async fn topic(
+        &self,
+        owner: &Topics,
+        plan: &str,
+        income: u128,
+        report: &Reporter,
+    ) -> Result<U256, Error> {
+        let plan = TopicPlan::from_json(plan)?;
+        let (topic, _) = owner.create(&plan).await?;
+        owner.fund(topic, U256::from(income)).await?;
+        report.say(format!(
+            "topic {topic}: {}; its owner burned {} MARK, so it can pay up to {} MARK",
+            plan.title,
+            mark(U256::from(income)),
+            mark(U256::from(income / 100 * 99)),
+        ));
+        Ok(topic)
+    }
+
+    /// Takes a slot for account `account`, stakes on it, and sits down at its desk.
+    pub async fn join(
+        &self,
+        topic: U256,
+        account: usize,
+        role: Role,
+        stake: u128,
+        judges: bool,
+    ) -> Result<Desk, Error> {
+        let topics = self.client(account).await?.topics();
+        let price = U256::from(MOST_FOR_A_SLOT);
+        let (slot, receipt) = topics.register(topic, role, price).await?;
+        if stake > 0 {
+            topics.stake(topic, slot, U256::from(stake)).await?;
+        }
+        let genesis = topics.client().genesis_hash().await?;
+        let store = SaltStore::open(&self.home.join("secrets"), genesis)?;
+        wait_block(topics.client(), receipt.block_number.unwrap_or_default()).await?;
+        let slot = topics.slot(topic, slot).await?;
+        Ok(Desk::new(topics, store, slot, judges))
+    }
+
+    /// Plays a topic's epochs up to and including `last`; the players act at the same time.
+    pub async fn play(
+        &self,
+        owner: &Topics,
+        topic: U256,
+        players: &mut [Player],
+        last: u64,
+        report: &Reporter,
+    ) -> Result<(), Error> {
+        let first = owner.get(topic).await?.epoch;
+        let bar = report.bar(last + 1 - first, "epochs");
+        loop {
+            let view = View::take(owner, topic).await?;
+            bar.set_position(view.topic.epoch - first);
+            if view.topic.epoch > last {
+                bar.finish_and_clear();
+                return Ok(());
+            }
+            if view.is_due() {
+                advance_if_due(owner, &view).await?;
+                continue;
+            }
+            let acts = players.iter_mut().map(|player| player.act(&view));
+            for acted in join_all(acts).await {
+                acted?;
+            }
+            let left = Duration::from_millis(view.left_ms());
+            if view.topic.stage != Stage::Settle {
+                tokio::time::sleep(left.min(POLL)).await;
+            }
+        }
+    }
+
+    /// Waits for a validator that stops by itself and says which and why.
+    pub async fn failed(&self) -> String {
+        loop {
+            for (index, node) in self.devnet.nodes().enumerate() {
+                if let Some(reason) = node.failure() {
+                    return format!("validator {index} stopped: {reason}");
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Whether on every validator the sum of all balances is what genesis issued.
+    pub fn conserved(&self, report: &Reporter) -> bool {
+        let issued = self.devnet.spec().issued();
+        let all = |node: &Node| node.store().head().state.total_balance() == issued;
+        let conserved = self.devnet.nodes().all(all);
+        report.say(if conserved {
+            "money      not a unit lost on any validator"
+        } else {
+            "money      NOT CONSERVED"
+        });
+        conserved
+    }
+
+    pub async fn stop(self) {
+        let devnet = self.devnet;
+        // Validators join their threads; that must not block a runtime's worker.
+        let _ = tokio::task::spawn_blocking(move || devnet.stop()).await;
+    }
+}
+
+/// A party with a slot.
+pub struct Player {
+    pub name: String,
+    pub desk: Desk,
+    pub mind: Box<dyn Answerer>,
+    /// What the chain refused, and answers that did not come.
+    pub trouble: Vec<Deed>,
+}
+
+impl Player {
+    pub fn new(name: impl Into<String>, desk: Desk, mind: impl Answerer + 'static) -> Self {
+        Self {
+            name: name.into(),
+            desk,
+            mind: Box::new(mind),
+            trouble: Vec::new(),
+        }
+    }
+
+    pub fn slot(&self) -> u16 {
+        self.desk.slot().index
+    }
+
+    async fn act(&mut self, view: &View) -> Result<(), Error> {
+        let deeds = self.desk.act(view, &mut *self.mind, ANSWER).await?;
+        let trouble = deeds
+            .into_iter()
+            .filter(|deed| matches!(deed, Deed::Refused { .. } | Deed::Unanswered { .. }));
+        self.trouble.extend(trouble);
+        Ok(())
+    }
+}
+
+/// Waits until the validator of a client has finalized a block.
+pub async fn wait_block(client: &Client, number: u64) -> Result<(), Error> {
+    while client.block_number().await? < number {
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! What happened in a topic, read from the chain's log.
+
+use super::{Stage, Topics, decimal, q64_to_f64};
+use crate::ClientError;
+use alloy_primitives::{B256, U256};
+use alloy_rpc_types_eth::{Filter, Log};
+use alloy_sol_types::{SolEvent, SolEventInterface};
+use hallmark_abi::ITopics::{self, ITopicsEvents};
+use hallmark_types::addresses::TOPICS;
+use serde_json::{Value, json};
+
+/// Blocks that one search for events covers.
+const LOG_BLOCKS: u64 = 1_000;
+
+/// An event of contract `Topics`.
+pub type TopicEvent = ITopicsEvents;
+
+/// An event with its place in the chain.
+#[derive(Clone, Debug)]
+pub struct TopicLog {
+    pub block: u64,
+    pub transaction: B256,
+    pub event: TopicEvent,
+}
+
+/// Events whose first indexed argument is a topic; those of pools and accounts are of no topic.
+fn of_topics() -> Vec<B256> {
+    vec![
+        ITopics::Created::SIGNATURE_HASH,
+        ITopics::Retired::SIGNATURE_HASH,
+        ITopics::Registered::SIGNATURE_HASH,
+        ITopics::Pruned::SIGNATURE_HASH,
+        ITopics::Left::SIGNATURE_HASH,
+        ITopics::Funded::SIGNATURE_HASH,
+        ITopics::Granted::SIGNATURE_HASH,
+        ITopics::Opened::SIGNATURE_HASH,
+        ITopics::StageChanged::SIGNATURE_HASH,
+        ITopics::Committed::SIGNATURE_HASH,
+        ITopics::Revealed::SIGNATURE_HASH,
+        ITopics::Withheld::SIGNATURE_HASH,
+        ITopics::TestSetCommitted::SIGNATURE_HASH,
+        ITopics::TestSetRevealed::SIGNATURE_HASH,
+        ITopics::Proven::SIGNATURE_HASH,
+        ITopics::Inferred::SIGNATURE_HASH,
+        ITopics::Settled::SIGNATURE_HASH,
+        ITopics::Paid::SIGNATURE_HASH,
+        ITopics::PolicyProposed::SIGNATURE_HASH,
+        ITopics::Vetoed::SIGNATURE_HASH,
+        ITopics::PolicyChanged::SIGNATURE_HASH,
+    ]
+}
+
+impl Topics {
+    /// Events of a topic in a range of blocks, both ends included, oldest first.
+    pub async fn events(
+        &self,
+        topic: U256,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<TopicLog>, ClientError> {
+        let filter = Filter::new().topic1(B256::from(topic));
+        self.search(filter.event_signature(of_topics()), from, to)
+            .await
+    }
+
+    /// Events of one epoch of a topic: those that name the epoch.
+    pub async fn epoch_events(
+        &self,
+        topic: U256,
+        epoch: u64,
+    ) -> Result<Vec<TopicLog>, ClientError> {
+        let filter = Filter::new()
+            .event_signature(vec![
+                ITopics::Opened::SIGNATURE_HASH,
+                ITopics::StageChanged::SIGNATURE_HASH,
+                ITopics::Committed::SIGNATURE_HASH,
+                ITopics::Revealed::SIGNATURE_HASH,
+                ITopics::Withheld::SIGNATURE_HASH,
+                ITopics::TestSetCommitted::SIGNATURE_HASH,
+                ITopics::TestSetRevealed::SIGNATURE_HASH,
+                ITopics::Proven::SIGNATURE_HASH,
+                ITopics::Inferred::SIGNATURE_HASH,
+                ITopics::Settled::SIGNATURE_HASH,
+                ITopics::Paid::SIGNATURE_HASH,
+            ])
+            .topic1(B256::from(topic))
+            .topic2(B256::from(U256::from(epoch)));
+        let head = self.client().block_number().await?;
+        self.search(filter, 0, head).await
+    }
+
+    async fn search(
+        &self,
+        filter: Filter,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<TopicLog>, ClientError> {
+        let filter = filter.address(TOPICS);
+        let mut events = Vec::new();
+        let mut from = from;
+        while from <= to {
+            let end = to.min(from.saturating_add(LOG_BLOCKS - 1));
+            let range = filter.clone().from_block(from).to_block(end);
+            let logs: Vec<Log> = self.client().request("eth_getLogs", json!([range])).await?;
+            for log in &logs {
+                events.push(read(log)?);
+            }
+            from = end + 1;
+        }
+        Ok(events)
+    }
+}
+
+fn read(log: &Log) -> Result<TopicLog, ClientError> {
+    let event = ITopicsEvents::decode_log(&log.inner)
+        .map_err(|error| ClientError::Malformed(format!("an event of Topics: {error}")))?;
+    Ok(TopicLog {
+        block: log.block_number.unwrap_or_default(),
+        transaction: log.transaction_hash.unwrap_or_default(),
+        event: event.data,
+    })
+}
+
+impl TopicLog {
+    /// The event as a flat JSON object: `event`, `block`, and its arguments. Amounts are wei as
+    /// text.
+    pub fn to_json(&self) -> Value {
+        let mut value = arguments(&self.event);
+        value["block"] = self.block.into();
+        value
+    }
+}
+
+fn stage(number: u8) -> String {
+    Stage::try_from(number).map_or_else(|_| number.to_string(), |stage| stage.to_string())
+}
+
+fn arguments(event: &TopicEvent) -> Value {
+    match event {
+        ITopicsEvents::Created(e) => {
+            json!({ "event": "created", "topic": e.topic.to_string(), "owner": e.owner, "title": e.title, "bond": e.bond.to_string() })
+        }
+        ITopicsEvents::Retired(e) => json!({ "event": "retired", "topic": e.topic.to_string() }),
+        ITopicsEvents::Registered(e) => {
+            json!({ "event": "registered", "slot": e.slot, "operator": e.operator, "role": e.role, "bond": e.bond.to_string(), "pool": e.pool.to_string() })
+        }
+        ITopicsEvents::Pruned(e) => {
+            json!({ "event": "pruned", "slot": e.slot, "operator": e.operator, "returned": e.returned.to_string() })
+        }
+        ITopicsEvents::Left(e) => {
+            json!({ "event": "left", "slot": e.slot, "operator": e.operator, "returned": e.returned.to_string() })
+        }
+        ITopicsEvents::Staked(e) => {
+            json!({ "event": "staked", "pool": e.pool.to_string(), "staker": e.staker, "amount": e.amount.to_string() })
+        }
+        ITopicsEvents::Unstaking(e) => {
+            json!({ "event": "unstaking", "pool": e.pool.to_string(), "staker": e.staker, "amount": e.amount.to_string(), "freeAtMs": e.freeAtMs })
+        }
+        ITopicsEvents::TakeChanged(e) => {
+            json!({ "event": "take changed", "pool": e.pool.to_string(), "takeBps": e.takeBps, "fromMs": e.fromMs })
+        }
+        ITopicsEvents::Withdrawn(e) => {
+            json!({ "event": "withdrawn", "account": e.account, "amount": e.amount.to_string() })
+        }
+        ITopicsEvents::Funded(e) => {
+            json!({ "event": "funded", "from": e.from, "burned": e.burned.to_string() })
+        }
+        ITopicsEvents::Granted(e) => {
+            json!({ "event": "granted", "from": e.from, "amount": e.amount.to_string() })
+        }
+        ITopicsEvents::Opened(e) => {
+            json!({ "event": "opened", "epoch": e.epoch, "closesAtMs": e.closesAtMs })
+        }
+        ITopicsEvents::StageChanged(e) => {
+            json!({ "event": "stage", "epoch": e.epoch, "stage": stage(e.stage), "endsAtMs": e.endsAtMs })
+        }
+        ITopicsEvents::Committed(e) => {
+            json!({ "event": "committed", "epoch": e.epoch, "mechanism": e.mechanism, "slot": e.slot, "commitment": e.commitment })
+        }
+        ITopicsEvents::Revealed(e) => {
+            json!({ "event": "revealed", "epoch": e.epoch, "mechanism": e.mechanism, "slot": e.slot, "payload": e.payload })
+        }
+        ITopicsEvents::Withheld(e) => {
+            json!({ "event": "withheld", "epoch": e.epoch, "slot": e.slot, "burned": e.burned.to_string() })
+        }
+        ITopicsEvents::TestSetCommitted(e) => {
+            json!({ "event": "test set committed", "epoch": e.epoch, "commitment": e.commitment })
+        }
+        ITopicsEvents::TestSetRevealed(e) => {
+            json!({ "event": "test set revealed", "epoch": e.epoch, "samples": e.samples })
+        }
+        ITopicsEvents::Proven(e) => {
+            json!({ "event": "proven", "epoch": e.epoch, "slot": e.slot, "sample": e.sample, "correct": e.correct })
+        }
+        ITopicsEvents::Inferred(e) => json!({
+            "event": "inferred", "epoch": e.epoch, "value": q64_to_f64(e.value), "exact": decimal(e.value),
+            "percentiles": e.percentiles.map(q64_to_f64),
+        }),
+        ITopicsEvents::Settled(e) => {
+            json!({ "event": "settled", "epoch": e.epoch, "mechanism": e.mechanism, "pay": e.pay.to_string(), "shares": e.shares })
+        }
+        ITopicsEvents::Paid(e) => {
+            json!({ "event": "paid", "epoch": e.epoch, "slot": e.slot, "operator": e.operator, "toOperator": e.toOperator.to_string(), "toPool": e.toPool.to_string() })
+        }
+        ITopicsEvents::PolicyProposed(e) => {
+            json!({ "event": "policy proposed", "effectiveAtMs": e.effectiveAtMs, "newOwner": e.newOwner })
+        }
+        ITopicsEvents::Vetoed(e) => {
+            json!({ "event": "vetoed", "by": e.by, "stake": e.stake.to_string(), "struck": e.struck })
+        }
+        ITopicsEvents::PolicyChanged(_) => json!({ "event": "policy changed" }),
+    }
+}

@@ -1,0 +1,404 @@
+use super::*;
+use alloy_primitives::{address, b256};
+
+fn submission() -> Submission {
+    Submission {
+        topic: U256::from(3),
+        epoch: 7,
+        mechanism: 1,
+        slot: 5,
+    }
+}
+
+const OPERATOR: Address = address!("00000000000000000000000000000000000000aa");
+
+#[test]
+fn a_commitment_hashes_chain_place_operator_salt_and_answer() {
+    let salt = B256::repeat_byte(9);
+    let of = |submission, operator, salt, payload: &[u8]| {
+        commitment(1618, submission, operator, salt, payload)
+    };
+    let it = of(submission(), OPERATOR, salt, b"21");
+    // abi.encode of eight words, written out.
+    let mut words = Vec::new();
+    for number in [1618u64, 3, 7, 1, 5, 0xaa] {
+        words.extend(U256::from(number).to_be_bytes::<32>());
+    }
+    words.extend(salt.0);
+    words.extend(keccak256(b"21").0);
+    assert_eq!(it, keccak256(&words));
+    let mut elsewhere = submission();
+    elsewhere.slot = 6;
+    for other in [
+        of(elsewhere, OPERATOR, salt, b"21"),
+        of(submission(), Address::ZERO, salt, b"21"),
+        of(submission(), OPERATOR, B256::ZERO, b"21"),
+        of(submission(), OPERATOR, salt, b"22"),
+        commitment(1, submission(), OPERATOR, salt, b"21"),
+    ] {
+        assert_ne!(it, other);
+    }
+}
+
+#[test]
+fn a_test_set_is_committed_under_a_salt() {
+    let mut words = vec![1; 32];
+    words.extend(keccak256(b"set").0);
+    assert_eq!(
+        test_set_commitment(B256::repeat_byte(1), b"set"),
+        keccak256(&words)
+    );
+}
+
+#[test]
+fn an_answer_survives_on_disk_and_keeps_its_salt() {
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = B256::repeat_byte(3);
+    let store = SaltStore::open(folder.path(), genesis).unwrap();
+    let first = store.prepare(1618, OPERATOR, submission(), b"21").unwrap();
+    let again = SaltStore::open(folder.path(), genesis).unwrap();
+    assert_eq!(
+        again.prepare(1618, OPERATOR, submission(), b"21").unwrap(),
+        first
+    );
+    assert_eq!(
+        again.find(1618, OPERATOR, submission()).unwrap(),
+        std::slice::from_ref(&first)
+    );
+    // Another answer gets another file, and nothing is overwritten.
+    let other = again.prepare(1618, OPERATOR, submission(), b"22").unwrap();
+    assert_ne!(other.salt, first.salt);
+    assert_eq!(again.find(1618, OPERATOR, submission()).unwrap().len(), 2);
+    let mut elsewhere = submission();
+    elsewhere.epoch = 70;
+    assert!(again.find(1618, OPERATOR, elsewhere).unwrap().is_empty());
+    // Another chain of the same id has its own.
+    let fork = SaltStore::open(folder.path(), B256::ZERO).unwrap();
+    assert!(fork.find(1618, OPERATOR, submission()).unwrap().is_empty());
+    assert!(!format!("{first:?}").contains("21"));
+}
+
+#[cfg(unix)]
+#[test]
+fn salts_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let store = SaltStore::open(&folder.path().join("salts"), B256::ZERO).unwrap();
+    store.prepare(1618, OPERATOR, submission(), b"21").unwrap();
+    let dir = std::fs::read_dir(folder.path().join("salts"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&dir) & 0o777, 0o700);
+    for file in std::fs::read_dir(&dir).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path) & 0o777, 0o600);
+        assert!(path.to_string_lossy().ends_with(".json"));
+    }
+}
+
+#[test]
+fn a_file_that_opens_nothing_is_named_and_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SaltStore::open(folder.path(), B256::ZERO).unwrap();
+    store.prepare(1618, OPERATOR, submission(), b"21").unwrap();
+    let dir = std::fs::read_dir(folder.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let path = std::fs::read_dir(dir)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let text = std::fs::read_to_string(&path).unwrap();
+    for broken in [
+        text.replace("1618", "1619"),
+        text.replace("\"version\":1", "\"version\":2"),
+        "{".to_owned(),
+        String::new(),
+    ] {
+        std::fs::write(&path, broken).unwrap();
+        let refused = store.find(1618, OPERATOR, submission()).unwrap_err();
+        assert!(matches!(refused, SaltError::Malformed { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn names_of_kinds_roles_and_stages_are_read_back() {
+    for kind in [Kind::Yuma, Kind::Synthesis, Kind::Score] {
+        assert_eq!(kind.to_string().parse(), Ok(kind));
+        assert_eq!(Kind::from_abi(kind.to_abi()).unwrap(), kind);
+    }
+    for role in [Role::Worker, Role::Forecaster, Role::Reputer] {
+        assert_eq!(role.to_string().parse(), Ok(role));
+        assert_eq!(Role::from_abi(role.to_abi()).unwrap(), role);
+    }
+    for stage in 0..8 {
+        let stage = Stage::try_from(stage).unwrap();
+        assert_eq!(stage.to_string().parse(), Ok(stage));
+        let abi = ITopics::Stage::try_from(stage as u8).unwrap();
+        assert_eq!(Stage::from_abi(abi).unwrap(), stage);
+    }
+    assert!(Stage::try_from(8).is_err());
+    let wrong = "miner".parse::<Role>().unwrap_err().to_string();
+    assert_eq!(
+        wrong,
+        "`miner` is not a role; there are worker, forecaster and reputer"
+    );
+}
+
+#[test]
+fn an_error_of_topics_is_shown_by_name() {
+    use alloy_sol_types::SolError;
+    let late = ITopics::TooLate {
+        closedAtMs: 5,
+        nowMs: 6,
+    };
+    assert_eq!(
+        crate::Revert::decode(&late.abi_encode()).to_string(),
+        "TooLate(5, 6)"
+    );
+    let range = ITopics::ValueOutOfRange {
+        value: -1,
+        least: 0,
+        greatest: 2,
+    };
+    assert_eq!(
+        crate::Revert::decode(&range.abi_encode()).to_string(),
+        "ValueOutOfRange(-1, 0, 2)"
+    );
+    let hash = b256!("1111111111111111111111111111111111111111111111111111111111111111");
+    let young = ITopics::ModelTooYoung { model: hash };
+    assert!(
+        crate::Revert::decode(&young.abi_encode())
+            .to_string()
+            .contains("1111")
+    );
+}
+
+mod programs {
+    use super::super::{
+        program::Program,
+        work::{Answerer, Question, Reply},
+    };
+    use std::time::{Duration, Instant};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn question() -> Question {
+        Question::Inference {
+            topic: 1,
+            epoch: 7,
+            slot: 0,
+        }
+    }
+
+    async fn ask(program: &mut Program) -> Result<Reply, String> {
+        program.answer(&question(), LIMIT).await
+    }
+
+    /// A program that answers every question with one line.
+    fn saying(line: &str) -> Program {
+        Program::new(format!(
+            "sh -c 'while read q; do echo \"$0\"; done' '{line}'"
+        ))
+    }
+
+    #[tokio::test]
+    async fn a_line_of_json_is_an_answer_and_the_program_is_kept() {
+        let mut program = Program::new(
+            "sh -c 'n=0; while read q; do n=$((n+1)); echo \"{\\\"value\\\": $n.5}\"; done'",
+        );
+        for n in 1..=3 {
+            let reply = ask(&mut program).await.unwrap();
+            let expected = format!("{n}.5").parse().unwrap();
+            assert_eq!(reply, Reply::value(expected));
+            assert!(reply.payload(&question()).unwrap().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn garbage_is_refused_with_what_was_said() {
+        for (line, part) in [
+            ("hello", "hello"),
+            ("[1,2]", "not an answer"),
+            ("{\"val\": 1}", "val"),
+            ("{\"value\": 1e30}", "not an answer"),
+            ("", "not an answer"),
+        ] {
+            let refused = ask(&mut saying(line)).await.unwrap_err();
+            assert!(refused.contains(part), "{line}: {refused}");
+        }
+        // Control characters do not reach a terminal.
+        let refused = ask(&mut saying("\u{1b}[2J")).await.unwrap_err();
+        assert!(!refused.contains('\u{1b}'), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_another_question_is_refused() {
+        let reply = ask(&mut saying("{\"truth\": 1}")).await.unwrap();
+        let refused = reply.payload(&question()).unwrap_err();
+        assert_eq!(refused, "`value` was asked, the answer has `truth`");
+        let reply = ask(&mut saying("{\"value\": 1, \"skip\": true}")).await;
+        assert!(reply.unwrap().payload(&question()).is_err());
+        let reply = ask(&mut saying("{\"skip\": true}")).await.unwrap();
+        assert_eq!(reply.payload(&question()), Ok(None));
+        let reply = ask(&mut saying("{}")).await.unwrap();
+        assert!(reply.payload(&question()).unwrap_err().contains("value"));
+    }
+
+    #[tokio::test]
+    async fn a_silent_program_is_killed_at_its_limit_and_started_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("started");
+        // Silent at its first start, an answer from the second on.
+        let script = format!(
+            "sh -c 'if [ -e {0} ]; then while read q; do echo \"{{\\\"value\\\": 2}}\"; done; fi; touch {0}; exec sleep 1000'",
+            mark.display()
+        );
+        let mut program = Program::new(script);
+        let start = Instant::now();
+        let limit = Duration::from_secs(1);
+        let refused = program.answer(&question(), limit).await.unwrap_err();
+        assert_eq!(refused, "no answer within 1000 ms");
+        assert!(start.elapsed() < Duration::from_secs(10));
+        assert_eq!(
+            ask(&mut program).await.unwrap(),
+            Reply::value("2".parse().unwrap())
+        );
+    }
+
+    #[tokio::test]
+    async fn an_ended_program_and_one_that_does_not_exist_say_so() {
+        let refused = ask(&mut Program::new("exit 3")).await.unwrap_err();
+        assert!(refused.contains("ended"), "{refused}");
+        let refused = ask(&mut Program::new("/no/such/program")).await;
+        assert!(refused.unwrap_err().contains("ended"));
+    }
+
+    #[tokio::test]
+    async fn pauses_grow_and_are_told_when_they_do_not_fit_the_limit() {
+        let mut program = Program::new("exit 1");
+        for _ in 0..3 {
+            ask(&mut program).await.unwrap_err();
+        }
+        let limit = Duration::from_millis(50);
+        let refused = program.answer(&question(), limit).await.unwrap_err();
+        assert!(refused.contains("failed 3 times"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_bounded() {
+        let mut program = Program::new("yes x | tr -d '\\n'");
+        let refused = ask(&mut program).await.unwrap_err();
+        assert!(refused.contains("a line of more than"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn the_example_in_python_answers() {
+        let python = std::process::Command::new("python3")
+            .arg("--version")
+            .output();
+        if !python.is_ok_and(|output| output.status.success()) {
+            println!("skipped: there is no python3 here");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let series = folder.path().join("series.txt");
+        std::fs::write(&series, "419.5\n420.25\n").unwrap();
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/worker.py");
+        let mut program = Program::new(format!("python3 {example} {}", series.display()));
+        for _ in 0..2 {
+            let reply = ask(&mut program).await.unwrap();
+            assert_eq!(reply, Reply::value("421".parse().unwrap()));
+        }
+        let truth = Question::Truth {
+            topic: 1,
+            epoch: 7,
+            slot: 0,
+        };
+        let reply = program.answer(&truth, LIMIT).await.unwrap();
+        assert_eq!(reply.payload(&truth), Ok(None));
+    }
+}
+
+mod past {
+    use super::super::{Kind, TopicLog, explain::History};
+    use alloy_primitives::{Address, B256, U256};
+    use hallmark_abi::ITopics::{self, ITopicsEvents as Event};
+    use hallmark_fixed::Q64;
+    use hallmark_mechanisms::wire::encode_explanation;
+
+    fn logs(events: Vec<Event>) -> Vec<TopicLog> {
+        let log = |(block, event)| TopicLog {
+            block,
+            transaction: B256::ZERO,
+            event,
+        };
+        (1..).zip(events).map(log).collect()
+    }
+
+    fn registered(slot: u16) -> Event {
+        Event::Registered(ITopics::Registered {
+            topic: U256::from(1),
+            slot,
+            operator: Address::with_last_byte(slot as u8 + 1),
+            role: 0,
+            bond: 1,
+            pool: U256::from(slot),
+        })
+    }
+
+    fn settled(shares: Vec<u64>) -> Event {
+        let numbers: Vec<Q64> = (0..shares.len()).map(|n| Q64::from_int(n as i64)).collect();
+        Event::Settled(ITopics::Settled {
+            topic: U256::from(1),
+            epoch: 1,
+            mechanism: 0,
+            pay: 5,
+            explanation: encode_explanation([("score", numbers.as_slice())]).into(),
+            shares,
+        })
+    }
+
+    #[test]
+    fn entries_are_the_slots_that_were_held_then() {
+        let left = Event::Left(ITopics::Left {
+            topic: U256::from(1),
+            slot: 0,
+            operator: Address::ZERO,
+            returned: 0,
+        });
+        let logs = logs(vec![
+            registered(0),
+            registered(4),
+            registered(2),
+            left,
+            settled(vec![600, 400]),
+            registered(1),
+        ]);
+        let history = History::read(&logs, &[Kind::Yuma], 8).unwrap();
+        let settlement = history.settlement(1, 0).unwrap();
+        assert_eq!((settlement.block, settlement.pay), (5, 5));
+        let slots: Vec<u16> = settlement.slots.iter().map(|judged| judged.slot).collect();
+        assert_eq!(slots, [2, 4]);
+        let judged = settlement.slot(4).unwrap();
+        assert_eq!(judged.share, 400);
+        assert_eq!(judged.number("score"), Some(Q64::from_int(1)));
+        assert_eq!(judged.number("regret"), None);
+        assert!(settlement.slot(0).is_none());
+    }
+
+    #[test]
+    fn an_explanation_of_another_shape_is_an_error() {
+        let broken = logs(vec![registered(0), settled(vec![1, 2])]);
+        assert!(History::read(&broken, &[Kind::Yuma], 8).is_err());
+    }
+}

@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use hallmark_client::{
     Topics,
     topics::{
-        Kind, Role,
+        Role,
         explain::History,
         q64_to_f64,
         work::{Answerer, Question, Reply},
@@ -299,7 +299,8 @@ pub async fn play(
         .iter()
         .map(|player| (player.slot(), player.name.clone()))
         .collect();
-    let panels = charts::panels(&history, &[Kind::Synthesis], |slot| {
+    let mechanisms = owner.mechanisms(topic).await?;
+    let panels = charts::panels(&history, &mechanisms, |slot| {
         names.get(&slot).cloned().unwrap_or_default()
     });
     write(&file, charts::svg("CO2 at Mauna Loa", &panels).as_bytes())?;

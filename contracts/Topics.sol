@@ -30,7 +30,8 @@ interface ITopics {
         None,
         // Commitments of validators, inferers, forecasters and models are taken.
         Open,
-        // Inferers and forecasters reveal; the owner of a score topic reveals the test set.
+        // Inferers and forecasters reveal; the owner of a score topic reveals the test set, and its
+        // workers their models, here or in Lag.
         Sealed,
         // Truth is awaited: reputers commit; proofs of score topics are taken.
         Lag,
@@ -211,7 +212,8 @@ interface ITopics {
         uint256 indexed topic, uint64 indexed epoch, uint8 mechanism, uint16 indexed slot, bytes32 commitment
     );
     event Revealed(uint256 indexed topic, uint64 indexed epoch, uint8 mechanism, uint16 indexed slot, bytes payload);
-    /// @notice A commitment was not opened in time: this much of the slot's bond was burned.
+    /// @notice A commitment was not opened in time: this much of the slot's bond was burned. Slot
+    /// 65535: the owner's test set stayed closed, and this much of the topic's bond was burned.
     event Withheld(uint256 indexed topic, uint64 indexed epoch, uint16 indexed slot, uint128 burned);
     event TestSetCommitted(uint256 indexed topic, uint64 indexed epoch, bytes32 commitment);
     event TestSetRevealed(uint256 indexed topic, uint64 indexed epoch, uint32 samples);
@@ -282,7 +284,7 @@ interface ITopics {
     /// @notice Proposes another policy and owner; both take effect after the timelock, between two
     /// epochs, if stake does not veto. Mechanisms never change.
     function proposePolicy(uint256 topic, Policy calldata policy, address newOwner) external;
-    /// @notice Adds the caller's stake in `pool` to the veto against the waiting proposal.
+    /// @notice Adds the caller's stake in `pool` to the veto against the waiting proposal, once.
     function veto(uint256 topic, uint256 pool) external;
     /// @notice Opens no further epochs; when none is under way, slots and the topic's bond are freed.
     function retire(uint256 topic) external;
@@ -300,7 +302,8 @@ interface ITopics {
     function stake(uint256 topic, uint16 slot) external payable returns (uint256 shares);
     /// @notice Takes stake out of a pool; free after the delay, by `withdraw`.
     function unstake(uint256 pool, uint256 shares) external;
-    /// @notice The operator's part of what its pool earns. A raise waits.
+    /// @notice The operator's part of what its slot earns; the rest goes to its pool. All of it at
+    /// first: an operator lowers it to invite stake. A raise waits.
     function setTake(uint256 topic, uint16 slot, uint16 takeBps) external;
     /// @notice Moves what is free to the caller: vested earnings, freed bonds and stakes.
     function withdraw() external returns (uint256 amount);

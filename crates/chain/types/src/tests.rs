@@ -493,6 +493,7 @@ fn protocol_addresses_are_recognised() {
         addresses::MODELS,
         addresses::INFERENCE,
         addresses::VERIFIER,
+        addresses::TOPICS,
         addresses::BURN,
     ] {
         assert!(addresses::is_reserved(&address));

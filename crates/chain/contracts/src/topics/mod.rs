@@ -76,7 +76,9 @@ use hallmark_contracts_macros::contract;
 use hallmark_mechanisms::wire;
 use hallmark_types::{ChainSpec, addresses};
 
+pub use commitments::commitment;
 pub(crate) use dispatch::call;
+pub use score::{proof_context, test_set_commitment};
 pub use storage::{
     Account, Epoch, Latest, Mechanism, Policy, Pool, Proposal, Seat, Submission, TestSet, Topic,
     Waiting,

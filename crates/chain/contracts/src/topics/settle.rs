@@ -15,6 +15,8 @@ use super::{
 };
 use crate::{Host, Result, host::checked};
 
+/// Work of reading a slot and writing what was decided about it.
+const ROW_WORK: u64 = 10_000;
 /// Shares of a mechanism sum to this.
 const WHOLE: u128 = 1_000_000_000;
 
@@ -404,7 +406,8 @@ fn settle_work(of: Kind, rows: &[Row]) -> u64 {
         }
         Kind::Score | Kind::__Invalid => all.saturating_mul(2_000),
     };
-    work.saturating_add(SLICE_WORK)
+    work.saturating_add(all.saturating_mul(ROW_WORK))
+        .saturating_add(SLICE_WORK)
 }
 
 fn square(count: usize) -> u64 {

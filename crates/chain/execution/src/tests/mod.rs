@@ -4,4 +4,5 @@ mod blocks;
 mod calls;
 mod market;
 mod refused;
+mod topics;
 mod world;

@@ -131,7 +131,7 @@ impl Network {
                 }
                 continue;
             }
-            let acts = players.iter_mut().map(|player| player.act(&view));
+            let acts = players.iter_mut().map(|player| player.act(topic));
             for acted in join_all(acts).await {
                 acted?;
             }
@@ -197,8 +197,10 @@ impl Player {
         self.desk.slot().index
     }
 
-    async fn act(&mut self, view: &View) -> Result<(), Error> {
-        let deeds = self.desk.act(view, &mut *self.mind, ANSWER).await?;
+    /// Acts on what its own validator knows.
+    async fn act(&mut self, topic: U256) -> Result<(), Error> {
+        let view = View::take(self.desk.topics(), topic).await?;
+        let deeds = self.desk.act(&view, &mut *self.mind, ANSWER).await?;
         let trouble = deeds
             .into_iter()
             .filter(|deed| matches!(deed, Deed::Refused { .. } | Deed::Unanswered { .. }));

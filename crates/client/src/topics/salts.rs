@@ -80,7 +80,7 @@ impl SaltStore {
     /// # Errors
     /// It cannot be made.
     pub fn open(dir: &Path, genesis: B256) -> Result<Self, SaltError> {
-        let dir = dir.join(format!("{genesis:x}")[..16].to_owned());
+        let dir = dir.join(&format!("{genesis:x}")[..16]);
         let io = |error: std::io::Error| SaltError::Io {
             path: dir.clone(),
             reason: error.to_string(),

@@ -351,7 +351,7 @@ impl Table {
         let earned = |slot: u16| -> f64 {
             let paid = history.paid.iter().filter(|((_, paid), _)| *paid == slot);
             paid.map(|(_, paid)| (paid.to_operator + paid.to_pool) as f64 / 1e18)
-                .sum()
+                .fold(0.0, |sum, amount| sum + amount)
         };
         let mut lines = Vec::new();
         for player in players {

@@ -321,6 +321,7 @@ struct Line {
     answered: usize,
     earned: f64,
     trouble: usize,
+    first_trouble: Option<String>,
 }
 
 struct Table {
@@ -373,6 +374,7 @@ impl Table {
                 answered: losses.len(),
                 earned: earned(slot),
                 trouble: player.trouble.len(),
+                first_trouble: player.first_trouble(),
             });
         }
         Self {
@@ -440,9 +442,9 @@ impl Table {
                     .map_or_else(String::new, |loss| format!("{loss:.3}")),
                 line.earned,
                 100.0 * line.earned / self.paid.max(f64::MIN_POSITIVE),
-                match line.trouble {
-                    0 => String::new(),
-                    count => format!("  {count} epochs missed"),
+                match &line.first_trouble {
+                    None => String::new(),
+                    Some(first) => format!("  {} refusals, first in {first}", line.trouble),
                 }
             ));
         }
@@ -472,7 +474,7 @@ impl Table {
             "paid": self.paid,
             "participants": self.lines.iter().map(|line| json!({
                 "name": line.name, "role": line.role, "logLoss": line.loss,
-                "answered": line.answered, "earned": line.earned, "missed": line.trouble,
+                "answered": line.answered, "earned": line.earned, "refusals": line.trouble, "firstRefusal": line.first_trouble,
             })).collect::<Vec<_>>(),
         })
     }

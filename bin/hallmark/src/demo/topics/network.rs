@@ -197,6 +197,16 @@ impl Player {
         self.desk.slot().index
     }
 
+    /// What went wrong first, in words.
+    pub fn first_trouble(&self) -> Option<String> {
+        match self.trouble.first()? {
+            Deed::Refused { epoch, reason, .. } | Deed::Unanswered { epoch, reason, .. } => {
+                Some(format!("epoch {epoch}: {reason}"))
+            }
+            _ => None,
+        }
+    }
+
     /// Acts on what its own validator knows.
     async fn act(&mut self, topic: U256) -> Result<(), Error> {
         let view = View::take(self.desk.topics(), topic).await?;

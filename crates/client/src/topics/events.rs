@@ -97,11 +97,20 @@ impl Topics {
     ) -> Result<Vec<TopicLog>, ClientError> {
         let filter = filter.address(TOPICS);
         let mut events = Vec::new();
-        let mut from = from;
+        let (mut from, mut blocks) = (from, LOG_BLOCKS);
         while from <= to {
-            let end = to.min(from.saturating_add(LOG_BLOCKS - 1));
+            let end = to.min(from.saturating_add(blocks - 1));
             let range = filter.clone().from_block(from).to_block(end);
-            let logs: Vec<Log> = self.client().request("eth_getLogs", json!([range])).await?;
+            let asked: Result<Vec<Log>, _> =
+                self.client().request("eth_getLogs", json!([range])).await;
+            let logs = match asked {
+                // More logs than the node gives at once.
+                Err(ClientError::Rpc { .. }) if blocks > 1 => {
+                    blocks /= 2;
+                    continue;
+                }
+                asked => asked?,
+            };
             for log in &logs {
                 events.push(read(log)?);
             }

@@ -264,6 +264,11 @@ impl Desk {
         &self.slot
     }
 
+    /// The connection and the key that the slot works with.
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
     /// Stages in which the slot commits and reveals to a mechanism, if it takes part in it.
     fn stages(&self, kind: Kind) -> Option<(Stage, Stage)> {
         match (kind, self.slot.role) {

@@ -22,14 +22,15 @@ pub async fn run(
     index: u16,
     report: &Reporter,
 ) -> Result<(), Error> {
-    let info = topics.epoch(topic, epoch).await?;
     let now = topics.get(topic).await?;
-    if info.opened_at_ms == 0 {
+    let opened = epoch < now.epoch || (epoch == now.epoch && now.stage.is_running());
+    if !opened || epoch == 0 {
         return Err(Error::new(format!(
             "epoch {epoch} of topic {topic} has not opened; it is in epoch {}",
             now.epoch
         )));
     }
+    let info = topics.epoch(topic, epoch).await?;
     if !matches!(info.stage, Stage::Done | Stage::Cancelled) {
         return Err(Error::new(format!(
             "epoch {epoch} of topic {topic} is {}; it is explained when it is settled",

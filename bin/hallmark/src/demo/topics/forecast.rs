@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use hallmark_client::{
     Topics,
     topics::{
-        Kind, Role,
+        Role,
         explain::History,
         q64_to_f64,
         work::{Answerer, Question, Reply},
@@ -299,7 +299,8 @@ pub async fn play(
         .iter()
         .map(|player| (player.slot(), player.name.clone()))
         .collect();
-    let panels = charts::panels(&history, &[Kind::Synthesis], |slot| {
+    let mechanisms = owner.mechanisms(topic).await?;
+    let panels = charts::panels(&history, &mechanisms, |slot| {
         names.get(&slot).cloned().unwrap_or_default()
     });
     write(&file, charts::svg("CO2 at Mauna Loa", &panels).as_bytes())?;
@@ -320,6 +321,7 @@ struct Line {
     answered: usize,
     earned: f64,
     trouble: usize,
+    first_trouble: Option<String>,
 }
 
 struct Table {
@@ -350,7 +352,7 @@ impl Table {
         let earned = |slot: u16| -> f64 {
             let paid = history.paid.iter().filter(|((_, paid), _)| *paid == slot);
             paid.map(|(_, paid)| (paid.to_operator + paid.to_pool) as f64 / 1e18)
-                .sum()
+                .fold(0.0, |sum, amount| sum + amount)
         };
         let mut lines = Vec::new();
         for player in players {
@@ -372,6 +374,7 @@ impl Table {
                 answered: losses.len(),
                 earned: earned(slot),
                 trouble: player.trouble.len(),
+                first_trouble: player.first_trouble(),
             });
         }
         Self {
@@ -439,9 +442,9 @@ impl Table {
                     .map_or_else(String::new, |loss| format!("{loss:.3}")),
                 line.earned,
                 100.0 * line.earned / self.paid.max(f64::MIN_POSITIVE),
-                match line.trouble {
-                    0 => String::new(),
-                    count => format!("  {count} epochs missed"),
+                match &line.first_trouble {
+                    None => String::new(),
+                    Some(first) => format!("  {} refusals, first in {first}", line.trouble),
                 }
             ));
         }
@@ -471,7 +474,7 @@ impl Table {
             "paid": self.paid,
             "participants": self.lines.iter().map(|line| json!({
                 "name": line.name, "role": line.role, "logLoss": line.loss,
-                "answered": line.answered, "earned": line.earned, "missed": line.trouble,
+                "answered": line.answered, "earned": line.earned, "refusals": line.trouble, "firstRefusal": line.first_trouble,
             })).collect::<Vec<_>>(),
         })
     }

@@ -27,6 +27,8 @@ const ACCOUNTS: usize = 40;
 /// Longest time for one answer.
 const ANSWER: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(40);
+/// Time after which the chain moves on by itself.
+const GRACE_MS: u64 = 120_000;
 /// What a party sends for a slot; what is above the price comes back.
 const MOST_FOR_A_SLOT: u128 = 20_000 * MARK;
 
@@ -40,7 +42,9 @@ impl Network {
         let home = prepare_home(home)?;
         let spinner = report.spinner("starting four validators");
         let funded: Vec<Address> = (0..ACCOUNTS).map(devnet::account).collect();
-        let (spec, seeds) = devnet::spec(VALIDATORS, &funded);
+        let (mut spec, seeds) = devnet::spec(VALIDATORS, &funded);
+        // Parties join one after another: the chain shall not open an epoch by itself meanwhile.
+        spec.topics.grace_ms = GRACE_MS;
         let devnet = Devnet::start_with(spec, &seeds, &home.join("validators"))?;
         write(&home.join("spec.json"), devnet.spec().to_json().as_bytes())?;
         spinner.finish_and_clear();
@@ -122,10 +126,12 @@ impl Network {
                 return Ok(());
             }
             if view.is_due() {
-                advance_if_due(owner, &view).await?;
+                if !advance_if_due(owner, &view).await? {
+                    tokio::time::sleep(POLL).await;
+                }
                 continue;
             }
-            let acts = players.iter_mut().map(|player| player.act(&view));
+            let acts = players.iter_mut().map(|player| player.act(topic));
             for acted in join_all(acts).await {
                 acted?;
             }
@@ -191,8 +197,20 @@ impl Player {
         self.desk.slot().index
     }
 
-    async fn act(&mut self, view: &View) -> Result<(), Error> {
-        let deeds = self.desk.act(view, &mut *self.mind, ANSWER).await?;
+    /// What went wrong first, in words.
+    pub fn first_trouble(&self) -> Option<String> {
+        match self.trouble.first()? {
+            Deed::Refused { epoch, reason, .. } | Deed::Unanswered { epoch, reason, .. } => {
+                Some(format!("epoch {epoch}: {reason}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Acts on what its own validator knows.
+    async fn act(&mut self, topic: U256) -> Result<(), Error> {
+        let view = View::take(self.desk.topics(), topic).await?;
+        let deeds = self.desk.act(&view, &mut *self.mind, ANSWER).await?;
         let trouble = deeds
             .into_iter()
             .filter(|deed| matches!(deed, Deed::Refused { .. } | Deed::Unanswered { .. }));

@@ -31,8 +31,10 @@ const DIGITS_ONNX: &[u8] = include_bytes!("../../../../../assets/digits.onnx");
 const INCOME: u128 = 100 * MARK;
 /// Samples of the test set.
 const SAMPLES: usize = 8;
-/// Weights of the damaged model's first layer that stay: one of so many.
-const KEPT: usize = 4;
+/// Pixels of an image.
+const PIXELS: usize = 64;
+/// Pixels that the damaged model takes for their right neighbours, and the other way round.
+const EXCHANGED: [usize; 10] = [10, 12, 18, 20, 26, 28, 34, 36, 42, 44];
 const POLL: Duration = Duration::from_millis(40);
 
 /// A model with what it takes to prove its runs.
@@ -131,7 +133,7 @@ pub async fn play(
         });
     }
 
-    let view = until(&owner, topic, Stage::Open).await?;
+    let view = until(&owner, topic, Stage::Open, &workers).await?;
     for worker in &workers {
         worker
             .topics
@@ -139,9 +141,15 @@ pub async fn play(
             .await?;
     }
     report.say("four workers committed to their models");
-    until(&owner, topic, Stage::Sealed).await?;
+    until(&owner, topic, Stage::Sealed, &workers).await?;
     let opened = owner.reveal_test_set(topic, 1, salt, &content).await?;
-    wait_block(&author, opened.block_number.unwrap_or_default()).await?;
+    for worker in &workers {
+        wait_block(
+            worker.topics.client(),
+            opened.block_number.unwrap_or_default(),
+        )
+        .await?;
+    }
     report.say("the owner opened the test set");
 
     // The swapper has seen it, and would rather have committed to the good model.
@@ -156,7 +164,7 @@ pub async fn play(
         worker.topics.reveal(&worker.answer).await?;
     }
 
-    until(&owner, topic, Stage::Lag).await?;
+    until(&owner, topic, Stage::Lag, &workers).await?;
     let inputs = inputs(&digits, &good, &labels)?;
     let mut proven = Vec::new();
     for (worker, entry) in [(&workers[0], &good), (&workers[1], &poor)] {
@@ -264,8 +272,13 @@ fn say(report: &Reporter, what: &str, reason: &Option<String>) {
     report.say(format!("{what}\n    {reason}"));
 }
 
-/// Advances the topic until it is in a stage of its first epoch.
-async fn until(topics: &Topics, topic: U256, stage: Stage) -> Result<View, Error> {
+/// Advances the topic until it is in a stage of its first epoch, and every worker's validator knows.
+async fn until(
+    topics: &Topics,
+    topic: U256,
+    stage: Stage,
+    workers: &[Worker],
+) -> Result<View, Error> {
     loop {
         let view = View::take(topics, topic).await?;
         if view.topic.epoch > 1 || (view.topic.stage > stage && view.topic.stage.is_running()) {
@@ -274,6 +287,10 @@ async fn until(topics: &Topics, topic: U256, stage: Stage) -> Result<View, Error
             )));
         }
         if view.topic.stage == stage {
+            let block = topics.client().block_number().await?;
+            for worker in workers {
+                wait_block(worker.topics.client(), block).await?;
+            }
             return Ok(view);
         }
         if !advance_if_due(topics, &view).await? {
@@ -300,15 +317,17 @@ fn whole(digits: &Digits) -> Result<Model, Error> {
     Ok(compiled.model)
 }
 
-/// The same graph with most weights of its first matrix gone: a worse model.
+/// The same graph with some pixels exchanged before its first matrix: a worse model, whose bounds are
+/// the same.
 fn damaged(model: &Model) -> Model {
     let mut other = model.clone();
     for constant in &mut other.weights.constants {
         if let Elements::I8(weights) = &mut constant.elements {
-            for (index, weight) in weights.iter_mut().enumerate() {
-                if index % KEPT != 0 {
-                    *weight = 0;
-                }
+            // A row of weights a pixel.
+            let row = weights.len() / PIXELS;
+            for pixel in EXCHANGED {
+                let (first, second) = weights.split_at_mut((pixel + 1) * row);
+                first[pixel * row..].swap_with_slice(&mut second[..row]);
             }
             break;
         }

@@ -34,9 +34,9 @@ const WORKERS: u16 = 4;
 const CHANGES: u64 = 3;
 /// Validators: name, stake in MARK, what they do.
 const VALIDATORS: [(&str, u128, Kind); 5] = [
-    ("honest validator", 250, Kind::Honest),
-    ("honest validator", 200, Kind::Honest),
-    ("copier", 150, Kind::Copier),
+    ("honest validator", 300, Kind::Honest),
+    ("honest validator", 220, Kind::Honest),
+    ("copier", 80, Kind::Copier),
     ("cartel", 200, Kind::Cartel),
     ("cartel", 200, Kind::Cartel),
 ];

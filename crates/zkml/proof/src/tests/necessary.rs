@@ -244,12 +244,11 @@ fn outputs_lie(order: &Order, record: &mut Record) {
     let truth = order.witness().private.unwrap().pads;
     // The other outputs are masked by what the commitment holds.
     let p = i64::from(modulus());
-    let mut at = 15;
     let pads = sponge.pads[1..].iter().flatten();
-    for (&to, &from) in pads.zip(truth[1..].iter().flatten()) {
+    let pads = pads.zip(truth[1..].iter().flatten());
+    for (at, (&to, &from)) in (15..).zip(pads) {
         let by = i64::from((to - from).as_canonical_u32());
         of_other.masked[at] = ((i64::from(of_other.masked[at]) + by) % p) as i32;
-        at += 1;
     }
     let mut deed = Deed::new(&of_other);
     deed.committed.private = Some(sponge.clone());

@@ -22,11 +22,17 @@ fn liquid() -> Params {
     }
 }
 
+fn no_idle_pay(params: Params) -> Params {
+    Params {
+        pay_idle: false,
+        ..params
+    }
+}
+
 fn two_sided(params: Params) -> Params {
     Params {
         two_sided: true,
-        pay_idle: false,
-        ..params
+        ..no_idle_pay(params)
     }
 }
 
@@ -190,7 +196,14 @@ fn a_cartel_below_the_threshold_loses_and_one_above_it_takes_the_topic() {
             two_sided(three()),
         ),
         ("Yuma 3, kappa 0.6 (anchor)", kappa(three())),
-        ("Yuma 3, kappa 0.6, no idle pay", kappa(two_sided(three()))),
+        (
+            "Yuma 3, kappa 0.6, no idle pay",
+            kappa(no_idle_pay(three())),
+        ),
+        (
+            "Yuma 3, kappa 0.6, two-sided, no idle pay",
+            kappa(two_sided(three())),
+        ),
     ];
     for (name, params) in &rules {
         let [minority, majority, most] = [40, 51, 61].map(|stake| {

@@ -4,18 +4,17 @@ use crate::{part, print};
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::score::{Level, Params, State, Submission, settle};
 
-/// The best worker's part among three others, from one slot and from `clones`.
-fn splitting(temperature: Q64, clones: usize) -> (f64, f64) {
+/// The best worker's part, with a metric of 90 %, from one slot and from four, when others have
+/// `others` percent.
+fn splitting(temperature: Q64, others: &[u128]) -> (f64, f64) {
     let params = Params {
         temperature,
         ..Params::default()
     };
     let run = |clones: usize| {
-        let mut metrics = vec![88u128, 85, 80];
-        metrics.extend(vec![90; clones]);
+        let metrics = others.iter().copied().chain(vec![90; clones]);
         let submissions: Vec<Option<Submission>> = metrics
-            .iter()
-            .map(|&metric| {
+            .map(|metric| {
                 Some(Submission {
                     metric: Q64::from_ratio(metric, 100),
                     level: Level::Proven,
@@ -23,27 +22,37 @@ fn splitting(temperature: Q64, clones: usize) -> (f64, f64) {
             })
             .collect();
         let settlement = settle(&params, &mut State::default(), &submissions);
-        part(&settlement.shares, 3..3 + clones)
+        part(&settlement.shares, others.len()..others.len() + clones)
     };
-    (run(1), run(clones))
+    (run(1), run(4))
 }
 
 #[test]
-fn clones_of_a_model_gain_unless_only_the_best_is_paid() {
+fn clones_of_a_model_gain_unless_only_the_best_is_paid_and_it_has_no_equal() {
     println!(
         "\n| four clones of the best of four models (score) | one | clones | gain |\n|---|---|---|---|"
     );
-    for (name, temperature) in [
-        ("0.1", (1, 10)),
-        ("0.01", (1, 100)),
-        ("0.001", (1, 1_000)),
-        ("0", (0, 1)),
+    let worse = [88, 85, 80];
+    for (temperature, others, least, most) in [
+        ((1, 10), worse, 0.3, 0.4),
+        ((1, 100), worse, 0.05, 0.15),
+        ((1, 1_000), worse, 0.0, 1e-6),
+        ((1, 10_000), worse, 0.0, 1e-6),
+        ((0, 1), worse, 0.0, 1e-6),
+        ((1, 1_000), [90, 85, 80], 0.29, 0.31),
+        ((0, 1), [90, 85, 80], 0.29, 0.31),
     ] {
-        let (one, clones) = splitting(Q64::from_ratio(temperature.0, temperature.1), 4);
-        print(&format!("temperature {name}"), one, clones);
-        assert!(clones >= one - 1e-9);
-        if temperature.0 == 0 {
-            assert!((clones - one).abs() < 1e-9);
-        }
+        let (numerator, denominator) = temperature;
+        let (one, clones) = splitting(Q64::from_ratio(numerator, denominator), &others);
+        let equal = if others[0] == 90 {
+            ", another is as good"
+        } else {
+            ""
+        };
+        let temperature = numerator as f64 / denominator as f64;
+        let name = format!("temperature {temperature}{equal}");
+        print(&name, one, clones);
+        let gain = clones - one;
+        assert!((least..=most).contains(&gain), "{name}: {gain}");
     }
 }

@@ -160,6 +160,59 @@ fn fractions_of_a_class_sum_to_one_even_where_the_potential_vanishes() {
     );
 }
 
+/// Scores of three, of whom the latest scores were 1/2, 0, -1/2: their sample deviation is
+/// `√((1/4 + 1/4)/2) = 1/2`, and with ε = 1/2 the scale is 1. So the potential is `ln(1 + e^y)` of
+/// `y = 3(T − 3/4)`:
+///
+/// | T | 1/2 | 1/4 | 0 | -1/2 |
+/// |---|---|---|---|---|
+/// | y | -0.75 | -1.5 | -2.25 | -3.75 |
+/// | e^y | 0.472366553 | 0.223130160 | 0.105399225 | 0.023517746 |
+/// | ln(1 + e^y) | 0.386871 | 0.201413 | 0.100206 | 0.023245 |
+///
+/// | T of the three | sum of all | fractions | where only gain is paid |
+/// |---|---|---|---|
+/// | 1/2, 0, -1/2 | 0.510323 | 0.758091, 0.196359, 0.045550 | 1, 0, 0 |
+/// | 1/2, 1/4, 0 | 0.688491 | 0.561912, 0.292543, 0.145545 | of 0.588285: 0.657626, 0.342374, 0 |
+/// | 0, -1/2, -1/2 | 0.146697 | 0.683082, 0.158459, 0.158459 | nobody gains: the same |
+#[test]
+fn where_only_gain_is_paid_who_adds_nothing_gets_nothing_unless_all_add_nothing() {
+    let history = list(&["0.5", "0", "-0.5"]);
+    let fractions = |gain_only: bool, scores: &[&str]| {
+        let params = Params {
+            epsilon: q("0.5"),
+            gain_only,
+            ..Params::default()
+        };
+        reward_fractions(&params, &some(scores), &history)
+    };
+    let near = |ours: Vec<Option<Q64>>, expected: [&str; 3]| {
+        for (ours, expected) in ours.into_iter().zip(expected) {
+            let ours = ours.unwrap();
+            assert!((ours - q(expected)).abs() < q("3e-6"), "{ours} {expected}");
+        }
+    };
+    let scores = ["0.5", "0", "-0.5"];
+    near(
+        fractions(false, &scores),
+        ["0.758091", "0.196359", "0.045550"],
+    );
+    near(fractions(true, &scores), ["1", "0", "0"]);
+    let scores = ["0.5", "0.25", "0"];
+    near(
+        fractions(false, &scores),
+        ["0.561912", "0.292543", "0.145545"],
+    );
+    near(fractions(true, &scores), ["0.657626", "0.342374", "0"]);
+    let scores = ["0", "-0.5", "-0.5"];
+    for gain_only in [false, true] {
+        near(
+            fractions(gain_only, &scores),
+            ["0.683082", "0.158459", "0.158459"],
+        );
+    }
+}
+
 #[test]
 fn without_inferers_there_is_no_output_and_nothing_changes() {
     for (inferers, predictions) in [

@@ -87,6 +87,14 @@ impl<'a> BlockDb<'a> {
         }
     }
 
+    /// The code with this hash, as long as the state or the block's transactions hold it.
+    pub(crate) fn code(&self, hash: &B256) -> Option<Bytes> {
+        match self.changes.codes.get(hash) {
+            Some(code) => Some(code.clone()),
+            None => self.base.code(hash),
+        }
+    }
+
     /// Adds to a balance outside of any transaction.
     ///
     /// # Errors
@@ -257,10 +265,7 @@ impl DatabaseRef for BlockDb<'_> {
         if hash == KECCAK256_EMPTY {
             return Ok(Bytecode::default());
         }
-        let code = match self.changes.codes.get(&hash) {
-            Some(code) => code.clone(),
-            None => self.base.code(&hash).ok_or(DbError::MissingCode(hash))?,
-        };
+        let code = self.code(&hash).ok_or(DbError::MissingCode(hash))?;
         Bytecode::new_raw_checked(code).map_err(|_| DbError::MissingCode(hash))
     }
 

@@ -30,6 +30,16 @@ pub(crate) enum DbError {
 
 impl DBErrorMarker for DbError {}
 
+/// Whether an account can have this code: what begins with 0xef01 must be a whole delegation
+/// (EIP-7702), anything else runs as it is.
+pub fn is_code(code: &Bytes) -> bool {
+    decode(code.clone()).is_some()
+}
+
+fn decode(code: Bytes) -> Option<Bytecode> {
+    Bytecode::new_raw_checked(code).ok()
+}
+
 /// An account as the block's transactions left it.
 #[derive(Debug, Clone)]
 struct Touched {
@@ -266,7 +276,7 @@ impl DatabaseRef for BlockDb<'_> {
             return Ok(Bytecode::default());
         }
         let code = self.code(&hash).ok_or(DbError::MissingCode(hash))?;
-        Bytecode::new_raw_checked(code).map_err(|_| DbError::MissingCode(hash))
+        decode(code).ok_or(DbError::MissingCode(hash))
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, DbError> {

@@ -248,6 +248,14 @@ async fn assumptions_that_mean_nothing_here_are_refused() {
             "not supported",
         ),
         (json!({models: {"code": "0x00"}}), "system contract"),
+        (
+            json!({BOB.to_string(): {"code": "0xef01"}}),
+            "no delegation",
+        ),
+        (
+            json!({BOB.to_string(): {"code": format!("0xef0101{:040x}", 1)}}),
+            "no delegation",
+        ),
         (json!({BOB.to_string(): {"balanse": "0x1"}}), "balanse"),
     ];
     for (assume, expected) in refused {

@@ -30,6 +30,16 @@ pub(crate) enum DbError {
 
 impl DBErrorMarker for DbError {}
 
+/// Whether an account can have this code: what begins with 0xef01 must be a whole delegation
+/// (EIP-7702), anything else runs as it is.
+pub fn is_code(code: &Bytes) -> bool {
+    decode(code.clone()).is_some()
+}
+
+fn decode(code: Bytes) -> Option<Bytecode> {
+    Bytecode::new_raw_checked(code).ok()
+}
+
 /// An account as the block's transactions left it.
 #[derive(Debug, Clone)]
 struct Touched {
@@ -84,6 +94,14 @@ impl<'a> BlockDb<'a> {
         match self.changes.accounts.get(address) {
             Some(touched) => touched.info,
             None => self.base.account(address),
+        }
+    }
+
+    /// The code with this hash, as long as the state or the block's transactions hold it.
+    pub(crate) fn code(&self, hash: &B256) -> Option<Bytes> {
+        match self.changes.codes.get(hash) {
+            Some(code) => Some(code.clone()),
+            None => self.base.code(hash),
         }
     }
 
@@ -257,11 +275,8 @@ impl DatabaseRef for BlockDb<'_> {
         if hash == KECCAK256_EMPTY {
             return Ok(Bytecode::default());
         }
-        let code = match self.changes.codes.get(&hash) {
-            Some(code) => code.clone(),
-            None => self.base.code(&hash).ok_or(DbError::MissingCode(hash))?,
-        };
-        Bytecode::new_raw_checked(code).map_err(|_| DbError::MissingCode(hash))
+        let code = self.code(&hash).ok_or(DbError::MissingCode(hash))?;
+        decode(code).ok_or(DbError::MissingCode(hash))
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, DbError> {

@@ -41,6 +41,7 @@ mod validate;
 pub use access::AccessListOutcome;
 pub use block::{BlockAttributes, Built};
 pub use call::{CallError, CallOutcome, CallRequest};
+pub use db::is_code;
 pub use error::{BlockError, TransactionError};
 pub use evm::intrinsic_gas;
 pub use executor::{Ancestry, Counters, Executor, NoAncestry};

@@ -1,29 +1,45 @@
 //! What happened inside a call or a transaction: `debug_traceCall` and `debug_traceTransaction`.
 //!
 //! A trace holds a record per step or call, so its size is bounded while it grows: an execution
-//! whose record passes [`MAX_RECORD`] is stopped, and the answer is an error that says so.
+//! whose record passes [`MAX_RECORD`] is stopped, and the answer is an error that says so. What the
+//! tracers copy only when the answer is built counts as soon as it is known:
+//!
+//! | tracer | record | copied into the answer |
+//! |---|---|---|
+//! | struct logs | stack, memory, return data of each step | at each SLOAD and SSTORE, every slot of the contract met so far |
+//! | `callTracer` | input, output, logs of each call | |
+//! | `flatCallTracer` | input, output of each call | each call's path from the root, an index per level |
+//! | `prestateTracer` | | the accounts and slots that the execution met, and the code of the accounts |
+//! | `4byteTracer` | selector of each call | |
+
+use std::collections::{HashMap, HashSet};
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, Log, U256};
 use alloy_rpc_types_trace::geth::{
-    GethDebugBuiltInTracerType as BuiltIn, GethDebugTracerType, GethDebugTracingOptions, GethTrace,
+    GethDebugBuiltInTracerType as BuiltIn, GethDebugTracerType, GethDebugTracingOptions,
+    GethDefaultTracingOptions, GethTrace, PreStateConfig,
 };
 use hallmark_state::State;
 use hallmark_types::Block;
 use revm::ExecuteEvm;
 use revm::InspectEvm;
+use revm::bytecode::opcode;
 use revm::context::result::ResultAndState;
-use revm::context::{ContextError, ContextTr};
+use revm::context::{ContextError, ContextTr, JournalTr};
 use revm::handler::FrameResult;
 use revm::inspector::{Inspector, InspectorHandler};
 use revm::interpreter::interpreter::EthInterpreter;
+use revm::interpreter::interpreter_types::{Jumps, ReturnData};
 use revm::interpreter::{
     CallInputs, CallOutcome, CreateInputs, CreateOutcome, FrameInput, Interpreter,
 };
+use revm::state::EvmState;
 use revm_inspectors::tracing::{DebugInspector, TransactionContext};
 
 use crate::block::{BlockRun, Refusal};
 use crate::call::{CallHandler, prepare, refused};
+use crate::db::BlockDb;
 use crate::evm::{ChainEvm, Ctx, tx_env};
 use crate::{Ancestry, CallError, CallRequest, Executor};
 
@@ -33,6 +49,12 @@ const MAX_RECORD: usize = 16 << 20;
 const STEP_BYTES: usize = 256;
 /// A recorded call, creation or log without its data.
 const CALL_BYTES: usize = 512;
+/// A slot in a copy of a contract's storage: key and value, in a tree whose nodes are half full.
+const SLOT_BYTES: usize = 128;
+/// An account of a pre-state without code and storage.
+const ACCOUNT_BYTES: usize = 256;
+/// One level of a call's path.
+const LEVEL_BYTES: usize = size_of::<usize>();
 
 impl Executor {
     /// Traces a call in the context of `header` on `state`.
@@ -117,14 +139,14 @@ fn finish(
     env: &revm::context::TxEnv,
     place: Option<TransactionContext>,
 ) -> Result<GethTrace, CallError> {
-    if evm.inspector.full() {
-        let text = format!(
-            "trace too large: more than {MAX_RECORD} bytes are recorded; \
-             use callTracer, or disableStack and no memory"
-        );
-        return Err(CallError::Invalid(text));
-    }
+    evm.inspector.check()?;
     let outcome = outcome?;
+    if let DebugInspector::PreStateTracer(_, config) = &evm.inspector.inner {
+        let db = &evm.ctx.journaled_state.database;
+        let bytes = pre_state_bytes(config, &outcome.state, db);
+        evm.inspector.record(bytes);
+        evm.inspector.check()?;
+    }
     let block = evm.ctx.block.clone();
     let db = &mut evm.ctx.journaled_state.database;
     let trace = evm
@@ -134,13 +156,75 @@ fn finish(
     trace.map_err(|error| CallError::Fatal(error.to_string()))
 }
 
+/// What a pre-state of the accounts in `met` holds.
+fn pre_state_bytes(config: &PreStateConfig, met: &EvmState, db: &BlockDb<'_>) -> usize {
+    let code = |address: &Address| {
+        let code = db.code(&db.account(address)?.code_hash)?;
+        Some(code.len())
+    };
+    met.iter().fold(0_usize, |sum, (address, account)| {
+        let mut bytes = ACCOUNT_BYTES;
+        if config.code_enabled() {
+            bytes = bytes.saturating_add(code(address).unwrap_or(0));
+        }
+        if config.storage_enabled() {
+            bytes = bytes.saturating_add(account.storage.len().saturating_mul(SLOT_BYTES));
+        }
+        sum.saturating_add(bytes)
+    })
+}
+
+/// What each step's record holds.
+struct Steps {
+    stack: bool,
+    memory: bool,
+    return_data: bool,
+    /// Slots that each contract has read or written so far, where storage is recorded.
+    slots: Option<HashMap<Address, HashSet<U256>>>,
+}
+
+impl Steps {
+    fn new(options: &GethDefaultTracingOptions) -> Self {
+        Self {
+            stack: options.is_stack_enabled(),
+            memory: options.is_memory_enabled(),
+            return_data: options.is_return_data_enabled(),
+            slots: options.is_storage_enabled().then(HashMap::new),
+        }
+    }
+
+    /// What the record of the step that comes next will hold.
+    fn next_bytes(&mut self, interp: &Interpreter) -> usize {
+        let mut bytes = STEP_BYTES;
+        if self.stack {
+            bytes = bytes.saturating_add(interp.stack.len().saturating_mul(32));
+        }
+        if self.memory {
+            bytes = bytes.saturating_add(interp.memory.len());
+        }
+        if self.return_data {
+            bytes = bytes.saturating_add(interp.return_data.buffer().len());
+        }
+        bytes.saturating_add(self.storage_bytes(interp))
+    }
+
+    /// The storage that the step shows: all slots of the contract so far, this one included.
+    fn storage_bytes(&mut self, interp: &Interpreter) -> usize {
+        let touches = matches!(interp.bytecode.opcode(), opcode::SLOAD | opcode::SSTORE);
+        let (Some(slots), true) = (&mut self.slots, touches) else {
+            return 0;
+        };
+        let contract = slots.entry(interp.input.target_address).or_default();
+        contract.extend(interp.stack.data().last());
+        contract.len().saturating_mul(SLOT_BYTES)
+    }
+}
+
 /// A tracer that stops the execution when its record is full.
 struct Bounded {
     inner: DebugInspector,
-    /// Whether every step is recorded, with its stack, and with its memory.
-    steps: bool,
-    stack: bool,
-    memory: bool,
+    /// Where every step is recorded.
+    steps: Option<Steps>,
     recorded: usize,
 }
 
@@ -165,15 +249,11 @@ impl Bounded {
             }
             Some(_) => return invalid("tracers written in JavaScript are not supported".into()),
         }
-        let steps = tracer.is_none();
-        let stack = options.config.is_stack_enabled();
-        let memory = options.config.is_memory_enabled();
+        let steps = tracer.is_none().then(|| Steps::new(&options.config));
         match DebugInspector::new(options) {
             Ok(inner) => Ok(Self {
                 inner,
                 steps,
-                stack,
-                memory,
                 recorded: 0,
             }),
             Err(error) => invalid(error.to_string()),
@@ -184,8 +264,28 @@ impl Bounded {
         self.recorded = self.recorded.saturating_add(bytes);
     }
 
+    /// Counts a call or creation that a frame at `depth` makes.
+    fn record_call(&mut self, depth: usize, input: usize) {
+        self.record(CALL_BYTES.saturating_add(input));
+        if matches!(self.inner, DebugInspector::FlatCallTracer(_)) {
+            self.record(depth.saturating_mul(LEVEL_BYTES));
+        }
+    }
+
     fn full(&self) -> bool {
         self.recorded > MAX_RECORD
+    }
+
+    /// # Errors
+    /// `Invalid` when the record is full.
+    fn check(&self) -> Result<(), CallError> {
+        if !self.full() {
+            return Ok(());
+        }
+        Err(CallError::Invalid(format!(
+            "trace too large: more than {MAX_RECORD} bytes are recorded; leave out what is not \
+             needed (disableStack, disableStorage, disableCode, no memory), or use callTracer"
+        )))
     }
 }
 
@@ -195,14 +295,9 @@ impl<'a> Inspector<Ctx<'a>> for Bounded {
     }
 
     fn step(&mut self, interp: &mut Interpreter, ctx: &mut Ctx<'a>) {
-        if self.steps {
-            let stack = if self.stack {
-                interp.stack.len() * 32
-            } else {
-                0
-            };
-            let memory = if self.memory { interp.memory.len() } else { 0 };
-            self.record(STEP_BYTES.saturating_add(stack).saturating_add(memory));
+        if let Some(steps) = &mut self.steps {
+            let bytes = steps.next_bytes(interp);
+            self.record(bytes);
         }
         if self.full() {
             *ctx.error() = Err(ContextError::Custom("trace too large".into()));
@@ -227,7 +322,7 @@ impl<'a> Inspector<Ctx<'a>> for Bounded {
     }
 
     fn call(&mut self, ctx: &mut Ctx<'a>, inputs: &mut CallInputs) -> Option<CallOutcome> {
-        self.record(CALL_BYTES.saturating_add(inputs.input.len()));
+        self.record_call(ctx.journaled_state.depth(), inputs.input.len());
         self.inner.call(ctx, inputs)
     }
 
@@ -237,7 +332,7 @@ impl<'a> Inspector<Ctx<'a>> for Bounded {
     }
 
     fn create(&mut self, ctx: &mut Ctx<'a>, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
-        self.record(CALL_BYTES.saturating_add(inputs.init_code().len()));
+        self.record_call(ctx.journaled_state.depth(), inputs.init_code().len());
         self.inner.create(ctx, inputs)
     }
 

@@ -5,7 +5,9 @@
 //! its intrinsic gas within the chain's gas cap, whose nonce is not used and at most
 //! `mempool_per_sender` ahead, and whose sender can pay for it on top of everything else that it
 //! has in the pool. A delegated account (EIP-7702), whose balance anybody's transaction may move, has
-//! one transaction waiting, no more. Refusals carry geth's texts, because wallets match them.
+//! one transaction waiting, no more, from the block on that delegates it: what it had waiting besides
+//! goes then. A delegation that itself only waits in the pool counts for nothing yet. Refusals carry
+//! geth's texts, because wallets match them.
 //!
 //! # What is held
 //! One queue per sender, ordered by nonce. A transaction with a pooled nonce replaces the pooled

@@ -107,12 +107,18 @@ impl Mempool {
         queues.any_ready(|sender| funds(sender, state).nonce, base_fee)
     }
 
-    /// Drops what a committed block used up or made unpayable.
+    /// Drops what a committed block used up or made unpayable, and of the accounts that it
+    /// delegated all but the next transaction.
     pub fn on_committed(&self, executed: &Executed) {
         let mut queues = self.queues.lock();
         for address in executed.diff.accounts.keys() {
-            if queues.has_sender(address) {
-                queues.refresh(address, funds(address, &executed.state));
+            if !queues.has_sender(address) {
+                continue;
+            }
+            let funds = funds(address, &executed.state);
+            queues.refresh(address, funds);
+            if matches!(signer(address, &executed.state), Signer::Delegated) {
+                queues.keep_single(address, funds.nonce);
             }
         }
     }

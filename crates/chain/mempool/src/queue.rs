@@ -1,6 +1,7 @@
 //! The queues and the books over them. No I/O, no locks, no clock.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use alloy_consensus::Transaction as _;
@@ -280,14 +281,7 @@ impl Queues {
             (sum > funds.balance).then_some(*nonce)
         });
         if let Some(first) = unpayable {
-            let nonces: Vec<u64> = queue
-                .entries
-                .range(first..)
-                .map(|(nonce, _)| *nonce)
-                .collect();
-            for nonce in nonces {
-                self.remove_at(sender, nonce);
-            }
+            self.drop_range(sender, first..);
         }
         if let Some(queue) = self.senders.get_mut(sender) {
             queue.next = funds.nonce;
@@ -295,16 +289,26 @@ impl Queues {
         }
     }
 
+    /// Drops everything of a delegated account but the transaction with its next nonce `next`.
+    pub(crate) fn keep_single(&mut self, sender: &Address, next: u64) {
+        self.drop_used(sender, next);
+        self.drop_range(sender, next.saturating_add(1)..);
+    }
+
     fn drop_used(&mut self, sender: &Address, next: u64) {
+        self.drop_range(sender, ..next);
+    }
+
+    fn drop_range(&mut self, sender: &Address, nonces: impl RangeBounds<u64>) {
         let Some(queue) = self.senders.get(sender) else {
             return;
         };
-        let used: Vec<u64> = queue
+        let dropped: Vec<u64> = queue
             .entries
-            .range(..next)
+            .range(nonces)
             .map(|(nonce, _)| *nonce)
             .collect();
-        for nonce in used {
+        for nonce in dropped {
             self.remove_at(sender, nonce);
         }
     }

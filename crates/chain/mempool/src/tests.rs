@@ -7,6 +7,7 @@ use alloy_consensus::{
     SignableTransaction, Signed, Transaction as _, TxEip1559, TxEip4844, TxEip7702,
 };
 use alloy_eips::eip2718::Encodable2718;
+use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
@@ -566,6 +567,60 @@ fn a_delegated_account_has_one_transaction_waiting() {
     world.pool.add_raw(&raw(1, dearer), &state).unwrap();
     assert!(world.pool.get(&first).is_none());
     assert_eq!(world.pool.len(), 1);
+}
+
+#[test]
+fn a_block_that_delegates_an_account_leaves_one_of_its_transactions_waiting() {
+    let mut world = World::new();
+    let alice = signer(1).address();
+    for nonce in 0..4 {
+        world.add(1, template(nonce, 1)).unwrap();
+    }
+    // The delegation takes nonce 0, which is used then as the pooled one would have used it.
+    let authorization = Authorization {
+        chain_id: U256::from(1618),
+        address: Address::repeat_byte(0x55),
+        nonce: 0,
+    };
+    let signature = signer(1)
+        .sign_hash_sync(&authorization.signature_hash())
+        .unwrap();
+    let delegation = TxEip7702 {
+        chain_id: 1618,
+        gas_limit: 100_000,
+        max_fee_per_gas: FEE_CAP,
+        authorization_list: vec![authorization.into_signed(signature)],
+        ..TxEip7702::default()
+    };
+    let signature = signer(2)
+        .sign_hash_sync(&delegation.signature_hash())
+        .unwrap();
+    world.commit(vec![delegation.into_signed(signature).into()]);
+    assert_eq!(world.best(), vec![(alice, 1)]);
+    assert_eq!(world.pool.len(), 1);
+    assert_eq!(
+        world.add(1, template(2, 1)),
+        Err(PoolError::DelegatedInFlight)
+    );
+}
+
+#[test]
+fn a_delegated_account_keeps_nothing_behind_a_gap() {
+    let mut queues = Queues::new(Bounds {
+        transactions: 9,
+        bytes: 2_000,
+        per_sender: 5,
+    });
+    let funds = Funds {
+        nonce: 0,
+        balance: U256::from(MARK),
+    };
+    for nonce in [0, 2, 3] {
+        queues.insert(unsigned(1, nonce, 1, 0, 100), funds).unwrap();
+    }
+    queues.keep_single(&Address::repeat_byte(1), 1);
+    queues.audit();
+    assert_eq!(queues.len(), 0);
 }
 
 #[test]

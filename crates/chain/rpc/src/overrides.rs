@@ -6,7 +6,7 @@ use alloy_rpc_types_eth::{
     BlockOverrides,
     state::{AccountOverride, StateOverride},
 };
-use hallmark_execution::Ancestry;
+use hallmark_execution::{Ancestry, is_code};
 use hallmark_state::{AccountDiff, State, StateDiff, Store};
 use hallmark_types::{Header, addresses};
 use std::{collections::BTreeMap, sync::Arc};
@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The state with `overrides` in force; shares what they do not touch.
 ///
 /// # Errors
-/// `Invalid` for an account with both `state` and `stateDiff`, for code at a system contract, and
-/// for moved precompiles, which this chain does not offer.
+/// `Invalid` for an account with both `state` and `stateDiff`, for code at a system contract, for
+/// code that no account can have, and for moved precompiles, which this chain does not offer.
 pub(crate) fn state(state: &State, overrides: Option<StateOverride>) -> Reply<State> {
     let Some(overrides) = overrides.filter(|overrides| !overrides.is_empty()) else {
         return Ok(state.clone());
@@ -45,6 +45,9 @@ fn account(
     if let Some(code) = change.code {
         if addresses::is_reserved(&address) {
             return invalid("is a system contract, whose code cannot be overridden");
+        }
+        if !is_code(&code) {
+            return invalid("has code that begins with 0xef01 and is no delegation (EIP-7702)");
         }
         info.code_hash = keccak256(&code);
         if info.code_hash != KECCAK256_EMPTY {

@@ -6,37 +6,55 @@ use alloy_eips::eip2930::AccessListItem;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Deserializer, de};
 
+/// How ethereum/tests marks a number that may be beyond 256 bits.
+const BIG: &str = "0x:bigint ";
+
 /// A number as tests write it: hexadecimal with or without leading zeros, or empty for zero. One
-/// that no transaction can carry stays as text, because such tests expect a refusal.
+/// beyond 256 bits stays as text, because tests with such a transaction expect a refusal.
 #[derive(Debug, Clone)]
-pub(super) struct Number(Result<U256, String>);
+pub(super) struct Number(Result<U256, OutOfRange>);
+
+/// A number beyond the field that it is for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is out of range")]
+pub(super) struct OutOfRange(String);
+
+impl From<OutOfRange> for String {
+    fn from(error: OutOfRange) -> Self {
+        error.to_string()
+    }
+}
 
 impl Number {
-    pub(super) fn get(&self) -> Result<U256, String> {
+    /// # Errors
+    /// Beyond 256 bits.
+    pub(super) fn get(&self) -> Result<U256, OutOfRange> {
         self.0.clone()
     }
 
     /// # Errors
-    /// Beyond `T`, with the number.
-    pub(super) fn to<T: TryFrom<U256>>(&self) -> Result<T, String> {
+    /// Beyond `T`.
+    pub(super) fn to<T: TryFrom<U256>>(&self) -> Result<T, OutOfRange> {
         let value = self.get()?;
-        T::try_from(value).map_err(|_| format!("{value} is out of range"))
+        T::try_from(value).map_err(|_| OutOfRange(value.to_string()))
     }
 }
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Ok(Self(parse_number(&text).ok_or(text)))
+        let number = text.strip_prefix(BIG).unwrap_or(&text);
+        let digits = number.strip_prefix("0x").unwrap_or(number);
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(de::Error::custom(format!("{text:?} is no number")));
+        }
+        if digits.is_empty() {
+            return Ok(Self(Ok(U256::ZERO)));
+        }
+        Ok(Self(
+            U256::from_str_radix(digits, 16).map_err(|_| OutOfRange(text)),
+        ))
     }
-}
-
-fn parse_number(text: &str) -> Option<U256> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    if digits.is_empty() {
-        return Some(U256::ZERO);
-    }
-    U256::from_str_radix(digits, 16).ok()
 }
 
 /// One test; a file is an object of them by name.
@@ -82,10 +100,8 @@ pub(super) struct Word(pub(super) U256);
 
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_number(&text)
-            .map(Self)
-            .ok_or_else(|| de::Error::custom(format!("{text:?} is no storage key")))
+        let number = Number::deserialize(deserializer)?;
+        number.get().map(Self).map_err(de::Error::custom)
     }
 }
 

@@ -16,12 +16,14 @@
 //! ```
 //! so everything that decides a block's state root is under test, except what Ethereum does not
 //! have: the system contracts (none of their addresses occurs) and the chain's own caps on gas.
+//! Where a test expects an exception, any refusal of the transaction agrees, whatever its name:
+//! fields that no transaction can carry, or revm's own refusal before execution.
 //! Blobs have no carrier on this chain, but the EVM's opcodes for them exist, so their cases run too.
 //!
 //! | outcome | when |
 //! |---|---|
 //! | passed | root, logs, refusal and the balance equation all agree |
-//! | failed | one does not, or the file cannot be read |
+//! | failed | one does not, or the file cannot be read or names a transaction that it does not hold |
 //! | skipped | the fork was not asked for, or the state before cannot exist here; always with the reason |
 
 mod format;
@@ -139,13 +141,18 @@ impl FileReport {
 /// Links are not followed, and names that begin with a dot are left out.
 ///
 /// # Errors
-/// When a folder cannot be read, is deeper than 32 levels, or nothing is found.
+/// When `path` is neither a regular file nor a folder, a folder cannot be read or is deeper than 32
+/// levels, or nothing is found.
 pub fn find(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    if std::fs::metadata(path)?.is_file() {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_file() {
         found.push(path.to_owned());
-    } else {
+    } else if kind.is_dir() {
         walk(path, MAX_DEPTH, &mut found)?;
+    } else {
+        let text = format!("{} is no regular file", path.display());
+        return Err(std::io::Error::other(text));
     }
     if found.is_empty() {
         return Err(std::io::Error::other("no .json file in this folder"));

@@ -1,6 +1,7 @@
 //! Runs the cases of one file.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::context_interface::cfg::GasParams;
 use revm::primitives::hardfork::SpecId;
 
-use super::format::{self, Post, Test, Tx};
+use super::format::{self, Number, OutOfRange, Post, Test, Tx, Word};
 use super::{Case, FileReport, Fork, MAX_FILE};
 use crate::db::BlockDb;
 use crate::evm::{FORK, gas_params, machine};
@@ -72,11 +73,23 @@ pub fn run(file: &Path, forks: &[Fork]) -> FileReport {
 
 fn read(file: &Path) -> Result<BTreeMap<String, Test>, String> {
     let text = |error: std::io::Error| error.to_string();
-    let length = std::fs::metadata(file).map_err(text)?.len();
-    if length > MAX_FILE {
-        return Err(format!("{length} bytes, longer than {MAX_FILE}"));
+    let too_long = || Err(format!("longer than {MAX_FILE} bytes"));
+    // Asked before it is opened: to open a pipe is to wait for its writer.
+    let known = std::fs::metadata(file).map_err(text)?;
+    if !known.is_file() {
+        return Err("not a regular file".to_owned());
     }
-    let bytes = std::fs::read(file).map_err(text)?;
+    if known.len() > MAX_FILE {
+        return too_long();
+    }
+    // The length may be untrue (files of the kernel) or outdated.
+    let file = std::fs::File::open(file).map_err(text)?;
+    let mut bytes = Vec::new();
+    let mut bounded = file.take(MAX_FILE.saturating_add(1));
+    let length = bounded.read_to_end(&mut bytes).map_err(text)?;
+    if length as u64 > MAX_FILE {
+        return too_long();
+    }
     serde_json::from_slice(&bytes).map_err(|error| format!("not a state test: {error}"))
 }
 
@@ -96,6 +109,29 @@ enum Verdict {
 impl From<String> for Verdict {
     fn from(reason: String) -> Self {
         Self::Differs(reason)
+    }
+}
+
+impl From<OutOfRange> for Verdict {
+    fn from(error: OutOfRange) -> Self {
+        Self::Differs(error.to_string())
+    }
+}
+
+/// Why a test's fields make no transaction.
+#[derive(Debug, thiserror::Error)]
+enum NoTransaction {
+    /// No transaction can carry them, which is a refusal before any execution.
+    #[error("{0}")]
+    Unsendable(String),
+    /// The file is wrong, whatever it expects.
+    #[error("the file is wrong: {0}")]
+    WrongFile(String),
+}
+
+impl From<OutOfRange> for NoTransaction {
+    fn from(error: OutOfRange) -> Self {
+        Self::Unsendable(error.to_string())
     }
 }
 
@@ -135,9 +171,10 @@ impl<'a> Run<'a> {
         }
         let tx = match tx_env(&self.test.transaction, post, self.chain_id()?) {
             Ok(tx) => tx,
-            // Fields that no transaction can carry are refused before any execution.
-            Err(_) if post.expect_exception.is_some() => return compare_root(&before, post),
-            Err(reason) => return Err(Verdict::Differs(reason)),
+            Err(NoTransaction::Unsendable(_)) if post.expect_exception.is_some() => {
+                return compare_root(&before, post);
+            }
+            Err(error) => return Err(Verdict::Differs(error.to_string())),
         };
         let number: u64 = self.test.env.current_number.to()?;
         let parent = number.saturating_sub(1);
@@ -211,12 +248,12 @@ impl<'a> Run<'a> {
                 );
                 return Err(Verdict::Impossible(reason));
             }
-            let slot = |(key, value): (&format::Word, &format::Number)| Ok((key.0, value.get()?));
+            let slot = |(key, value): (&Word, &Number)| Ok((key.0, value.get()?));
             let storage = account
                 .storage
                 .iter()
                 .map(slot)
-                .collect::<Result<_, String>>()?;
+                .collect::<Result<_, OutOfRange>>()?;
             let entry = AccountDiff {
                 info: Some(info),
                 storage,
@@ -227,12 +264,12 @@ impl<'a> Run<'a> {
         Ok(State::empty().apply(&diff))
     }
 
-    fn chain_id(&self) -> Result<u64, String> {
+    fn chain_id(&self) -> Result<u64, OutOfRange> {
         let id = self.test.config.chainid.as_ref();
-        id.map_or(Ok(1), format::Number::to)
+        id.map_or(Ok(1), Number::to)
     }
 
-    fn cfg(&self) -> Result<CfgEnv, String> {
+    fn cfg(&self) -> Result<CfgEnv, OutOfRange> {
         // The chain's own prices where the fork is the chain's.
         let prices = if self.fork == FORK {
             gas_params(self.executor.spec())
@@ -250,10 +287,9 @@ impl<'a> Run<'a> {
         Ok(cfg)
     }
 
-    fn block(&self) -> Result<BlockEnv, String> {
+    fn block(&self) -> Result<BlockEnv, OutOfRange> {
         let env = &self.test.env;
-        let optional =
-            |number: &Option<format::Number>| number.as_ref().map(format::Number::to::<u64>);
+        let optional = |number: &Option<Number>| number.as_ref().map(Number::to::<u64>);
         let blobs = match optional(&env.current_excess_blob_gas).transpose()? {
             Some(excess) => Some(BlobExcessGasAndPrice::new_with_spec(excess, self.fork)),
             None if self.fork.is_enabled_in(SpecId::CANCUN) => {
@@ -289,48 +325,62 @@ fn compare_root(state: &State, post: &Post) -> Result<(), Verdict> {
     Err(format!("state root {root}, expected {}", post.hash).into())
 }
 
-/// The transaction that `post` picks from the test's alternatives.
+/// The transaction that `post` picks from the test's alternatives. What makes the file wrong is
+/// looked for first, so that no other refusal hides it.
 ///
 /// # Errors
-/// When a field is beyond what any transaction can carry, or an index names nothing.
-fn tx_env(tx: &Tx, post: &Post, chain_id: u64) -> Result<TxEnv, String> {
-    let missing = |what: &str| format!("no such {what}");
+/// `WrongFile` when an index names nothing, or a field is missing or malformed; `Unsendable` when a
+/// field is beyond what any transaction can carry.
+fn tx_env(tx: &Tx, post: &Post, chain_id: u64) -> Result<TxEnv, NoTransaction> {
+    let wrong = NoTransaction::WrongFile;
+    let missing = |what: &str| wrong(format!("no such {what}"));
     let data = tx.data.get(post.indexes.data);
+    let data = data.ok_or_else(|| missing("data"))?;
     let gas = tx.gas_limit.get(post.indexes.gas);
+    let gas = gas.ok_or_else(|| missing("gas limit"))?;
     let value = tx.value.get(post.indexes.value);
+    let value = value.ok_or_else(|| missing("value"))?;
+    let price = tx.max_fee_per_gas.as_ref().or(tx.gas_price.as_ref());
+    let price = price.ok_or_else(|| wrong("no price".to_owned()))?;
+    let caller = sender(tx).map_err(wrong)?;
+    let kind = match tx.to.as_deref() {
+        None | Some("") => TxKind::Create,
+        Some(to) => {
+            let to = to.parse().map_err(|_| format!("{to:?} is no address"));
+            TxKind::Call(to.map_err(wrong)?)
+        }
+    };
+    let with_parity = |signed| parity(signed).map(|parity| (signed, parity));
+    let signed = tx.authorization_list.iter().flatten().map(with_parity);
+    let signed = signed.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
     let access_list = tx
         .access_lists
         .as_ref()
         .map(|lists| lists.get(post.indexes.data).cloned().flatten());
-    let optional =
-        |number: &Option<format::Number>| number.as_ref().map(format::Number::to::<u128>);
-    let fee_cap = optional(&tx.max_fee_per_gas).transpose()?;
-    let price = optional(&tx.gas_price).transpose()?;
+
     let tx_type = if tx.authorization_list.is_some() {
         4
     } else if tx.blob_versioned_hashes.is_some() || tx.max_fee_per_blob_gas.is_some() {
         3
-    } else if fee_cap.is_some() {
+    } else if tx.max_fee_per_gas.is_some() {
         2
     } else {
         u8::from(access_list.is_some())
     };
-    let kind = match tx.to.as_deref() {
-        None | Some("") => TxKind::Create,
-        Some(to) => TxKind::Call(to.parse().map_err(|_| format!("{to:?} is no address"))?),
-    };
     if kind.is_create() && tx_type > 2 {
-        return Err(format!("a transaction of type {tx_type} cannot create"));
+        let text = format!("a transaction of type {tx_type} cannot create");
+        return Err(NoTransaction::Unsendable(text));
     }
-    let authorizations = tx.authorization_list.iter().flatten().map(authorization);
+    let optional = |number: &Option<Number>| number.as_ref().map(Number::to::<u128>);
+    let authorizations = signed.into_iter().map(authorization);
     Ok(TxEnv {
         tx_type,
-        caller: sender(tx)?,
-        gas_limit: gas.ok_or_else(|| missing("gas limit"))?.to()?,
-        gas_price: fee_cap.or(price).ok_or_else(|| missing("price"))?,
+        caller,
+        gas_limit: gas.to()?,
+        gas_price: price.to()?,
         kind,
-        value: value.ok_or_else(|| missing("value"))?.get()?,
-        data: data.ok_or_else(|| missing("data"))?.clone(),
+        value: value.get()?,
+        data: data.clone(),
         nonce: tx.nonce.to()?,
         chain_id: Some(chain_id),
         access_list: access_list.flatten().unwrap_or_default().into(),
@@ -341,17 +391,20 @@ fn tx_env(tx: &Tx, post: &Post, chain_id: u64) -> Result<TxEnv, String> {
     })
 }
 
+fn parity(signed: &format::Authorization) -> Result<&Number, String> {
+    let parity = signed.y_parity.as_ref().or(signed.v.as_ref());
+    parity.ok_or_else(|| "an authorization without a parity".to_owned())
+}
+
 fn authorization<R>(
-    signed: &format::Authorization,
-) -> Result<Either<SignedAuthorization, R>, String> {
+    (signed, parity): (&format::Authorization, &Number),
+) -> Result<Either<SignedAuthorization, R>, OutOfRange> {
     let inner = Authorization {
         chain_id: signed.chain_id.get()?,
         address: signed.address,
         nonce: signed.nonce.to()?,
     };
-    let parity = signed.y_parity.as_ref().or(signed.v.as_ref());
-    let parity = parity.ok_or("an authorization without a parity")?.to()?;
-    let (r, s) = (signed.r.get()?, signed.s.get()?);
+    let (parity, r, s) = (parity.to()?, signed.r.get()?, signed.s.get()?);
     Ok(Either::Left(SignedAuthorization::new_unchecked(
         inner, parity, r, s,
     )))

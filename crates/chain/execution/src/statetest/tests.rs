@@ -206,7 +206,72 @@ fn what_is_no_state_test_fails() {
     }
     let mut test = transfer();
     test["a transfer"]["post"]["Osaka"][0]["indexes"]["data"] = json!(7);
-    assert_eq!(failure(&test), "no such data");
+    assert_eq!(failure(&test), "the file is wrong: no such data");
+}
+
+#[test]
+fn a_wrong_file_fails_whatever_refusal_it_expects() {
+    let wrong = |change: &dyn Fn(&mut Value)| {
+        let mut test = transfer();
+        let post = &mut test["a transfer"]["post"]["Osaka"][0];
+        post["expectException"] = json!("TransactionException.INTRINSIC_GAS_TOO_LOW");
+        post["hash"] = json!(accounts(&[(SENDER, 0, FUNDS)]).root());
+        // Beyond any transaction: a refusal that must not hide the file's own fault.
+        test["a transfer"]["transaction"]["nonce"] = json!("0x1ffffffffffffffff");
+        assert_eq!(report(&test).passed, 1);
+        change(&mut test["a transfer"]);
+        failure(&test)
+    };
+    for index in ["data", "gas", "value"] {
+        let text = wrong(&|test| test["post"]["Osaka"][0]["indexes"][index] = json!(7));
+        assert!(text.starts_with("the file is wrong: no such "), "{text}");
+    }
+    let key = json!(format!("{:#066x}", 0));
+    let text = wrong(&|test| test["transaction"]["secretKey"] = key.clone());
+    assert_eq!(text, "the file is wrong: secretKey is no key");
+    let text = wrong(&|test| test["transaction"]["secretKey"] = Value::Null);
+    assert_eq!(text, "the file is wrong: neither sender nor secretKey");
+    let text = wrong(&|test| test["transaction"]["gasPrice"] = Value::Null);
+    assert_eq!(text, "the file is wrong: no price");
+    let text = wrong(&|test| test["transaction"]["to"] = json!("0x1234"));
+    assert_eq!(text, r#"the file is wrong: "0x1234" is no address"#);
+    let unsigned = json!([{
+        "chainId": "0x1", "address": RECEIVER, "nonce": "0x0", "r": "0x1", "s": "0x1"
+    }]);
+    let text = wrong(&|test| test["transaction"]["authorizationList"] = unsigned.clone());
+    assert_eq!(text, "the file is wrong: an authorization without a parity");
+    let text = wrong(&|test| test["transaction"]["value"] = json!(["five"]));
+    assert!(text.contains(r#""five" is no number"#), "{text}");
+}
+
+#[test]
+fn a_number_beyond_256_bits_is_a_refusal_in_either_spelling() {
+    for spelling in ["0x", "0x:bigint 0x"] {
+        let mut test = transfer();
+        let value = format!("{spelling}1{:064x}", 0);
+        test["a transfer"]["transaction"]["value"] = json!([value]);
+        assert!(failure(&test).ends_with("is out of range"));
+        let post = &mut test["a transfer"]["post"]["Osaka"][0];
+        post["expectException"] = json!("TR_RLP_VALUE");
+        post["hash"] = json!(accounts(&[(SENDER, 0, FUNDS)]).root());
+        assert_eq!(report(&test).passed, 1);
+    }
+}
+
+#[test]
+fn only_regular_files_are_read_and_none_without_end() {
+    let device = Path::new("/dev/null");
+    let report = run(device, Fork::ENABLED);
+    assert_eq!(report.failed[0].reason, "not a regular file");
+    let error = find(device).expect_err("a device").to_string();
+    assert_eq!(error, "/dev/null is no regular file");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("long.json");
+    let long = std::fs::File::create(&file).expect("made");
+    long.set_len(super::MAX_FILE + 1).expect("as long as that");
+    let report = run(&file, Fork::ENABLED);
+    assert_eq!(report.failed[0].reason, "longer than 268435456 bytes");
 }
 
 #[test]

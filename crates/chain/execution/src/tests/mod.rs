@@ -5,5 +5,6 @@ mod calls;
 mod market;
 mod refused;
 mod topics;
+mod traces;
 mod types;
 mod world;

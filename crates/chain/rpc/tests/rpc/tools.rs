@@ -248,6 +248,14 @@ async fn assumptions_that_mean_nothing_here_are_refused() {
             "not supported",
         ),
         (json!({models: {"code": "0x00"}}), "system contract"),
+        (
+            json!({BOB.to_string(): {"code": "0xef01"}}),
+            "no delegation",
+        ),
+        (
+            json!({BOB.to_string(): {"code": format!("0xef0101{:040x}", 1)}}),
+            "no delegation",
+        ),
         (json!({BOB.to_string(): {"balanse": "0x1"}}), "balanse"),
     ];
     for (assume, expected) in refused {
@@ -380,6 +388,29 @@ async fn a_call_is_traced_with_its_assumptions_and_its_trace_is_bounded() {
     assert_eq!(code, -32000);
     assert!(text.starts_with("trace too large"), "{text}");
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn the_storage_that_every_step_shows_again_counts_against_the_bound() {
+    let world = World::new();
+    let trace = |loads: usize, no_storage: bool| {
+        // GAS SLOAD POP: at each load another slot, and each load shows all slots before it.
+        let code = Bytes::from([0x5a, 0x54, 0x50].repeat(loads));
+        json!([{"to": BOB}, "latest", {
+            "disableStack": true, "disableStorage": no_storage,
+            "stateOverrides": {BOB.to_string(): {"code": code}}
+        }])
+    };
+    let steps = world.ask("debug_traceCall", trace(100, false)).await;
+    let last = &steps["structLogs"][298];
+    assert_eq!(last["op"], "SLOAD");
+    assert_eq!(last["storage"].as_object().unwrap().len(), 100);
+    // 700 * 701 / 2 slots of 128 bytes, where the steps alone are less than 1 MiB.
+    let (code, text) = world.refused("debug_traceCall", trace(700, false)).await;
+    assert_eq!(code, -32000);
+    assert!(text.starts_with("trace too large"), "{text}");
+    let steps = world.ask("debug_traceCall", trace(700, true)).await;
+    assert_eq!(steps["structLogs"].as_array().unwrap().len(), 2_101);
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@
 //!   when it submitted, and weights stay in force until the activity cutoff, which is
 //!   13.889 epochs if the parameters do not say otherwise. Weights for a free slot, and bonds in
 //!   it, do not count.
+//! - Yuma has at most [`MAX_PERMITS`] permits, the owner's included: whoever may judge is read.
 //! - Who judged or answered and then gave up its slot before the settlement is paid nothing: its
 //!   share goes to the others in proportion, and the slot's next holder starts anew.
 //! - A score worker's metric is `correct / total`, and counts because the chain verified each proof.
@@ -66,7 +67,7 @@ mod yuma;
 mod tests;
 
 pub use explanation::{NamedColumn, decode_explanation, encode_explanation};
-pub use params::Params;
+pub use params::{MAX_PERMITS, Params};
 pub use payload::{
     ReportPayload, decode_forecast, decode_inference, decode_model, decode_report, decode_weights,
     encode_forecast, encode_inference, encode_losses, encode_truth, encode_weights,

@@ -1,10 +1,11 @@
 //! Parameters of a mechanism as bytes and as JSON.
 //!
-//! Defaults are no bytes; anything else is every field in this order:
+//! Defaults are no bytes, and are those of a topic: [`Params::defaults`]. Anything else is every
+//! field in this order:
 //!
 //! | kind | fields |
 //! |---|---|
-//! | yuma | `u8` version (2, 3), `u16` kappa, `u16` bonds penalty, `u32` bonds moving average (millionths), `u8` liquid alpha with `u16` low, `u16` high, `i16` steepness (zero if off), `u8` absent bonds decay, `u8` two-sided, `u16` stake cap (65,535: none), `u8` idle pay, `u16` permits, `u16` owner (65,535: none), `u128` stake threshold, `u64` activity cutoff in milliseconds (0: 13.889 epochs) |
+//! | yuma | `u8` version (2, 3), `u16` kappa, `u16` bonds penalty, `u32` bonds moving average (millionths), `u8` liquid alpha with `u16` low, `u16` high, `i16` steepness (zero if off), `u8` absent bonds decay, `u8` two-sided, `u16` stake cap (65,535: none), `u8` idle pay, `u16` permits (1 to [`MAX_PERMITS`]), `u16` owner (65,535: none), `u128` stake threshold, `u64` activity cutoff in milliseconds (0: 13.889 epochs) |
 //! | synthesis | the names of [`synthesis::Params`] in their order: numbers `i128`, regret scale `u8` (1: median), learning steps `u16`, score samples `u16`, gain only `u8` |
 //! | score | `i128` rate, `i128` temperature |
 
@@ -23,8 +24,14 @@ use std::collections::BTreeMap;
 const NO_OWNER: u16 = u16::MAX;
 /// Stands for no cap, which is what the greatest stake as cap is.
 const NO_CAP: u16 = u16::MAX;
-/// Greatest number of permits: time and memory grow with them.
-const MOST_PERMITS: usize = 256;
+/// Greatest number of Yuma permits on a chain, the owner's included, and the default.
+///
+/// A contract reads at most so many rows of weights in one settlement. A validator with a permit
+/// whose row is not read counts as one who weighs nobody: its stake pulls every consensus towards
+/// zero. With twice as many equal validators as rows, those who are read have half of the stake,
+/// and the least of their weights stands, so that each of them decides alone; with more, no
+/// consensus is left and nothing is paid. So there are no more permits than rows.
+pub const MAX_PERMITS: usize = 64;
 /// Greatest number of listening steps.
 const MOST_STEPS: u32 = 32;
 
@@ -41,11 +48,12 @@ pub enum Params {
 }
 
 impl Params {
-    /// What no bytes stand for.
+    /// What no bytes stand for: the defaults of the mechanism, but [`MAX_PERMITS`] permits for Yuma.
     pub fn defaults(kind: Kind) -> Params {
         match kind {
             Kind::Yuma => Params::Yuma(yuma::Params {
                 activity_cutoff: 0,
+                max_validators: MAX_PERMITS,
                 ..yuma::Params::default()
             }),
             Kind::Synthesis => Params::Synthesis(synthesis::Params::default()),
@@ -62,8 +70,9 @@ impl Params {
         }
     }
 
-    /// Reads the names of `topic simulate`, each of which may be missing. Yuma's `tempo` and
-    /// `emission` are refused, because the contract decides them.
+    /// Reads the names of `topic simulate`, each of which may be missing and then has its default
+    /// of [`Params::defaults`] (an owner takes one of the permits). Yuma's `tempo` and `emission`
+    /// are refused, because the contract decides them.
     ///
     /// # Errors
     ///
@@ -86,6 +95,11 @@ impl Params {
                         rules.activity_cutoff
                     } else {
                         0
+                    },
+                    max_validators: if names.contains_key("max_validators") {
+                        rules.max_validators
+                    } else {
+                        MAX_PERMITS.saturating_sub(usize::from(rules.owner.is_some()))
                     },
                     ..rules
                 })
@@ -184,10 +198,16 @@ fn within(name: &str, value: Q64, least: Q64, greatest: Q64) -> Result<(), Strin
 }
 
 fn check_yuma(params: &yuma::Params) -> Result<(), String> {
-    if !(1..=MOST_PERMITS).contains(&params.max_validators) {
+    let most = MAX_PERMITS.saturating_sub(usize::from(params.owner.is_some()));
+    if !(1..=most).contains(&params.max_validators) {
         let found = params.max_validators;
+        let owner = if params.owner.is_some() {
+            " besides the owner"
+        } else {
+            ""
+        };
         return Err(format!(
-            "max_validators: {found} is outside 1 to {MOST_PERMITS}"
+            "max_validators: {found} is outside 1 to {most}{owner}: no more rows are read"
         ));
     }
     if params.bonds_moving_average > 1_000_000 {

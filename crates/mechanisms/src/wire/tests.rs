@@ -185,7 +185,7 @@ fn yuma_params() -> impl Strategy<Value = Params> {
         proptest::option::of(0u16..65_535),
     );
     let rest = (
-        1usize..=256,
+        1usize..=MAX_PERMITS - 1,
         proptest::option::of(0u16..65_535),
         any::<u128>(),
         any::<u64>(),
@@ -466,8 +466,20 @@ fn parameters_that_a_topic_cannot_have_are_refused() {
     let many = check(Kind::Synthesis, "{}", &limits(65, 1, 1)).unwrap_err();
     assert_eq!(many, "65 workers: synthesis takes at most 64");
     assert!(check(Kind::Yuma, "{}", &limits(4_097, 0, 0)).is_err());
-    assert!(check(Kind::Yuma, r#"{"max_validators": 257}"#, &LIMITS).is_err());
-    assert!(check(Kind::Yuma, r#"{"max_validators": 0}"#, &LIMITS).is_err());
+    for (json, message) in [
+        (r#"{"max_validators": 65}"#, "65 is outside 1 to 64"),
+        (r#"{"max_validators": 0}"#, "0 is outside 1 to 64"),
+        (
+            r#"{"max_validators": 64, "owner_uid": 3}"#,
+            "64 is outside 1 to 63 besides the owner",
+        ),
+    ] {
+        let refused = check(Kind::Yuma, json, &LIMITS).unwrap_err();
+        let expected = format!("max_validators: {message}: no more rows are read");
+        assert_eq!(refused, expected);
+    }
+    check(Kind::Yuma, r#"{"max_validators": 64}"#, &LIMITS).unwrap();
+    check(Kind::Yuma, r#"{"owner_uid": 3}"#, &LIMITS).unwrap();
     let json = r#"{"liquid_alpha": true, "alpha_low": 9, "alpha_high": 8}"#;
     assert!(check(Kind::Yuma, json, &LIMITS).is_err());
     let upside_down = Limits {

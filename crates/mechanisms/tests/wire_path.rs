@@ -366,7 +366,7 @@ fn synthesis_over_thirty_epochs_with_changing_holders() {
         memory = decision.memory;
     }
     let case = format!(
-        r#"{{"mechanism":"synthesis","inferers":5,"forecasters":2,"reputers":3,"epochs":[{}]}}"#,
+        r#"{{"mechanism":"synthesis","params":{{"consensus":"median"}},"inferers":5,"forecasters":2,"reputers":3,"epochs":[{}]}}"#,
         epochs.join(",")
     );
     let output = simulate(&case).unwrap();
@@ -418,7 +418,11 @@ fn losses_of_a_report_decide_as_the_truth_that_they_come_from() {
     let inferred = wire::infer(&[], &limits, &[], &inferers).unwrap();
     let inferences = wire::decode_pending(&inferred.pending).unwrap();
     let truth = wire::encode_truth(Q64::from_int(21));
-    let losses = wire::decode_report(&truth).unwrap().losses(&inferences);
+    let losses = wire::decode_report(&truth).unwrap();
+    let Params::Synthesis(rules) = Params::defaults(Kind::Synthesis) else {
+        panic!()
+    };
+    let losses = losses.losses(&rules, &inferences);
     let losses = wire::encode_losses(&losses);
     let decide = |report: &[u8]| {
         let entries = [inferers[0], inferers[1], voice(2, Role::Reputer, report)];

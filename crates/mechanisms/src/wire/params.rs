@@ -1,19 +1,19 @@
 //! Parameters of a mechanism as bytes and as JSON.
 //!
-//! Defaults are no bytes, and are those of a topic: [`Params::defaults`]. Anything else is every
-//! field in this order:
+//! Defaults are no bytes, and are those of a topic, which anyone may judge in: [`Params::defaults`].
+//! Anything else is every field in this order:
 //!
 //! | kind | fields |
 //! |---|---|
 //! | yuma | `u8` version (2, 3), `u16` kappa, `u16` bonds penalty, `u32` bonds moving average (millionths), `u8` liquid alpha with `u16` low, `u16` high, `i16` steepness (zero if off), `u8` absent bonds decay, `u8` two-sided, `u16` stake cap (65,535: none), `u8` idle pay, `u16` permits (1 to [`MAX_PERMITS`]), `u16` owner (65,535: none), `u128` stake threshold, `u64` activity cutoff in milliseconds (0: 13.889 epochs) |
-//! | synthesis | the names of [`synthesis::Params`] in their order: numbers `i128`, regret scale `u8` (1: median), learning steps `u16`, score samples `u16`, gain only `u8` |
+//! | synthesis | the names of [`synthesis::Params`] in their order: numbers `i128`, regret scale `u8` (1: median), consensus `u8` (1, the median), learning steps `u16`, score samples `u16`, gain only `u8` |
 //! | score | `i128` rate, `i128` temperature |
 
 use super::bytes::{Reader, Writer};
 use super::synthesis::MOST_SCORES;
 use super::{Kind, Limits};
 use crate::simulate::{self, Fault, parse};
-use crate::synthesis::RegretScale;
+use crate::synthesis::{Consensus, RegretScale};
 use crate::yuma::{AbsentBonds, LiquidAlpha, Version};
 use crate::{score, synthesis, yuma};
 use hallmark_fixed::Q64;
@@ -48,7 +48,8 @@ pub enum Params {
 }
 
 impl Params {
-    /// What no bytes stand for: the defaults of the mechanism, but [`MAX_PERMITS`] permits for Yuma.
+    /// What no bytes stand for: the defaults of the mechanism, but [`MAX_PERMITS`] permits for Yuma
+    /// and [`Consensus::Median`] for synthesis, whose reputers nobody has chosen.
     pub fn defaults(kind: Kind) -> Params {
         match kind {
             Kind::Yuma => Params::Yuma(yuma::Params {
@@ -56,7 +57,10 @@ impl Params {
                 max_validators: MAX_PERMITS,
                 ..yuma::Params::default()
             }),
-            Kind::Synthesis => Params::Synthesis(synthesis::Params::default()),
+            Kind::Synthesis => Params::Synthesis(synthesis::Params {
+                consensus: Consensus::Median,
+                ..synthesis::Params::default()
+            }),
             Kind::Score => Params::Score(score::Params::default()),
         }
     }
@@ -106,7 +110,13 @@ impl Params {
             }
             Kind::Synthesis => {
                 let params = parse::<simulate::synthesis::ParamsIn>(json).map_err(text)?;
-                Params::Synthesis(params.rules())
+                let rules = params.rules();
+                Params::Synthesis(synthesis::Params {
+                    consensus: params
+                        .consensus
+                        .map_or(Consensus::Median, |_| rules.consensus),
+                    ..rules
+                })
             }
             Kind::Score => {
                 let params = parse::<simulate::score::ParamsIn>(json).map_err(text)?;
@@ -228,6 +238,10 @@ fn check_yuma(params: &yuma::Params) -> Result<(), String> {
 }
 
 fn check_synthesis(params: &synthesis::Params) -> Result<(), String> {
+    if params.consensus == Consensus::Mean {
+        let reason = "a reputer with any stake moves a mean anywhere, a topic takes the median";
+        return Err(format!("consensus: {reason}"));
+    }
     let (least, hundred) = (Q64::from_ratio(1, 1_000), Q64::from_int(100));
     within("steepness", params.steepness, least, hundred)?;
     within("centre", params.centre, Q64::from_int(-100), hundred)?;
@@ -235,6 +249,7 @@ fn check_synthesis(params: &synthesis::Params) -> Result<(), String> {
     within("epsilon", params.epsilon, smallest, hundred)?;
     within("reputer_epsilon", params.reputer_epsilon, smallest, hundred)?;
     within("learning_rate", params.learning_rate, smallest, Q64::ONE)?;
+    within("tolerance", params.tolerance, Q64::from_bits(1), Q64::MAX)?;
     within(
         "outlier_threshold",
         params.outlier_threshold,
@@ -358,7 +373,9 @@ fn write_synthesis(writer: &mut Writer, params: &synthesis::Params) {
     writer.u8(u8::from(
         params.regret_scale == RegretScale::MedianDeviation,
     ));
+    writer.u8(u8::from(params.consensus == Consensus::Median));
     writer.numbers(&[
+        params.tolerance,
         params.regret_rate,
         params.initial_quantile,
         params.reputer_epsilon,
@@ -387,6 +404,12 @@ fn read_synthesis(reader: &mut Reader<'_>) -> Result<synthesis::Params, String> 
         } else {
             RegretScale::Deviation
         },
+        consensus: if reader.flag("consensus")? {
+            Consensus::Median
+        } else {
+            Consensus::Mean
+        },
+        tolerance: reader.q64()?,
         regret_rate: reader.q64()?,
         initial_quantile: reader.q64()?,
         reputer_epsilon: reader.q64()?,

@@ -3,7 +3,7 @@
 
 use divan::{Bencher, black_box};
 use hallmark_fixed::Q64;
-use hallmark_mechanisms::synthesis::{self, Predictions, Report};
+use hallmark_mechanisms::synthesis::{self, Consensus, Predictions, Report};
 use hallmark_mechanisms::wire;
 use hallmark_mechanisms::yuma::{self, Epoch, LiquidAlpha, Row, State, Version};
 
@@ -198,8 +198,25 @@ fn synthesis_epoch(
 }
 
 #[divan::bench(args = [(5, 3, 5), (32, 6, 6)], min_time = 1)]
-fn synthesis(bencher: Bencher, (inferers, forecasters, reputers): (usize, usize, usize)) {
-    let params = synthesis::Params::default();
+fn synthesis(bencher: Bencher, sizes: (usize, usize, usize)) {
+    synthesis_by(bencher, sizes, Consensus::Mean);
+}
+
+/// As a topic on a chain does it.
+#[divan::bench(args = [(5, 3, 5), (32, 6, 6)], min_time = 1)]
+fn synthesis_by_the_median(bencher: Bencher, sizes: (usize, usize, usize)) {
+    synthesis_by(bencher, sizes, Consensus::Median);
+}
+
+fn synthesis_by(
+    bencher: Bencher,
+    (inferers, forecasters, reputers): (usize, usize, usize),
+    consensus: Consensus,
+) {
+    let params = synthesis::Params {
+        consensus,
+        ..synthesis::Params::default()
+    };
     let mut numbers = Numbers(2);
     let mut state = synthesis::State::new(inferers, forecasters, reputers);
     for _ in 0..2 {

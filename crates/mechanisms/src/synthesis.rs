@@ -26,13 +26,14 @@
 //!
 //! | quantity | formula |
 //! |---|---|
-//! | consensus losses | mean of the reputers' losses by stake, element by element |
+//! | consensus losses | mean of the reputers' losses by stake, element by element; or their median by stake ([`Consensus`]) |
 //! | regret | `R ← (1 − α)R + α(L_network − L_worker)`, `α = 0.1`, for each set: the naive regret uses the naive loss, one-out and one-in regrets the loss of that set |
 //! | regret of a newcomer | `quantile_0.25(regrets of the others) + (c − 8.25/p)(deviation + ε)`; zero if all are new |
 //! | inferer score | `T_j = L⁻_j − L` |
 //! | forecaster score | `f⁺(L_naive − L⁺_k) + (1 − f⁺)(L⁻_k − L)`, `f⁺ = 2^(1 − N_f)` |
 //! | adjusted stake | `Ŝ_m = min(N·a_m·S_m / Σ a·S, 1)` |
 //! | reputer score | `T_m = 1 / (‖L_m − L̂‖/‖L̂‖ + 0.01)`, L̂ the mean of all losses by Ŝ |
+//! | the same by the median | L̂ the consensus losses, `Ŝ` the stakes' parts, no listening |
 //! | listening coefficients a | at most 10 steps: `g_l = (1 − ΣT·S / ΣT'·S)/δ`, T' with `a_l + δ`, `δ = 0.001` (negative at `a_l = 1`); `a ← a + 0.05·g` within 0..=1; if `Σ a·S / ΣS < 0.5` the step is shortened to reach 0.5; stop below a change of 0.001·0.05. Scores and adjusted stakes are those of the last step's start |
 //! | worker fractions | `φ(T / (σ + ε))` normalised per class; σ the sample deviation of the latest ten scores of the class, newest epoch first, by index within one |
 //! | reputer fractions | `S·T`, normalised |
@@ -40,6 +41,21 @@
 //! | entropy of a class | `−Σ f~·ln f~ · (1 / (N·Σ f~²))^0.25`; `ln 2 / 4` for a single member |
 //! | forecasters' part | `ratio = (T − min(0, T_max)) / |T_max|`, `T = L_naive − L`, `T_max` the best inferer score; `τ ← 0.1·ratio + 0.9·τ`; `χ = 0.1` below τ = 0, `0.5` from τ = 1, `0.1 + 0.4τ` between |
 //! | split | `γ = (F + G)/((1−χ)F + χG)`; of `1/(F+G+H)`: inferers `(1−χ)γF`, forecasters `χγG`, reputers `H` |
+//!
+//! # Whom to believe about losses: [`Consensus`]
+//!
+//! A mean is as wrong as its wildest voice: with any stake at all a reputer can move it anywhere by
+//! saying a number that is large enough, and with it every regret, every score and the network's
+//! value. The median by stake lies, in each element, between the least and the greatest loss that
+//! the other reputers say, as long as these hold more than half of the stake that is heard. So
+//! whoever has less than half moves no element beyond what honest reputers disagree by; but it may
+//! choose in each element another of them to be believed, so a large minority gains where the
+//! honest see the truth hardly better than the workers do (`tests/reports.rs`). From one half on it
+//! says what it likes. Reputers are scored by the same consensus, not by one of adjusted stakes:
+//! those are capped per reputer, which gives many small ones the majority over a large one.
+//!
+//! A report whose losses follow from a truth knows no error below [`Params::tolerance`]. Without it a
+//! value that happens to be hit exactly has the least logarithm that there is.
 //!
 //! Sources: Allora's white paper and the columns of its simulator, which these formulas reproduce to
 //! better than 10^-9 (`tests/synthesis_tables.rs`).
@@ -53,7 +69,7 @@
 //! | a forecaster who forecasts nobody present | takes no part |
 //! | all values equal | that value, all percentiles equal |
 //! | no reputer, or none with stake | no losses, nothing paid, regrets unchanged |
-//! | a report with another pattern of values than the epoch's | the reputer counts as absent |
+//! | a report with another pattern of values than the epoch's, a single loss missing or added | the reputer counts as absent: nobody chooses the places where it is judged |
 //! | a vector of the wrong length | [`enum@Error`] |
 //! | numbers at the ends of the range | saturate; no panic |
 
@@ -68,7 +84,9 @@ pub use rewards::{
     Outcome, Report, entropy, forecaster_utility, reward_fractions, settle, squared_loss,
 };
 pub(crate) use statistics::quantile;
-pub use statistics::{gradient, median, potential, regret_scale, weighted_percentile, weights};
+pub use statistics::{
+    gradient, median, potential, regret_scale, weighted_median, weighted_percentile, weights,
+};
 
 use hallmark_fixed::Q64;
 use thiserror::Error;
@@ -83,6 +101,18 @@ pub enum RegretScale {
     MedianDeviation,
 }
 
+/// What the reputers' losses become one loss by, element by element.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consensus {
+    /// The mean by stake, as in the source: sound only where every reputer is trusted, because any
+    /// stake moves it anywhere.
+    #[default]
+    Mean,
+    /// The median by stake ([`weighted_median`]), which less than half of the stake cannot move
+    /// beyond what the others say.
+    Median,
+}
+
 /// The rules of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Params {
@@ -94,6 +124,12 @@ pub struct Params {
     pub epsilon: Q64,
     /// What regrets are divided by.
     pub regret_scale: RegretScale,
+    /// What the reputers' losses become one loss by.
+    pub consensus: Consensus,
+    /// The least error that a loss knows, in the unit of the values: [`Params::squared_loss`] is
+    /// never below `2·log10` of it. By default 2^-32, which no unit makes too coarse; a topic does
+    /// well to set the accuracy to which its truth is known, for below that differences are luck.
+    pub tolerance: Q64,
     /// Weight of the new regret, α.
     pub regret_rate: Q64,
     /// Quantile of the others' regrets at which a newcomer starts.
@@ -133,6 +169,8 @@ impl Default for Params {
             centre: hundredths(75),
             epsilon: hundredths(1),
             regret_scale: RegretScale::Deviation,
+            consensus: Consensus::Mean,
+            tolerance: Q64::from_bits(1 << 32),
             regret_rate: hundredths(10),
             initial_quantile: hundredths(25),
             reputer_epsilon: hundredths(1),
@@ -148,6 +186,18 @@ impl Default for Params {
             outlier_threshold: Q64::from_int(11),
             outlier_rate: hundredths(20),
         }
+    }
+}
+
+impl Params {
+    /// The base-10 logarithm of the squared error, which counts as at least [`Params::tolerance`].
+    ///
+    /// Computed as `2·log10 |error|`, because the square of a small error would lose digits.
+    pub fn squared_loss(&self, value: Q64, truth: Q64) -> Q64 {
+        const STEP: Q64 = Q64::from_bits(1);
+        let error = (value - truth).abs().max(self.tolerance).max(STEP);
+        let log = error.log10().unwrap_or(Q64::ZERO);
+        log + log
     }
 }
 

@@ -32,7 +32,7 @@
 //! | weights (yuma, worker) | `(u16 slot, u16 weight)*`, slots ascending |
 //! | inference (synthesis, worker) | `i128` |
 //! | forecast (synthesis, forecaster) | `(u16 slot, i128 expected loss)*`, slots of inferers ascending |
-//! | report (synthesis, reputer) | `0, i128` the truth; or `1, u16 count`, then per place of the [`Layout`] `0`, or `1, i128` |
+//! | report (synthesis, reputer) | `0, i128` the truth; or `1, u16 count`, then per place of the [`Layout`] `0`, or `1, i128` within ±[`MOST_LOSS`] |
 //! | model (score, worker) | 32 bytes |
 //! | test set | `u32` count (1 to 64), then each `u32` length, input, `u32` label |
 //! | explanation | `u8` count, then each `u8` length, name, `i128` per entry |
@@ -41,7 +41,7 @@
 //! | memory, synthesis | `u16` inferers, forecasters, reputers; network loss and τ `options(2)`; spread `u8` 0, or 1 and two `i128`; regrets `options(workers)`; naive regrets `options(inferers)`; per worker its one-out regrets `options(workers)`; per forecaster its one-in regrets `options(inferers + 1)`; listening `i128` per reputer; scores of inferers and of forecasters, each a `list`; fractions `options(slots)` |
 //! | memory, score | `u16 n`, smoothed metrics `options(n)`, the last of which is there |
 //! | pending (synthesis) | `u16` inferers, forecasters; values `options(Layout::len)`; weights `options(workers)`; percentiles `u8` 0, or 1 and five `i128`; outlier-resistant `options(1)` |
-//! | parameters | no bytes: all defaults; otherwise fixed fields, see [`Params`] |
+//! | parameters | no bytes: all defaults of a topic; otherwise fixed fields, see [`Params`] |
 //!
 //! # Mechanisms on a chain
 //!
@@ -49,6 +49,10 @@
 //!   when it submitted, and weights stay in force until the activity cutoff, which is
 //!   13.889 epochs if the parameters do not say otherwise. Weights for a free slot, and bonds in
 //!   it, do not count.
+//! - Yuma has at most [`MAX_PERMITS`] permits, the owner's included: whoever may judge is read.
+//! - The reputers of synthesis agree by the median by stake, never by the mean
+//!   ([`Consensus`](crate::synthesis::Consensus)): anyone may be a reputer, and a mean is moved
+//!   anywhere by any stake.
 //! - Who judged or answered and then gave up its slot before the settlement is paid nothing: its
 //!   share goes to the others in proportion, and the slot's next holder starts anew.
 //! - A score worker's metric is `correct / total`, and counts because the chain verified each proof.
@@ -66,10 +70,10 @@ mod yuma;
 mod tests;
 
 pub use explanation::{NamedColumn, decode_explanation, encode_explanation};
-pub use params::Params;
+pub use params::{MAX_PERMITS, Params};
 pub use payload::{
-    ReportPayload, decode_forecast, decode_inference, decode_model, decode_report, decode_weights,
-    encode_forecast, encode_inference, encode_losses, encode_truth, encode_weights,
+    MOST_LOSS, ReportPayload, decode_forecast, decode_inference, decode_model, decode_report,
+    decode_weights, encode_forecast, encode_inference, encode_losses, encode_truth, encode_weights,
 };
 pub use synthesis::{decode_pending, infer};
 pub use test_set::{MOST_SAMPLES, Sample, encode_test_set, test_set};
@@ -294,7 +298,7 @@ pub fn check_params(kind: Kind, params: &[u8], limits: &Limits) -> Result<(), St
 /// # Errors
 ///
 /// [`PayloadError`] if the bytes are no canonical encoding, name slots that do not exist, or hold a
-/// value outside the topic's range.
+/// value outside the topic's range or a loss beyond [`MOST_LOSS`].
 pub fn check_payload(
     kind: Kind,
     role: Role,

@@ -180,6 +180,71 @@ fn a_free_slot_earns_nothing_whatever_validators_say() {
     }
 }
 
+/// What two workers get of their class from 256 equal validators of whom a contract reads 64, those
+/// with permits first. All weigh the workers three to one, but for one of those who are read, who
+/// gives everything to the second.
+fn incentives_where_one_of_the_read_lies(permits: usize) -> [f64; 2] {
+    const VALIDATORS: usize = 256;
+    const READ: usize = 64;
+    let slots = VALIDATORS + 2;
+    let rules = yuma::Params {
+        max_validators: permits,
+        tempo: 10,
+        ..yuma::Params::default()
+    };
+    let mut stake = vec![10u128; VALIDATORS];
+    stake.extend([0, 0]);
+    let mut state = State::empty(slots);
+    let mut last = [0.0; 2];
+    for block in [100, 110, 120] {
+        let mut order: Vec<usize> = (0..VALIDATORS).collect();
+        order.sort_by_key(|&slot| (!state.permits[slot], slot));
+        let mut weights = vec![Row::new(); slots];
+        for (rank, &slot) in order.iter().take(READ).enumerate() {
+            weights[slot] = match rank {
+                0 => vec![(257, 1)],
+                _ => vec![(256, 3), (257, 1)],
+            };
+        }
+        let epoch = Epoch {
+            block,
+            last_step_block: block - 10,
+            stake: &stake,
+            last_update: &vec![block - 1; slots],
+            registered: &vec![0; slots],
+            weights: &weights,
+            commitments: &[],
+        };
+        let outcome = yuma::settle(&rules, &epoch, &mut state).unwrap();
+        last = [256, 257].map(|slot| outcome.incentive[slot].to_bits() as f64 / 2f64.powi(32));
+    }
+    last
+}
+
+#[test]
+fn there_are_no_more_permits_than_rows_that_a_contract_reads() {
+    // With as many permits as rows, one liar of 64 takes nothing from the first worker.
+    let [first, second] = incentives_where_one_of_the_read_lies(wire::MAX_PERMITS);
+    assert!((first - 0.747).abs() < 0.002, "{first} {second}");
+    // With twice as many it decides alone; with more nobody does.
+    assert_eq!(incentives_where_one_of_the_read_lies(128)[0], 0.0);
+    assert_eq!(incentives_where_one_of_the_read_lies(256), [0.0; 2]);
+    for permits in [65, 128, 256] {
+        let rules = yuma::Params {
+            max_validators: permits,
+            activity_cutoff: 0,
+            ..yuma::Params::default()
+        };
+        let bytes = Params::Yuma(rules).encode();
+        let limits = Limits {
+            workers: 256,
+            ..Limits::default()
+        };
+        let refused = wire::check_params(Kind::Yuma, &bytes, &limits).unwrap_err();
+        assert!(refused.contains("max_validators"), "{refused}");
+    }
+}
+
 /// The shares of every epoch of the only case.
 fn shares(output: &str) -> Vec<Vec<u64>> {
     let output: serde_json::Value = serde_json::from_str(output).unwrap();
@@ -301,7 +366,7 @@ fn synthesis_over_thirty_epochs_with_changing_holders() {
         memory = decision.memory;
     }
     let case = format!(
-        r#"{{"mechanism":"synthesis","inferers":5,"forecasters":2,"reputers":3,"epochs":[{}]}}"#,
+        r#"{{"mechanism":"synthesis","params":{{"consensus":"median"}},"inferers":5,"forecasters":2,"reputers":3,"epochs":[{}]}}"#,
         epochs.join(",")
     );
     let output = simulate(&case).unwrap();
@@ -353,7 +418,11 @@ fn losses_of_a_report_decide_as_the_truth_that_they_come_from() {
     let inferred = wire::infer(&[], &limits, &[], &inferers).unwrap();
     let inferences = wire::decode_pending(&inferred.pending).unwrap();
     let truth = wire::encode_truth(Q64::from_int(21));
-    let losses = wire::decode_report(&truth).unwrap().losses(&inferences);
+    let losses = wire::decode_report(&truth).unwrap();
+    let Params::Synthesis(rules) = Params::defaults(Kind::Synthesis) else {
+        panic!()
+    };
+    let losses = losses.losses(&rules, &inferences);
     let losses = wire::encode_losses(&losses);
     let decide = |report: &[u8]| {
         let entries = [inferers[0], inferers[1], voice(2, Role::Reputer, report)];

@@ -16,8 +16,8 @@
 use super::number::{Decimal, Units, decimal_options, decimals, plain, plain_options};
 use super::{Fault, parse, write};
 use crate::synthesis::{
-    Error, Inferences, Layout, Outcome, Params, Predictions, RegretScale, Report, State, infer,
-    settle, squared_loss,
+    Consensus, Error, Inferences, Layout, Outcome, Params, Predictions, RegretScale, Report, State,
+    infer, settle,
 };
 use hallmark_fixed::Q64;
 use serde::de::IgnoredAny;
@@ -54,6 +54,9 @@ pub struct ParamsIn {
     pub epsilon: Option<Decimal>,
     /// `"deviation"` or `"median"`.
     pub regret_scale: Option<RegretScaleIn>,
+    /// `"mean"` or `"median"`.
+    pub consensus: Option<ConsensusIn>,
+    pub tolerance: Option<Decimal>,
     pub regret_rate: Option<Decimal>,
     pub initial_quantile: Option<Decimal>,
     pub reputer_epsilon: Option<Decimal>,
@@ -80,6 +83,16 @@ pub enum RegretScaleIn {
     Median,
 }
 
+/// See [`Consensus`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsensusIn {
+    /// See [`Consensus::Mean`].
+    Mean,
+    /// See [`Consensus::Median`].
+    Median,
+}
+
 impl ParamsIn {
     pub(crate) fn rules(&self) -> Params {
         let rules = Params::default();
@@ -92,6 +105,11 @@ impl ParamsIn {
                 None | Some(RegretScaleIn::Deviation) => RegretScale::Deviation,
                 Some(RegretScaleIn::Median) => RegretScale::MedianDeviation,
             },
+            consensus: match self.consensus {
+                None | Some(ConsensusIn::Mean) => Consensus::Mean,
+                Some(ConsensusIn::Median) => Consensus::Median,
+            },
+            tolerance: or(self.tolerance, rules.tolerance),
             regret_rate: or(self.regret_rate, rules.regret_rate),
             initial_quantile: or(self.initial_quantile, rules.initial_quantile),
             reputer_epsilon: or(self.reputer_epsilon, rules.reputer_epsilon),
@@ -214,17 +232,17 @@ pub struct ReportIn {
     /// Losses in the order of the layout, null where the epoch has no value.
     pub losses: Option<Vec<Option<Decimal>>>,
     /// The true value as this reputer saw it; its losses are then the logarithms of the squared
-    /// errors ([`squared_loss`]).
+    /// errors ([`Params::squared_loss`]).
     pub truth: Option<Decimal>,
 }
 
 impl ReportIn {
-    fn report(&self, inferences: &Inferences) -> Report {
+    fn report(&self, params: &Params, inferences: &Inferences) -> Report {
         let of_truth = |truth: Q64| -> Vec<Option<Q64>> {
             inferences
                 .values
                 .iter()
-                .map(|v| v.map(|v| squared_loss(v, truth)))
+                .map(|v| v.map(|v| params.squared_loss(v, truth)))
                 .collect()
         };
         let losses = match (&self.losses, self.truth) {
@@ -363,7 +381,7 @@ pub(super) fn run(text: &str) -> Result<Box<RawValue>, Fault> {
         let mut reports: Vec<Report> = epoch
             .reports
             .iter()
-            .map(|report| report.report(&inferences))
+            .map(|report| report.report(&params, &inferences))
             .collect();
         if reports.is_empty() {
             reports.resize(reputers, Report::default());

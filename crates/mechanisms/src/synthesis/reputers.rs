@@ -51,15 +51,24 @@ fn scores(losses: &[Vec<Q64>], weights: &[Q64], epsilon: Q64) -> Vec<Q64> {
             }
         }
     }
+    scores_by(&consensus, losses, epsilon)
+}
+
+/// Scores by the distance of each reputer's losses from the consensus.
+pub(super) fn scores_by(consensus: &[Q64], losses: &[Vec<Q64>], epsilon: Q64) -> Vec<Q64> {
     let size = norm(consensus.iter().copied());
     let score = |row: &Vec<Q64>| {
-        let distance = norm(row.iter().zip(&consensus).map(|(&loss, &mean)| loss - mean));
-        Q64::ONE / (distance / size + epsilon)
+        let offsets = row
+            .iter()
+            .zip(consensus)
+            .map(|(&loss, &of_all)| loss - of_all);
+        Q64::ONE / (norm(offsets) / size + epsilon)
     };
     losses.iter().map(score).collect()
 }
 
-/// Moves the listening coefficients so that the stake-weighted sum of scores grows.
+/// Moves the listening coefficients so that the stake-weighted sum of scores grows: the rule of
+/// [`Consensus::Mean`](super::Consensus::Mean), for a median is not moved by small steps.
 ///
 /// One row of `losses`, one entry of `stakes` (in any unit) and of `coefficients` per reputer; rows
 /// of equal length. Cost: per step one pass over all losses per reputer and one more.

@@ -1,9 +1,9 @@
 //! From losses to regrets, scores and shares.
 
 use super::infer::{Inferences, initial_regret};
-use super::reputers::listen;
-use super::statistics::{deviation, soft_plus, weighted_mean};
-use super::{Error, Layout, Params, State, check_length, smooth};
+use super::reputers::{Listening, listen, scores_by};
+use super::statistics::{deviation, soft_plus, weighted_mean, weighted_median};
+use super::{Consensus, Error, Layout, Params, State, check_length, smooth};
 use crate::settlement::{Column, Settlement, shares_of, shift_to_sum};
 use hallmark_fixed::Q64;
 
@@ -88,11 +88,11 @@ pub fn settle(
         .filter_map(|&m| reports.get(m))
         .map(|r| r.stake)
         .collect();
-    let stakes = shift_to_sum(&stakes, 127);
-    let total = stakes
+    let whole_stakes = shift_to_sum(&stakes, 127);
+    let total = whole_stakes
         .iter()
         .fold(0u128, |sum, &stake| sum.saturating_add(stake));
-    let stakes: Vec<Q64> = stakes
+    let stakes: Vec<Q64> = whole_stakes
         .iter()
         .map(|&stake| Q64::from_ratio(stake, total))
         .collect();
@@ -107,7 +107,10 @@ pub fn settle(
         if value.is_some() {
             column.clear();
             column.extend(rows.iter().filter_map(|row| row.get(next).copied()));
-            *loss = weighted_mean(&column, &stakes);
+            *loss = match params.consensus {
+                Consensus::Mean => weighted_mean(&column, &stakes),
+                Consensus::Median => weighted_median(&column, &whole_stakes),
+            };
             next = next.saturating_add(1);
         }
     }
@@ -115,7 +118,17 @@ pub fn settle(
         .iter()
         .filter_map(|&m| state.listening.get(m).copied())
         .collect();
-    let listening = listen(params, &rows, &stakes, &coefficients);
+    let listening = match params.consensus {
+        Consensus::Mean => listen(params, &rows, &stakes, &coefficients),
+        Consensus::Median => {
+            let consensus: Vec<Q64> = outcome.losses.iter().copied().flatten().collect();
+            Listening {
+                coefficients,
+                adjusted_stakes: stakes.clone(),
+                scores: scores_by(&consensus, &rows, params.reputer_epsilon),
+            }
+        }
+    };
     for (index, &m) in heard.iter().enumerate() {
         let put = |list: &mut Vec<Option<Q64>>, value: Option<&Q64>| {
             if let (Some(cell), Some(&value)) = (list.get_mut(m), value) {
@@ -194,17 +207,9 @@ pub fn settle(
     Ok(outcome)
 }
 
-/// The base-10 logarithm of the squared error, at least that of 2^-64.
-///
-/// Computed as `2·log10 |error|`, because the square of a small error would lose digits.
+/// [`Params::squared_loss`] by the default tolerance: at least the logarithm of 2^-64.
 pub fn squared_loss(value: Q64, truth: Q64) -> Q64 {
-    const LEAST: Q64 = Q64::from_bits(1 << 32);
-    let log = (value - truth)
-        .abs()
-        .max(LEAST)
-        .log10()
-        .unwrap_or(Q64::ZERO);
-    log + log
+    Params::default().squared_loss(value, truth)
 }
 
 fn loss(losses: &[Option<Q64>], place: usize) -> Option<Q64> {

@@ -1,6 +1,7 @@
 //! Weights from regrets, and the statistics under them.
 
 use super::{Params, RegretScale};
+use crate::settlement::shift_to_sum;
 use hallmark_fixed::Q64;
 
 /// `φ(x) = ln(1 + e^(p(x − c)))`.
@@ -136,6 +137,36 @@ pub(crate) fn quantile(values: &[Q64], q: Q64) -> Option<Q64> {
     let low = *sorted.get(index)?;
     let high = sorted.get(index.saturating_add(1)).copied().unwrap_or(low);
     Some(low + (high - low) * part)
+}
+
+/// The value with at most half of the stake on either side; the middle of two that both are so,
+/// when exactly half of the stake lies on each side of the gap.
+///
+/// What has no stake does not count; `None` if nothing has. Whoever holds less than half of the
+/// stake cannot move it out of the range of the other values: outside it, more than half would lie
+/// on one side.
+pub fn weighted_median(values: &[Q64], stakes: &[u128]) -> Option<Q64> {
+    let mut pairs: Vec<(Q64, u128)> = values
+        .iter()
+        .copied()
+        .zip(shift_to_sum(stakes, 127))
+        .filter(|&(_, stake)| stake > 0)
+        .collect();
+    pairs.sort_unstable();
+    let total = pairs
+        .iter()
+        .fold(0u128, |sum, &(_, stake)| sum.saturating_add(stake));
+    let mut twice = 0u128;
+    let mut pairs = pairs.into_iter();
+    while let Some((value, stake)) = pairs.next() {
+        twice = twice.saturating_add(stake).saturating_add(stake);
+        if twice >= total {
+            let above = pairs.next().filter(|_| twice == total);
+            let above = above.map_or(value, |(above, _)| above);
+            return Some(Q64::from_bits(value.to_bits().midpoint(above.to_bits())));
+        }
+    }
+    None
 }
 
 /// The value below which `percent` of the weight lies.

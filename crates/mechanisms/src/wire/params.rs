@@ -1,18 +1,19 @@
 //! Parameters of a mechanism as bytes and as JSON.
 //!
-//! Defaults are no bytes; anything else is every field in this order:
+//! Defaults are no bytes, and are those of a topic, which anyone may judge in: [`Params::defaults`].
+//! Anything else is every field in this order:
 //!
 //! | kind | fields |
 //! |---|---|
-//! | yuma | `u8` version (2, 3), `u16` kappa, `u16` bonds penalty, `u32` bonds moving average (millionths), `u8` liquid alpha with `u16` low, `u16` high, `i16` steepness (zero if off), `u8` absent bonds decay, `u8` two-sided, `u16` stake cap (65,535: none), `u8` idle pay, `u16` permits, `u16` owner (65,535: none), `u128` stake threshold, `u64` activity cutoff in milliseconds (0: 13.889 epochs) |
-//! | synthesis | the names of [`synthesis::Params`] in their order: numbers `i128`, regret scale `u8` (1: median), learning steps `u16`, score samples `u16`, gain only `u8` |
+//! | yuma | `u8` version (2, 3), `u16` kappa, `u16` bonds penalty, `u32` bonds moving average (millionths), `u8` liquid alpha with `u16` low, `u16` high, `i16` steepness (zero if off), `u8` absent bonds decay, `u8` two-sided, `u16` stake cap (65,535: none), `u8` idle pay, `u16` permits (1 to [`MAX_PERMITS`]), `u16` owner (65,535: none), `u128` stake threshold, `u64` activity cutoff in milliseconds (0: 13.889 epochs) |
+//! | synthesis | the names of [`synthesis::Params`] in their order: numbers `i128`, regret scale `u8` (1: median), consensus `u8` (1, the median), learning steps `u16`, score samples `u16`, gain only `u8` |
 //! | score | `i128` rate, `i128` temperature |
 
 use super::bytes::{Reader, Writer};
 use super::synthesis::MOST_SCORES;
 use super::{Kind, Limits};
 use crate::simulate::{self, Fault, parse};
-use crate::synthesis::RegretScale;
+use crate::synthesis::{Consensus, RegretScale};
 use crate::yuma::{AbsentBonds, LiquidAlpha, Version};
 use crate::{score, synthesis, yuma};
 use hallmark_fixed::Q64;
@@ -23,8 +24,14 @@ use std::collections::BTreeMap;
 const NO_OWNER: u16 = u16::MAX;
 /// Stands for no cap, which is what the greatest stake as cap is.
 const NO_CAP: u16 = u16::MAX;
-/// Greatest number of permits: time and memory grow with them.
-const MOST_PERMITS: usize = 256;
+/// Greatest number of Yuma permits on a chain, the owner's included, and the default.
+///
+/// A contract reads at most so many rows of weights in one settlement. A validator with a permit
+/// whose row is not read counts as one who weighs nobody: its stake pulls every consensus towards
+/// zero. With twice as many equal validators as rows, those who are read have half of the stake,
+/// and the least of their weights stands, so that each of them decides alone; with more, no
+/// consensus is left and nothing is paid. So there are no more permits than rows.
+pub const MAX_PERMITS: usize = 64;
 /// Greatest number of listening steps.
 const MOST_STEPS: u32 = 32;
 
@@ -41,14 +48,19 @@ pub enum Params {
 }
 
 impl Params {
-    /// What no bytes stand for.
+    /// What no bytes stand for: the defaults of the mechanism, but [`MAX_PERMITS`] permits for Yuma
+    /// and [`Consensus::Median`] for synthesis, whose reputers nobody has chosen.
     pub fn defaults(kind: Kind) -> Params {
         match kind {
             Kind::Yuma => Params::Yuma(yuma::Params {
                 activity_cutoff: 0,
+                max_validators: MAX_PERMITS,
                 ..yuma::Params::default()
             }),
-            Kind::Synthesis => Params::Synthesis(synthesis::Params::default()),
+            Kind::Synthesis => Params::Synthesis(synthesis::Params {
+                consensus: Consensus::Median,
+                ..synthesis::Params::default()
+            }),
             Kind::Score => Params::Score(score::Params::default()),
         }
     }
@@ -62,8 +74,9 @@ impl Params {
         }
     }
 
-    /// Reads the names of `topic simulate`, each of which may be missing. Yuma's `tempo` and
-    /// `emission` are refused, because the contract decides them.
+    /// Reads the names of `topic simulate`, each of which may be missing and then has its default
+    /// of [`Params::defaults`] (an owner takes one of the permits). Yuma's `tempo` and `emission`
+    /// are refused, because the contract decides them.
     ///
     /// # Errors
     ///
@@ -87,12 +100,23 @@ impl Params {
                     } else {
                         0
                     },
+                    max_validators: if names.contains_key("max_validators") {
+                        rules.max_validators
+                    } else {
+                        MAX_PERMITS.saturating_sub(usize::from(rules.owner.is_some()))
+                    },
                     ..rules
                 })
             }
             Kind::Synthesis => {
                 let params = parse::<simulate::synthesis::ParamsIn>(json).map_err(text)?;
-                Params::Synthesis(params.rules())
+                let rules = params.rules();
+                Params::Synthesis(synthesis::Params {
+                    consensus: params
+                        .consensus
+                        .map_or(Consensus::Median, |_| rules.consensus),
+                    ..rules
+                })
             }
             Kind::Score => {
                 let params = parse::<simulate::score::ParamsIn>(json).map_err(text)?;
@@ -184,10 +208,16 @@ fn within(name: &str, value: Q64, least: Q64, greatest: Q64) -> Result<(), Strin
 }
 
 fn check_yuma(params: &yuma::Params) -> Result<(), String> {
-    if !(1..=MOST_PERMITS).contains(&params.max_validators) {
+    let most = MAX_PERMITS.saturating_sub(usize::from(params.owner.is_some()));
+    if !(1..=most).contains(&params.max_validators) {
         let found = params.max_validators;
+        let owner = if params.owner.is_some() {
+            " besides the owner"
+        } else {
+            ""
+        };
         return Err(format!(
-            "max_validators: {found} is outside 1 to {MOST_PERMITS}"
+            "max_validators: {found} is outside 1 to {most}{owner}: no more rows are read"
         ));
     }
     if params.bonds_moving_average > 1_000_000 {
@@ -208,6 +238,10 @@ fn check_yuma(params: &yuma::Params) -> Result<(), String> {
 }
 
 fn check_synthesis(params: &synthesis::Params) -> Result<(), String> {
+    if params.consensus == Consensus::Mean {
+        let reason = "a reputer with any stake moves a mean anywhere, a topic takes the median";
+        return Err(format!("consensus: {reason}"));
+    }
     let (least, hundred) = (Q64::from_ratio(1, 1_000), Q64::from_int(100));
     within("steepness", params.steepness, least, hundred)?;
     within("centre", params.centre, Q64::from_int(-100), hundred)?;
@@ -215,6 +249,7 @@ fn check_synthesis(params: &synthesis::Params) -> Result<(), String> {
     within("epsilon", params.epsilon, smallest, hundred)?;
     within("reputer_epsilon", params.reputer_epsilon, smallest, hundred)?;
     within("learning_rate", params.learning_rate, smallest, Q64::ONE)?;
+    within("tolerance", params.tolerance, Q64::from_bits(1), Q64::MAX)?;
     within(
         "outlier_threshold",
         params.outlier_threshold,
@@ -338,7 +373,9 @@ fn write_synthesis(writer: &mut Writer, params: &synthesis::Params) {
     writer.u8(u8::from(
         params.regret_scale == RegretScale::MedianDeviation,
     ));
+    writer.u8(u8::from(params.consensus == Consensus::Median));
     writer.numbers(&[
+        params.tolerance,
         params.regret_rate,
         params.initial_quantile,
         params.reputer_epsilon,
@@ -367,6 +404,12 @@ fn read_synthesis(reader: &mut Reader<'_>) -> Result<synthesis::Params, String> 
         } else {
             RegretScale::Deviation
         },
+        consensus: if reader.flag("consensus")? {
+            Consensus::Median
+        } else {
+            Consensus::Mean
+        },
+        tolerance: reader.q64()?,
         regret_rate: reader.q64()?,
         initial_quantile: reader.q64()?,
         reputer_epsilon: reader.q64()?,

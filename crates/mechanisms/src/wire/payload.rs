@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, Writer};
 use super::{Kind, Limits, PayloadError, Role};
-use crate::synthesis::{Inferences, squared_loss};
+use crate::synthesis::{self, Inferences};
 use crate::yuma::Row;
 use hallmark_fixed::Q64;
 
@@ -10,6 +10,12 @@ use hallmark_fixed::Q64;
 const TRUTH: u8 = 0;
 /// Tag of a report that gives losses.
 const LOSSES: u8 = 1;
+
+/// Greatest loss that a report may give, and its negative the least: `2·log10(2^64)`, rounded up.
+///
+/// Values stand within ±2^63 in steps of 2^-64, so the logarithm of a squared error, whatever the
+/// tolerance, is from `2·log10(2^-64)` to `2·log10(2^63)`. What is beyond is no loss.
+pub const MOST_LOSS: Q64 = Q64::from_bits(710_786_980_930_989_712_932);
 
 /// What a reputer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +28,13 @@ pub enum ReportPayload {
 
 impl ReportPayload {
     /// The losses of an epoch's inferences.
-    pub fn losses(self, inferences: &Inferences) -> Vec<Option<Q64>> {
+    pub fn losses(self, params: &synthesis::Params, inferences: &Inferences) -> Vec<Option<Q64>> {
         match self {
             ReportPayload::Losses(losses) => losses,
             ReportPayload::Truth(truth) => inferences
                 .values
                 .iter()
-                .map(|value| value.map(|value| squared_loss(value, truth)))
+                .map(|value| value.map(|value| params.squared_loss(value, truth)))
                 .collect(),
         }
     }
@@ -53,15 +59,14 @@ pub(super) fn check(
         (Kind::Synthesis, Role::Reputer) => match decode_report(payload)? {
             ReportPayload::Truth(truth) => in_range(limits, truth),
             ReportPayload::Losses(losses) => {
-                let expected = limits.layout().len();
-                if losses.len() == expected {
-                    Ok(())
-                } else {
-                    let found = losses.len();
-                    Err(PayloadError::Invalid(format!(
+                let (found, expected) = (losses.len(), limits.layout().len());
+                if found != expected {
+                    return Err(PayloadError::Invalid(format!(
                         "{found} losses for the {expected} values of the topic"
-                    )))
+                    )));
                 }
+                let mut losses = losses.into_iter().flatten();
+                losses.try_for_each(|loss| between(loss, -MOST_LOSS, MOST_LOSS))
             }
         },
         (Kind::Score, Role::Worker) => decode_model(payload).map(|_| ()).map_err(Into::into),
@@ -82,8 +87,14 @@ fn within(last: Option<u16>, slots: u16) -> Result<(), PayloadError> {
 
 fn in_range(limits: &Limits, value: Q64) -> Result<(), PayloadError> {
     let (least, greatest) = (limits.value_min, limits.value_max);
-    let any = least == Q64::ZERO && greatest == Q64::ZERO;
-    if any || (least..=greatest).contains(&value) {
+    if least == Q64::ZERO && greatest == Q64::ZERO {
+        return Ok(());
+    }
+    between(value, least, greatest)
+}
+
+fn between(value: Q64, least: Q64, greatest: Q64) -> Result<(), PayloadError> {
+    if (least..=greatest).contains(&value) {
         return Ok(());
     }
     Err(PayloadError::OutOfRange {
@@ -182,7 +193,8 @@ pub fn encode_truth(truth: Q64) -> Vec<u8> {
 
 /// A reputer's losses: tag 1, `u16` count, and per loss a byte 0, or a byte 1 and 16 bytes.
 ///
-/// The list must be as long as the topic's [`crate::synthesis::Layout`].
+/// The list must be as long as the topic's [`crate::synthesis::Layout`], and every loss within
+/// ±[`MOST_LOSS`].
 pub fn encode_losses(losses: &[Option<Q64>]) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.u8(LOSSES);

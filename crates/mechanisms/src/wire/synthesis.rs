@@ -318,7 +318,7 @@ pub(super) fn settle(
         if let (Some(place), Some(Ok(report))) = (place, report) {
             *place = Report {
                 stake: entry.stake,
-                losses: report.losses(&inferences),
+                losses: report.losses(params, &inferences),
             };
         }
     }

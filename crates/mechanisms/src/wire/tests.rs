@@ -185,7 +185,7 @@ fn yuma_params() -> impl Strategy<Value = Params> {
         proptest::option::of(0u16..65_535),
     );
     let rest = (
-        1usize..=256,
+        1usize..=MAX_PERMITS - 1,
         proptest::option::of(0u16..65_535),
         any::<u128>(),
         any::<u64>(),
@@ -263,6 +263,8 @@ proptest! {
         let synthesis = Params::Synthesis(crate::synthesis::Params {
             fraction_rate: rate,
             gain_only: median,
+            consensus: crate::synthesis::Consensus::Median,
+            tolerance: Q64::from_ratio(1 + u128::from(median), 1_000),
             regret_scale: if median {
                 crate::synthesis::RegretScale::MedianDeviation
             } else {
@@ -393,6 +395,42 @@ fn a_value_or_truth_outside_the_range_is_named_with_it() {
 }
 
 #[test]
+fn a_loss_that_no_error_has_is_refused() {
+    let check = |loss: Q64| {
+        let mut losses = [None; 24];
+        losses[7] = Some(loss);
+        let payload = encode_losses(&losses);
+        check_payload(Kind::Synthesis, Role::Reputer, &LIMITS, &payload)
+    };
+    let step = Q64::from_bits(1);
+    for loss in [
+        Q64::MAX,
+        Q64::MIN,
+        MOST_LOSS + step,
+        -MOST_LOSS - step,
+        "4e18".parse().unwrap(),
+    ] {
+        let expected = PayloadError::OutOfRange {
+            value: loss,
+            least: -MOST_LOSS,
+            greatest: MOST_LOSS,
+        };
+        assert_eq!(check(loss), Err(expected));
+    }
+    check(MOST_LOSS).unwrap();
+    check(-MOST_LOSS).unwrap();
+    // Every squared error has a loss within, the least one just so.
+    let finest = crate::synthesis::Params {
+        tolerance: step,
+        ..Default::default()
+    };
+    let least = finest.squared_loss(Q64::ONE, Q64::ONE);
+    check(least).unwrap();
+    assert!(least + MOST_LOSS < Q64::from_bits(1 << 16), "{least}");
+    check(finest.squared_loss(Q64::MAX, Q64::MIN)).unwrap();
+}
+
+#[test]
 fn test_sets_without_samples_or_with_too_many_are_refused() {
     let sample = Sample {
         input: b"x",
@@ -466,8 +504,20 @@ fn parameters_that_a_topic_cannot_have_are_refused() {
     let many = check(Kind::Synthesis, "{}", &limits(65, 1, 1)).unwrap_err();
     assert_eq!(many, "65 workers: synthesis takes at most 64");
     assert!(check(Kind::Yuma, "{}", &limits(4_097, 0, 0)).is_err());
-    assert!(check(Kind::Yuma, r#"{"max_validators": 257}"#, &LIMITS).is_err());
-    assert!(check(Kind::Yuma, r#"{"max_validators": 0}"#, &LIMITS).is_err());
+    for (json, message) in [
+        (r#"{"max_validators": 65}"#, "65 is outside 1 to 64"),
+        (r#"{"max_validators": 0}"#, "0 is outside 1 to 64"),
+        (
+            r#"{"max_validators": 64, "owner_uid": 3}"#,
+            "64 is outside 1 to 63 besides the owner",
+        ),
+    ] {
+        let refused = check(Kind::Yuma, json, &LIMITS).unwrap_err();
+        let expected = format!("max_validators: {message}: no more rows are read");
+        assert_eq!(refused, expected);
+    }
+    check(Kind::Yuma, r#"{"max_validators": 64}"#, &LIMITS).unwrap();
+    check(Kind::Yuma, r#"{"owner_uid": 3}"#, &LIMITS).unwrap();
     let json = r#"{"liquid_alpha": true, "alpha_low": 9, "alpha_high": 8}"#;
     assert!(check(Kind::Yuma, json, &LIMITS).is_err());
     let upside_down = Limits {
@@ -475,6 +525,21 @@ fn parameters_that_a_topic_cannot_have_are_refused() {
         ..LIMITS
     };
     assert!(check(Kind::Synthesis, "{}", &upside_down).is_err());
+    // Neither names nor bytes bring the mean on a chain.
+    let median = check(Kind::Synthesis, r#"{"consensus": "mean"}"#, &LIMITS).unwrap_err();
+    let reason = "a reputer with any stake moves a mean anywhere, a topic takes the median";
+    assert_eq!(median, format!("consensus: {reason}"));
+    let mean = Params::Synthesis(crate::synthesis::Params::default()).encode();
+    assert!(!mean.is_empty());
+    let refused = check_params(Kind::Synthesis, &mean, &LIMITS).unwrap_err();
+    assert_eq!(
+        refused,
+        format!("parameters of synthesis: consensus: {reason}")
+    );
+    for tolerance in ["0", "-1"] {
+        let json = format!(r#"{{"tolerance": {tolerance}}}"#);
+        assert!(check(Kind::Synthesis, &json, &LIMITS).is_err());
+    }
     // Defaults that are spelled out are no second form of no bytes.
     let mut spelled = Params::from_json(Kind::Score, r#"{"rate": 0.5}"#)
         .unwrap()

@@ -11,6 +11,8 @@
 //! Where every slot of a role is taken, a newcomer takes the slot with the least smoothed pay that
 //! is not immune and has no open commitment; among equals the oldest, then the lowest. Its holder
 //! gets the bond back at once. During Settle nobody enters or leaves, so that pay finds its earner.
+//! Nobody gives way from Sealed on: who has opened its commitment has none open, and would vanish from
+//! the epoch that it is to be judged in, while who opens nothing would stay.
 
 use alloy_primitives::{Address, U256};
 use hallmark_abi::topics::ITopics::{self, Role, Stage};
@@ -28,7 +30,8 @@ impl Topics {
     /// # Errors
     ///
     /// `UnknownTopic`, `TopicRetired`, `WrongStage` during Settle, `WrongRole`,
-    /// `AlreadyRegistered`, `WrongPayment` below the price, `Full`.
+    /// `AlreadyRegistered`, `WrongPayment` below the price, `Full` also where slots give way only
+    /// between two epochs and in Open.
     pub fn register(&self, host: &mut dyn Host, id: U256, role: Role) -> Result<u16> {
         let topic = self.living(host, id)?;
         topic.not_settling(host, id)?;
@@ -108,6 +111,13 @@ impl Topics {
                 }
             }
         }
+        let full = ITopics::Full {
+            topic: id,
+            role: role as u8,
+        };
+        if topic.is_under_way(host)? && topic.stage.read(host)? != Stage::Open {
+            return revert(full);
+        }
         let immunity = topic.policy.immunity_ms.read(host)?;
         let now = host.timestamp_ms();
         let mut weakest = None;
@@ -123,10 +133,7 @@ impl Topics {
                 weakest = Some(rank);
             }
         }
-        let (_, _, slot) = weakest.or_revert(ITopics::Full {
-            topic: id,
-            role: role as u8,
-        })?;
+        let (_, _, slot) = weakest.or_revert(full)?;
         let seat = topic.seats.at(u64::from(slot));
         let (operator, returned) = self.vacate(host, topic, &seat)?;
         self.free(host, operator, returned)?;

@@ -130,6 +130,7 @@ impl Topics {
         topic.stage_end_ms.write(host, endsAtMs)?;
         topic.last_settled_ms.write(host, now)?;
         topic.epoch.write(host, checked(number.checked_add(1))?)?;
+        topic.ripen(host)?;
         if topic.retired.read(host)? {
             self.wind_up(host, topic)?;
         } else if topic.slot_count(host)? == 0 {

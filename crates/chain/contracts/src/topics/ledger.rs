@@ -193,9 +193,13 @@ impl Topics {
         let role = seat.role.read(host)?;
         let pool = self.pools.at(seat.pool.read(host)?);
         pool.live.write(host, false)?;
-        let staked = pool.amount.read(host)?;
+        let epoch = topic.epoch.read(host)?;
+        pool.ripen(host, epoch)?;
+        let (staked, waiting) = (pool.amount.read(host)?, pool.waiting.read(host)?);
         let stake = checked(topic.stake.read(host)?.checked_sub(staked))?;
         topic.stake.write(host, stake)?;
+        let rest = checked(topic.stake_waiting.read(host)?.checked_sub(waiting))?;
+        topic.stake_waiting.write(host, rest)?;
         let bonds = checked(topic.bonds.read(host)?.checked_sub(bond))?;
         topic.bonds.write(host, bonds)?;
         topic.seat_of.at(operator).write(host, 0)?;
@@ -331,7 +335,7 @@ impl Topic {
         Ok(seat)
     }
 
-    fn not_settling(&self, host: &mut dyn Host, id: U256) -> Result<()> {
+    pub(super) fn not_settling(&self, host: &mut dyn Host, id: U256) -> Result<()> {
         let stage = self.stage.read(host)?;
         if stage == Stage::Settle {
             return revert(ITopics::WrongStage { topic: id, stage });

@@ -77,8 +77,9 @@ impl Topics {
         let voted = topic
             .voted
             .at(keccak256((number, pool_id, by).abi_encode()));
-        let shares = pool.positions.at(by).read(host)?;
-        let stake = pool.worth(host, shares)?;
+        let epoch = topic.epoch.read(host)?;
+        let shares = pool.shares_of(host, by, epoch)?;
+        let stake = pool.held(host, epoch)?.worth(shares)?;
         if stake == 0 || voted.read(host)? {
             let (shares, needed) = (U256::ZERO, U256::from(1));
             return revert(ITopics::InsufficientShares { shares, needed });

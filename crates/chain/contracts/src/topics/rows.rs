@@ -115,7 +115,7 @@ impl Topics {
             rows.push(Row {
                 slot,
                 role: seat.role.read(host)?,
-                stake: self.pools.at(pool).amount.read(host)?,
+                stake: self.pools.at(pool).held(host, epoch)?.amount,
                 pool,
                 registered_ms: seat.registered_at_ms.read(host)?,
                 submitted_ms,

@@ -265,6 +265,8 @@ impl Topics {
         let pool = self.pools.at(seat.pool.read(host)?);
         let take = part(amount, pool.take(host)?)?;
         let to_pool = checked(amount.checked_sub(take))?;
+        let epoch = topic.epoch.read(host)?;
+        pool.ripen(host, epoch)?;
         if to_pool == 0 || pool.shares.read(host)?.is_zero() {
             return Ok(0);
         }

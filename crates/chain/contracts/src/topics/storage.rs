@@ -36,8 +36,10 @@ pub struct Topic {
     pub granted: Slot<u128>,
     /// Of the grants, in one epoch.
     pub grant_slice: Slot<u128>,
-    /// Of all pools of present slots.
+    /// Of all pools of present slots, as far as it counts.
     pub stake: Slot<u128>,
+    /// Put into them while the epoch under way was; counts from its end.
+    pub stake_waiting: Slot<u128>,
     /// Bonds of all present slots.
     pub bonds: Slot<u128>,
     pub weight: Slot<u128>,
@@ -210,6 +212,30 @@ pub struct Pool {
     pub amount: Slot<u128>,
     pub shares: Slot<U256>,
     pub positions: Mapping<Address, Slot<U256>>,
+    /// Put in during one epoch, and not in `amount` yet, in wei.
+    pub waiting: Slot<u128>,
+    /// That epoch.
+    pub waiting_epoch: Slot<u64>,
+    /// What an account put in during one epoch, and has no shares for yet.
+    pub waits: Mapping<Address, Wait>,
+    /// The shares that what was put in during an epoch became.
+    pub batches: Mapping<u64, Batch>,
+}
+
+/// Stake that waits for the end of an epoch.
+#[contract]
+pub struct Wait {
+    /// In wei.
+    pub amount: Slot<u128>,
+    pub epoch: Slot<u64>,
+}
+
+/// Stake that waited for the end of an epoch, and what it became.
+#[contract]
+pub struct Batch {
+    /// In wei.
+    pub amount: Slot<u128>,
+    pub shares: Slot<U256>,
 }
 
 /// An account's coins, in wei.

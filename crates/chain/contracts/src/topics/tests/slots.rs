@@ -8,8 +8,7 @@ use hallmark_abi::{
 use hallmark_types::MARK;
 
 use super::{
-    DONOR, FEE, MIN_BOND, OWNER, World, actor, only, synthesis_policy, wei, weights,
-    yuma_policy,
+    DONOR, FEE, MIN_BOND, OWNER, World, actor, only, synthesis_policy, wei, weights, yuma_policy,
 };
 use crate::testing::expect_revert;
 

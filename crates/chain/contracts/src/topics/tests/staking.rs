@@ -83,6 +83,109 @@ fn the_first_to_stake_cannot_make_a_share_too_dear_for_the_next() {
 }
 
 #[test]
+fn stake_put_in_while_an_epoch_is_under_way_counts_from_its_end() {
+    let mut world = World::yuma();
+    world.workers(4);
+    for slot in 0..4 {
+        let call = ITopics::setTakeCall {
+            topic: world.topic,
+            slot,
+            takeBps: 0,
+        };
+        world.act(actor(slot), call).unwrap();
+    }
+    world.stake(actor(5), 0, 60 * MARK).unwrap();
+    world.stake(actor(6), 2, 60 * MARK).unwrap();
+    world.yuma_epoch(&[]);
+    world.fund(100 * MARK);
+    world.reach(Stage::Open);
+    let row = super::weights(&[(2, 1)]);
+    world.commit(actor(0), 0, &row).unwrap();
+    world.reach(Stage::Reveal);
+    world.reveal(actor(0), 0, &row).unwrap();
+    // All of it after the reveals are public, some of it during Settle.
+    let id = pool(&mut world, 2);
+    let position = |account| ITopics::positionCall { pool: id, account };
+    assert_eq!(world.stake(actor(7), 2, 500 * MARK).unwrap(), U256::ZERO);
+    world.reach(Stage::Settle);
+    assert_eq!(world.stake(actor(7), 2, 400 * MARK).unwrap(), U256::ZERO);
+    world.stake(actor(8), 2, 90 * MARK).unwrap();
+    assert_eq!(world.get().stake, 120 * MARK);
+    assert_eq!(world.slot(2).stake, 60 * MARK);
+    assert_eq!(world.ask(position(actor(7))).amount, 0);
+    let call = ITopics::vetoCall {
+        topic: world.topic,
+        pool: id,
+    };
+    let one = U256::from(1);
+    let leaving = ITopics::unstakeCall {
+        pool: id,
+        shares: one,
+    };
+    expect_revert::<ITopics::WrongStage>(world.act(actor(6), leaving.clone()));
+    expect_revert::<ITopics::NothingProposed>(world.act(actor(7), call));
+    assert_eq!(world.settle(), Stage::Done);
+
+    // The earnings are of those who were there; the newcomers have what they put in.
+    let earned = world.ask(position(actor(6))).amount - 60 * MARK;
+    assert!(earned > MARK, "{earned}");
+    let close = |held: u128, put: u128| held <= put && put - held < 10;
+    let held = world.ask(position(actor(7))).amount;
+    assert!(close(held, 900 * MARK), "{held}");
+    let held = world.ask(position(actor(8))).amount;
+    assert!(close(held, 90 * MARK), "{held}");
+    assert!(world.slot(2).stake >= 1_050 * MARK);
+    // Touched in any order, at any time, it is the same.
+    world.stake(actor(9), 2, MARK).unwrap();
+    world.reach(Stage::Open);
+    world.stake(actor(7), 2, MARK).unwrap();
+    let held = world.ask(position(actor(7)));
+    assert!(close(held.amount, 900 * MARK), "{}", held.amount);
+    let call = ITopics::unstakeCall {
+        pool: id,
+        shares: held.shares,
+    };
+    world.act(actor(7), call).unwrap();
+    assert!(world.balances(actor(7)).waiting > wei(899 * MARK));
+    world.check_invariants();
+    world.settle();
+    assert!(close(world.ask(position(actor(7))).amount, MARK));
+    let shares = world.ask(position(actor(8))).shares;
+    world
+        .act(actor(8), ITopics::unstakeCall { pool: id, shares })
+        .unwrap();
+    assert!(world.balances(actor(8)).waiting > wei(89 * MARK));
+    world.check_invariants();
+}
+
+#[test]
+fn stake_that_waits_on_a_slot_that_is_given_up_comes_back() {
+    let mut world = World::yuma();
+    world.workers(2);
+    world.reach(Stage::Open);
+    world.stake(actor(5), 0, 30 * MARK).unwrap();
+    let id = pool(&mut world, 0);
+    let call = ITopics::leaveCall {
+        topic: world.topic,
+        slot: 0,
+    };
+    world.act(actor(0), call).unwrap();
+    world.check_invariants();
+    world.settle();
+    assert_eq!(world.get().stake, 0);
+    let call = ITopics::positionCall {
+        pool: id,
+        account: actor(5),
+    };
+    let shares = world.ask(call).shares;
+    world
+        .act(actor(5), ITopics::unstakeCall { pool: id, shares })
+        .unwrap();
+    assert_eq!(world.balances(actor(5)).waiting, wei(30 * MARK));
+    world.check_invariants();
+}
+
+#[test]
 fn stake_on_a_slot_that_was_pruned_earns_nothing_and_can_leave() {
     let mut world = World::yuma();
     world.workers(8);

@@ -173,6 +173,7 @@ impl Topics {
         seat.registered_at_ms.write(host, now)?;
         seat.role.write(host, role)?;
         seat.bond.write(host, bond)?;
+        seat.young.add(host, topic, bond)?;
         let bonds = checked(topic.bonds.read(host)?.checked_add(bond))?;
         topic.bonds.write(host, bonds)?;
         seat.pool.write(host, number)?;
@@ -215,6 +216,7 @@ impl Topics {
         seat.last_submit_ms.write(host, 0)?;
         seat.open_epoch.write(host, 0)?;
         seat.since_epoch.write(host, 0)?;
+        seat.young.amount.write(host, 0)?;
         Ok((operator, bond))
     }
 
@@ -227,6 +229,7 @@ impl Topics {
         let amount = paid_in(host)?;
         let bond = checked(seat.bond.read(host)?.checked_add(amount))?;
         seat.bond.write(host, bond)?;
+        seat.young.add(host, &topic, amount)?;
         let bonds = checked(topic.bonds.read(host)?.checked_add(amount))?;
         topic.bonds.write(host, bonds)?;
         self.owe(host, amount)

@@ -81,7 +81,7 @@ pub(crate) use dispatch::call;
 pub use score::{proof_context, test_set_commitment};
 pub use storage::{
     Account, Batch, Epoch, Latest, Mechanism, Policy, Pool, Proposal, Seat, Submission, TestSet,
-    Topic, Wait, Waiting,
+    Topic, Wait, Waiting, Young,
 };
 
 use crate::{

@@ -67,6 +67,7 @@ impl Topics {
         if shares.is_zero() {
             return revert(ITopics::ZeroAmount {});
         }
+        pool.young.at(staker).add(host, &topic, amount)?;
         if topic.is_under_way(host)? {
             topic.wait_for_end(host, &pool, staker, amount)?;
             shares = U256::ZERO;

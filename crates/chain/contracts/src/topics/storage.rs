@@ -94,8 +94,10 @@ pub struct Proposal {
     pub number: Slot<u64>,
     /// Zero: none waits.
     pub effective_at_ms: Slot<u64>,
-    /// Stake that is against it, in wei.
+    /// Stake and bonds that are against it, in wei.
     pub against: Slot<u128>,
+    /// Stake and bonds of the topic when it was made, what waited included, in wei.
+    pub base: Slot<u128>,
     pub owner: Slot<Address>,
     pub policy: Policy,
 }
@@ -147,6 +149,17 @@ pub struct Seat {
     pub open_epoch: Slot<u64>,
     /// First epoch that this holder can be settled in.
     pub since_epoch: Slot<u64>,
+    /// Of the bond.
+    pub young: Young,
+}
+
+/// What was put in while a proposal waited, and has no say about it.
+#[contract]
+pub struct Young {
+    /// In wei.
+    pub amount: Slot<u128>,
+    /// Number of that proposal.
+    pub proposal: Slot<u64>,
 }
 
 /// What a slot last submitted to a mechanism.
@@ -218,6 +231,8 @@ pub struct Pool {
     pub waiting_epoch: Slot<u64>,
     /// What an account put in during one epoch, and has no shares for yet.
     pub waits: Mapping<Address, Wait>,
+    /// Of an account's stake.
+    pub young: Mapping<Address, Young>,
     /// The shares that what was put in during an epoch became.
     pub batches: Mapping<u64, Batch>,
 }

@@ -333,9 +333,9 @@ fn a_change_of_the_number_of_slots_or_to_nonsense_is_refused() {
 fn stake_above_the_bound_strikes_a_change_and_counts_once() {
     let mut world = World::yuma();
     world.workers(2);
-    world.stake(actor(5), 0, 2 * MARK).unwrap();
-    world.stake(actor(6), 0, 2 * MARK).unwrap();
-    world.stake(actor(7), 1, 6 * MARK).unwrap();
+    world.stake(actor(5), 0, 200 * MARK).unwrap();
+    world.stake(actor(6), 0, 200 * MARK).unwrap();
+    world.stake(actor(7), 1, 600 * MARK).unwrap();
     let (first, second) = (pool(&mut world, 0), pool(&mut world, 1));
     let veto = |pool| ITopics::vetoCall {
         topic: U256::from(1),
@@ -347,7 +347,7 @@ fn stake_above_the_bound_strikes_a_change_and_counts_once() {
     expect_revert::<ITopics::InsufficientShares>(world.act(actor(5), veto(first)));
     expect_revert::<ITopics::InsufficientShares>(world.act(actor(5), veto(second)));
     expect_revert::<ITopics::UnknownPool>(world.act(actor(5), veto(U256::from(99))));
-    // 2 of 10 is below a third; 4 of 10 is above.
+    // 200 of 1040 is below a third; 400 is above.
     world.act(actor(6), veto(first)).unwrap();
     expect_revert::<ITopics::NothingProposed>(world.act(actor(7), veto(second)));
     world.wait(world.spec.topics.timelock_ms);
@@ -356,6 +356,66 @@ fn stake_above_the_bound_strikes_a_change_and_counts_once() {
     // Another proposal is another vote.
     world.act(OWNER, proposal(dearer())).unwrap();
     world.act(actor(5), veto(first)).unwrap();
+}
+
+#[test]
+fn one_wei_strikes_nothing_and_an_operators_bond_counts() {
+    let mut world = World::yuma();
+    world.workers(4);
+    world.stake(actor(5), 0, 1).unwrap();
+    let pools = [0, 1, 2].map(|slot| pool(&mut world, slot));
+    let veto = |pool| ITopics::vetoCall {
+        topic: U256::from(1),
+        pool,
+    };
+    world.act(OWNER, proposal(dearer())).unwrap();
+    world.act(actor(5), veto(pools[0])).unwrap();
+    expect_revert::<ITopics::InsufficientShares>(world.act(actor(6), veto(pools[0])));
+    // A quarter of the bonds is less than a third of all; half of them is more.
+    world.act(actor(0), veto(pools[0])).unwrap();
+    expect_revert::<ITopics::InsufficientShares>(world.act(actor(0), veto(pools[0])));
+    world.act(actor(1), veto(pools[1])).unwrap();
+    expect_revert::<ITopics::NothingProposed>(world.act(actor(2), veto(pools[2])));
+}
+
+#[test]
+fn only_what_is_older_than_a_change_has_a_say_and_only_while_it_waits() {
+    let mut world = World::yuma();
+    world.workers(2);
+    world.stake(actor(5), 0, 10 * MARK).unwrap();
+    let id = pool(&mut world, 0);
+    let veto = |pool| ITopics::vetoCall {
+        topic: U256::from(1),
+        pool,
+    };
+    world.act(OWNER, proposal(dearer())).unwrap();
+    // Neither new stake, nor stake beside older, nor a bond's rise, nor a new slot.
+    world.stake(actor(6), 0, 900 * MARK).unwrap();
+    world.stake(actor(5), 0, 900 * MARK).unwrap();
+    let topic = world.topic;
+    let call = ITopics::topUpCall { topic, slot: 1 };
+    world.pay(actor(1), 900 * MARK, call).unwrap();
+    world.join(actor(2), Role::Worker).unwrap();
+    let (one, two) = (pool(&mut world, 1), pool(&mut world, 2));
+    expect_revert::<ITopics::InsufficientShares>(world.act(actor(6), veto(id)));
+    expect_revert::<ITopics::InsufficientShares>(world.act(actor(2), veto(two)));
+    world.act(actor(5), veto(id)).unwrap();
+    let this = super::Topics::new();
+    let against = this.topics.at(topic).proposal.against;
+    let counted = against.read(&mut world.host).unwrap();
+    assert!(counted.abs_diff(10 * MARK) < 10, "{counted}");
+    let before = world.host.timestamp_ms;
+    world.wait(world.spec.topics.timelock_ms);
+    // More than a third of the base, but too late.
+    expect_revert::<ITopics::NothingProposed>(world.act(actor(1), veto(one)));
+    world.host.timestamp_ms = before;
+    world.act(actor(1), veto(one)).unwrap();
+    assert!(against.read(&mut world.host).unwrap().abs_diff(30 * MARK) < 10);
+    expect_revert::<ITopics::NothingProposed>(world.act(actor(0), veto(id)));
+    // The next change is younger than all of it.
+    world.act(OWNER, proposal(dearer())).unwrap();
+    world.act(actor(6), veto(id)).unwrap();
+    assert!(against.read(&mut world.host).unwrap() > 899 * MARK);
 }
 
 #[test]

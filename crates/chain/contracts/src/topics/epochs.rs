@@ -11,6 +11,8 @@ use crate::{
 
 /// Work that the end of one block does before it stops: milliseconds of a slow core, in gas.
 const SWEEP_WORK: u64 = 10_000_000;
+/// Gas that a sweep sets aside to leave its records right when a slice runs out of the rest.
+pub(super) const SWEEP_RESERVE: u64 = 1_000_000;
 /// Work of a slice that computes nothing.
 pub(super) const SLICE_WORK: u64 = 200_000;
 
@@ -148,7 +150,8 @@ impl Topics {
     }
 
     /// Advances topics that are overdue by the grace, round robin, until the block's share of work
-    /// is done. A slice that fails is undone, and the topic is left to `advance`.
+    /// is done. A slice that fails is undone, and the topic is left to `advance`; so is one that runs
+    /// out of gas if it was the block's first. If others went before it, it is the next block's first.
     pub(crate) fn sweep(&self, host: &mut dyn Host) -> Result<()> {
         let length = self.active.len(host)?;
         if length == 0 {
@@ -158,43 +161,85 @@ impl Topics {
         let start = self.sweep_cursor.read(host)?;
         let grace = self.grace_ms.read(host)?;
         let mut cursor = if start < length { start } else { 0 };
-        let mut work = 0u64;
+        host.charge_gas(SWEEP_RESERVE)?;
+        let mut left = length;
+        let (mut work, mut is_out_of_gas) = (0u64, false);
         for _ in 0..most {
-            let length = self.active.len(host)?;
-            if length == 0 || work >= SWEEP_WORK {
+            if left == 0 || work >= SWEEP_WORK {
                 break;
             }
-            if cursor >= length {
+            if cursor >= left {
                 cursor = 0;
             }
-            let id = self.active.get(host, cursor)?;
-            let topic = self.topics.at(id);
-            let due = topic.due_ms(host)?.saturating_add(grace);
-            if host.timestamp_ms() >= due {
-                host.mark();
-                match self.slice(host, id, &topic) {
-                    Ok(done) => {
-                        host.keep();
-                        work = work.saturating_add(done);
+            host.mark();
+            match self.sweep_one(host, cursor, grace) {
+                Ok(swept) => {
+                    host.keep();
+                    work = work.saturating_add(swept.work);
+                    left = swept.left;
+                    // A topic that left the list gave its place to another, which is looked at next.
+                    if swept.stays {
+                        cursor = checked(cursor.checked_add(1))?;
                     }
-                    Err(ContractError::Revert(_)) => {
-                        host.undo();
-                        self.deactivate(host, &topic)?;
-                        work = work.saturating_add(SLICE_WORK);
-                    }
-                    Err(other) => return Err(other),
                 }
-            }
-            // A topic that left the list gave its place to another, which is looked at next.
-            if topic.active_place.read(host)? != 0 {
-                cursor = checked(cursor.checked_add(1))?;
+                Err(ContractError::Revert(_)) => {
+                    host.undo();
+                    host.return_gas(SWEEP_RESERVE);
+                    self.deactivate_at(host, cursor)?;
+                    left = left.saturating_sub(1);
+                    work = work.saturating_add(SLICE_WORK);
+                    host.charge_gas(SWEEP_RESERVE)?;
+                }
+                Err(ContractError::OutOfGas) => {
+                    host.undo();
+                    is_out_of_gas = true;
+                    break;
+                }
+                Err(other) => return Err(other),
             }
         }
-        if cursor != start && (length > most || work >= SWEEP_WORK) {
+        host.return_gas(SWEEP_RESERVE);
+        if is_out_of_gas && work == 0 {
+            self.deactivate_at(host, cursor)?;
+        }
+        let stopped = is_out_of_gas || work >= SWEEP_WORK;
+        if cursor != start && (length > most || stopped) {
             self.sweep_cursor.write(host, cursor)?;
         }
         Ok(())
     }
+
+    /// Does a slice of the active topic at `place` if it is overdue.
+    fn sweep_one(&self, host: &mut dyn Host, place: u64, grace: u64) -> Result<Swept> {
+        let id = self.active.get(host, place)?;
+        let topic = self.topics.at(id);
+        let due = topic.due_ms(host)?.saturating_add(grace);
+        let work = if host.timestamp_ms() < due {
+            0
+        } else {
+            self.slice(host, id, &topic)?
+        };
+        Ok(Swept {
+            work,
+            left: self.active.len(host)?,
+            stays: topic.active_place.read(host)? != 0,
+        })
+    }
+
+    /// Takes the active topic at `place` off the list.
+    fn deactivate_at(&self, host: &mut dyn Host, place: u64) -> Result<()> {
+        let id = self.active.get(host, place)?;
+        self.deactivate(host, &self.topics.at(id))
+    }
+}
+
+/// What a sweep did about one topic.
+struct Swept {
+    work: u64,
+    /// Topics on the list after it.
+    left: u64,
+    /// Whether it is still one of them.
+    stays: bool,
 }
 
 impl Topic {

@@ -46,7 +46,7 @@
 //! | an epoch with nobody, or whose judges say nothing | Cancelled; nothing is paid (Yuma would pay by stake) |
 //! | a mechanism that fails | its memory begins anew, it pays nothing |
 //! | an amount out of range in a call | `Overflow`, undone |
-//! | a slice at a block's end that fails | undone; the chain leaves the topic to `advance` |
+//! | a slice at a block's end that fails or costs more than a block's sweep may | undone; the chain leaves the topic to `advance` |
 
 // Locals that fill an ABI struct carry its field's name.
 #![allow(non_snake_case)]

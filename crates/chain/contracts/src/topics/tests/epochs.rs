@@ -417,6 +417,56 @@ fn a_slice_that_fails_is_undone_and_the_other_topics_go_on() {
     expect_revert::<hallmark_abi::ISystem::Overflow>(world.advance());
 }
 
+/// A topic whose next slice, a mechanism's decision, is due; gives its gas.
+fn about_to_decide(world: &mut World) -> u64 {
+    world.topic = world.create(yuma_policy(), only(Kind::Yuma)).unwrap();
+    world.workers(8);
+    world.reach(Stage::Settle);
+    let mut twin = world.clone();
+    twin.advance().unwrap();
+    twin.host.gas_used
+}
+
+#[test]
+fn a_slice_that_runs_out_of_gas_stops_neither_the_other_topics_nor_the_market() {
+    let mut world = World::empty(|_| ());
+    let gas = about_to_decide(&mut world);
+    let dear = world.topic;
+    world.topic = world.create(yuma_policy(), only(Kind::Yuma)).unwrap();
+    world.join(actor(0), Role::Worker).unwrap();
+    // Enough for an opening, too little for a decision.
+    world.host.sweep_gas = super::super::epochs::SWEEP_RESERVE + gas / 2;
+    for _ in 0..4 {
+        world.host.next_block(10_000).unwrap();
+        world.check_invariants();
+    }
+    assert_ne!(world.stage(), Stage::None, "the other goes on");
+    world.topic = dear;
+    assert_eq!(world.stage(), Stage::Settle);
+    assert_eq!(world.slot(0).bond, MIN_BOND);
+    // It is left to whoever pays for it.
+    assert_eq!(world.settle(), Stage::Cancelled);
+}
+
+#[test]
+fn a_slice_for_which_a_block_had_no_gas_left_is_the_next_blocks_first() {
+    let mut world = World::empty(|_| ());
+    let gas = about_to_decide(&mut world);
+    let first = world.topic;
+    let again = about_to_decide(&mut world);
+    let second = world.topic;
+    let gas = gas.max(again);
+    world.host.sweep_gas = super::super::epochs::SWEEP_RESERVE + gas + gas / 2;
+    for _ in 0..8 {
+        world.host.next_block(2_000).unwrap();
+    }
+    for topic in [first, second] {
+        world.topic = topic;
+        assert_ne!(world.stage(), Stage::Settle);
+    }
+    assert_eq!(super::Topics::new().active.len(&mut world.host).unwrap(), 2);
+}
+
 #[test]
 fn a_topic_without_slots_rests() {
     let mut world = World::yuma();

@@ -115,6 +115,7 @@ pub(crate) fn only(kind: Kind) -> Vec<ITopics::Mechanism> {
     }]
 }
 
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) spec: ChainSpec,
     pub(crate) host: MemoryHost,

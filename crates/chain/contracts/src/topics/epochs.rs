@@ -150,8 +150,8 @@ impl Topics {
     }
 
     /// Advances topics that are overdue by the grace, round robin, until the block's share of work
-    /// is done. A slice that fails is undone, and the topic is left to `advance`; so is one that runs
-    /// out of gas if it was the block's first. If others went before it, it is the next block's first.
+    /// is done. A slice that fails is undone and ends the sweep, and the topic is left to `advance`; so
+    /// is one that runs out of gas if it was the block's first. If others went before it, it is the next block's first.
     pub(crate) fn sweep(&self, host: &mut dyn Host) -> Result<()> {
         let length = self.active.len(host)?;
         if length == 0 {
@@ -163,7 +163,7 @@ impl Topics {
         let mut cursor = if start < length { start } else { 0 };
         host.charge_gas(SWEEP_RESERVE)?;
         let mut left = length;
-        let (mut work, mut is_out_of_gas) = (0u64, false);
+        let (mut work, mut has_failed) = (0u64, false);
         for _ in 0..most {
             if left == 0 || work >= SWEEP_WORK {
                 break;
@@ -182,27 +182,23 @@ impl Topics {
                         cursor = checked(cursor.checked_add(1))?;
                     }
                 }
-                Err(ContractError::Revert(_)) => {
+                Err(error @ (ContractError::Revert(_) | ContractError::OutOfGas)) => {
                     host.undo();
                     host.return_gas(SWEEP_RESERVE);
-                    self.deactivate_at(host, cursor)?;
-                    left = left.saturating_sub(1);
-                    work = work.saturating_add(SLICE_WORK);
-                    host.charge_gas(SWEEP_RESERVE)?;
-                }
-                Err(ContractError::OutOfGas) => {
-                    host.undo();
-                    is_out_of_gas = true;
+                    // What had all of the block's gas will never have more.
+                    if work == 0 || error != ContractError::OutOfGas {
+                        self.deactivate_at(host, cursor)?;
+                    }
+                    has_failed = true;
                     break;
                 }
-                Err(other) => return Err(other),
+                Err(fatal) => return Err(fatal),
             }
         }
-        host.return_gas(SWEEP_RESERVE);
-        if is_out_of_gas && work == 0 {
-            self.deactivate_at(host, cursor)?;
+        if !has_failed {
+            host.return_gas(SWEEP_RESERVE);
         }
-        let stopped = is_out_of_gas || work >= SWEEP_WORK;
+        let stopped = has_failed || work >= SWEEP_WORK;
         if cursor != start && (length > most || stopped) {
             self.sweep_cursor.write(host, cursor)?;
         }

@@ -254,7 +254,8 @@ impl Topics {
         Ok(record.paid.write(host, paid)?)
     }
 
-    /// The pool's part of a slot's earnings, added to the pool; zero for a pool that nobody is in.
+    /// The pool's part of a slot's earnings, added to the pool; zero for a pool of less than
+    /// `minBond`. In a pool of a few wei much of it would be the virtual shares', which nobody has.
     fn pay_pool(
         &self,
         host: &mut dyn Host,
@@ -267,10 +268,11 @@ impl Topics {
         let to_pool = checked(amount.checked_sub(take))?;
         let epoch = topic.epoch.read(host)?;
         pool.ripen(host, epoch)?;
-        if to_pool == 0 || pool.shares.read(host)?.is_zero() {
+        let held = pool.amount.read(host)?;
+        if to_pool == 0 || held < topic.policy.min_bond.read(host)? {
             return Ok(0);
         }
-        let held = checked(pool.amount.read(host)?.checked_add(to_pool))?;
+        let held = checked(held.checked_add(to_pool))?;
         pool.amount.write(host, held)?;
         let stake = checked(topic.stake.read(host)?.checked_add(to_pool))?;
         topic.stake.write(host, stake)?;

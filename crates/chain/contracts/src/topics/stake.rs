@@ -13,7 +13,8 @@
 //! the epoch's end, since the first touch of a pool that has any comes before any other change of it.
 //! Each account gets its part of those shares at its own first touch. During Settle no stake leaves.
 //!
-//! A slot's earnings go to its operator, and beyond the operator's take to the pool. A new pool's
+//! A slot's earnings go to its operator, and beyond the operator's take to the pool, if it has at
+//! least `minBond`. A new pool's
 //! take is everything; the operator lowers it to invite stake. A raise waits.
 //!
 //! # Vesting

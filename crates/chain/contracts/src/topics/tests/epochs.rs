@@ -341,7 +341,7 @@ fn a_grant_is_paid_in_parts_and_needs_no_burned_coin() {
 #[test]
 fn a_pool_gets_what_its_operator_does_not_take() {
     let mut world = judged();
-    world.stake(actor(9), 2, 10 * MARK).unwrap();
+    world.stake(actor(9), 2, 30 * MARK).unwrap();
     let call = ITopics::setTakeCall {
         topic: world.topic,
         slot: 2,
@@ -351,7 +351,7 @@ fn a_pool_gets_what_its_operator_does_not_take() {
     world.fund(100 * MARK);
     world.yuma_epoch(&HONEST);
     let (pool, operator) = (
-        world.slot(2).stake - 10 * MARK,
+        world.slot(2).stake - 30 * MARK,
         world.balances(actor(2)).free.to::<u128>(),
     );
     assert!(
@@ -363,7 +363,23 @@ fn a_pool_gets_what_its_operator_does_not_take() {
         pool: id,
         account: actor(9),
     };
-    assert!(world.ask(call).amount > 10 * MARK);
+    assert!(world.ask(call).amount > 30 * MARK);
+}
+
+#[test]
+fn a_pool_of_one_wei_takes_nothing_from_its_operator() {
+    let mut world = judged();
+    world.stake(actor(9), 2, 1).unwrap();
+    let call = ITopics::setTakeCall {
+        topic: world.topic,
+        slot: 2,
+        takeBps: 0,
+    };
+    world.act(actor(2), call).unwrap();
+    world.fund(100 * MARK);
+    assert_eq!(world.yuma_epoch(&HONEST), Stage::Done);
+    assert_eq!(world.slot(2).stake, 1);
+    assert!(world.balances(actor(2)).free > wei(MARK));
 }
 
 // the chain's own steps

@@ -311,6 +311,33 @@ fn an_owners_change_waits_and_comes_between_two_epochs() {
 }
 
 #[test]
+fn a_topic_given_to_somebody_does_not_make_their_earnings_wait() {
+    let mut world = World::yuma();
+    world.workers(4);
+    world.stake(actor(0), 0, 100 * MARK).unwrap();
+    let this = super::Topics::new();
+    this.owe(&mut world.host, MARK).unwrap();
+    world
+        .host
+        .plain_transfer(OWNER, hallmark_types::addresses::TOPICS, wei(MARK));
+    this.vest(&mut world.host, DONOR, MARK, 1_000_000).unwrap();
+    let account = this.accounts.at(DONOR);
+    let end = account.vest_end_ms.read(&mut world.host).unwrap();
+    let policy = Policy {
+        vestingMs: 316_224_000_000,
+        ..yuma_policy()
+    };
+    world.act(OWNER, proposal(policy)).unwrap();
+    world.wait(world.spec.topics.timelock_ms);
+    world.yuma_epoch(&[]);
+    assert_eq!(world.get().owner, DONOR);
+    world.fund(100 * MARK);
+    assert_eq!(world.yuma_epoch(&[(0, &[(2, 1)])]), Stage::Done);
+    assert!(world.balances(DONOR).free > U256::ZERO);
+    assert_eq!(account.vest_end_ms.read(&mut world.host).unwrap(), end);
+}
+
+#[test]
 fn a_change_of_the_number_of_slots_or_to_nonsense_is_refused() {
     let mut world = World::yuma();
     let wider = Policy {

@@ -10,7 +10,8 @@
 //!    counts as wrong, and a worker with no right answer has no score.
 //!
 //! A test set that stays closed pays nobody, costs no worker its bond, and costs the topic's owner
-//! `min(bond, minBond)` of the topic's bond if there were commitments. Nothing stops an owner from
+//! `minBond` of the topic's bond if there were commitments: without such a bond no test set and no
+//! model is committed. Nothing stops an owner from
 //! telling a friend its test set: only who chooses the owner can.
 
 use alloy_primitives::{B256, U256, keccak256};
@@ -33,7 +34,8 @@ impl Topics {
     /// # Errors
     ///
     /// `UnknownTopic`, `TopicRetired`, `NotOwner`, `WrongEpoch` for one that is open or past,
-    /// `InvalidMechanism` in a topic without scores.
+    /// `InvalidMechanism` in a topic without scores, `BondTooSmall` if the topic's bond is below
+    /// `minBond`.
     pub fn commit_test_set(
         &self,
         host: &mut dyn Host,
@@ -49,6 +51,7 @@ impl Topics {
                 reason,
             });
         }
+        topic.bonded(host)?;
         let present = topic.epoch.read(host)?;
         let first = if topic.is_under_way(host)? {
             checked(present.checked_add(1))?
@@ -216,6 +219,15 @@ impl Topics {
 }
 
 impl Topic {
+    /// Refuses if a test set that stays closed would cost the owner less than a slot's withheld reveal.
+    pub(super) fn bonded(&self, host: &mut dyn Host) -> Result<()> {
+        let (bond, needed) = (self.bond.read(host)?, self.policy.min_bond.read(host)?);
+        if bond < needed {
+            return revert(ITopics::BondTooSmall { bond, needed });
+        }
+        Ok(())
+    }
+
     /// Input and label of one sample of an open test set.
     fn sample(
         &self,

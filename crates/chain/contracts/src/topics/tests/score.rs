@@ -285,6 +285,24 @@ fn a_test_set_is_committed_before_its_epoch_and_its_content_is_new() {
 }
 
 #[test]
+fn a_topic_whose_bond_is_used_up_asks_nothing_any_more() {
+    let mut exam = Exam::new();
+    exam.world.workers(1);
+    let content = exam.test_set(&[0]);
+    exam.commit_test_set(1, &content).unwrap();
+    let bond = super::super::Topics::new().topics.at(exam.world.topic).bond;
+    let full = bond.read(&mut exam.world.host).unwrap();
+    exam.world.reach(Stage::Open);
+    bond.write(&mut exam.world.host, MIN_BOND - 1).unwrap();
+    let error = expect_revert::<ITopics::BondTooSmall>(exam.commit_test_set(2, &content));
+    assert_eq!((error.bond, error.needed), (MIN_BOND - 1, MIN_BOND));
+    expect_revert::<ITopics::BondTooSmall>(exam.world.commit(actor(0), 0, &[1; 32]));
+    bond.write(&mut exam.world.host, full).unwrap();
+    exam.world.commit(actor(0), 0, &[1; 32]).unwrap();
+    exam.commit_test_set(2, &content).unwrap();
+}
+
+#[test]
 fn a_test_set_that_stays_closed_costs_the_owner_and_no_worker() {
     let mut exam = Exam::new();
     exam.world.workers(1);

@@ -20,12 +20,15 @@ impl Topics {
     /// # Errors
     ///
     /// `UnknownTopic`, `NothingToDo`.
+    ///
+    /// The chain takes the topic up again if it had left it.
     pub fn advance(&self, host: &mut dyn Host, id: U256) -> Result<()> {
         let topic = self.known(host, id)?;
         let fromMs = topic.due_ms(host)?;
         if host.timestamp_ms() < fromMs {
             return revert(ITopics::NothingToDo { topic: id, fromMs });
         }
+        self.activate(host, id, &topic)?;
         self.slice(host, id, &topic)?;
         Ok(())
     }

@@ -460,7 +460,11 @@ fn a_slice_that_runs_out_of_gas_stops_neither_the_other_topics_nor_the_market() 
     world.topic = dear;
     assert_eq!(world.stage(), Stage::Settle);
     assert_eq!(world.slot(0).bond, MIN_BOND);
-    // It is left to whoever pays for it.
+    // It is left to whoever pays for it, and then the chain takes it up again.
+    let active = super::Topics::new().active;
+    assert_eq!(active.len(&mut world.host).unwrap(), 1);
+    world.advance().unwrap();
+    assert_eq!(active.len(&mut world.host).unwrap(), 2);
     assert_eq!(world.settle(), Stage::Cancelled);
 }
 

@@ -102,7 +102,7 @@ impl Topics {
         let work = settle_work(of, &rows);
         host.charge_gas(work)?;
         if of == Kind::Score {
-            self.penalize_owner(host, id, topic, &rows)?;
+            self.penalize_owner(host, id, topic, &mechanism, &rows)?;
         }
         let pending = mechanism.pending.read(host)?;
         let inferred_up_to = mechanism.known_pool.read(host)?;
@@ -325,6 +325,7 @@ impl Topics {
         host: &mut dyn Host,
         id: U256,
         topic: &Topic,
+        mechanism: &Mechanism,
         rows: &[Row],
     ) -> Result<()> {
         let epoch = topic.epoch.read(host)?;
@@ -335,8 +336,9 @@ impl Topics {
         }
         let mut committed = false;
         for row in rows {
-            let open = topic.seats.at(u64::from(row.slot)).open_commitments;
-            committed |= row.fresh || open.read(host)? != 0;
+            let submission = mechanism.submissions.at(u64::from(row.slot));
+            committed |= submission.pool.read(host)? == row.pool
+                && submission.committed_epoch.read(host)? == epoch;
         }
         if !committed {
             return Ok(());

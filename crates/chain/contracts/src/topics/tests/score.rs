@@ -303,6 +303,31 @@ fn a_topic_whose_bond_is_used_up_asks_nothing_any_more() {
 }
 
 #[test]
+fn a_commitment_to_another_mechanism_costs_the_owner_of_a_closed_test_set_nothing() {
+    let mut exam = Exam::new();
+    let mut both = super::only(Kind::Score);
+    both[0].shareBps = 5_000;
+    let mut yuma = both[0].clone();
+    yuma.kind = Kind::Yuma;
+    both.push(yuma);
+    let policy = hallmark_abi::topics::ITopics::Policy {
+        revealMs: 10_000,
+        epochMs: 40_000,
+        ..score_policy()
+    };
+    exam.world.topic = exam.world.create(policy, both).unwrap();
+    exam.world.workers(1);
+    let content = exam.test_set(&[0]);
+    exam.commit_test_set(1, &content).unwrap();
+    exam.world.reach(Stage::Open);
+    let mut call = exam.world.committing(actor(0), 0, &[]);
+    call.mechanism = 1;
+    exam.world.pay(actor(0), FEE, call).unwrap();
+    exam.world.settle();
+    assert_eq!(exam.world.get().bond, 100 * MARK);
+}
+
+#[test]
 fn a_test_set_that_stays_closed_costs_the_owner_and_no_worker() {
     let mut exam = Exam::new();
     exam.world.workers(1);

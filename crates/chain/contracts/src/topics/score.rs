@@ -192,7 +192,8 @@ impl Topics {
             return revert(ITopics::ModelTooYoung { model: model_id });
         }
         let model = model.or_revert(ITopics::ModelTooYoung { model: model_id })?;
-        let context = proof_context(host.chain_id(), id, epoch, slot, sample);
+        let to = (id, epoch, call.mechanism, slot, sample);
+        let context = proof_context(host.chain_id(), to);
         let best = judge(host, &model, &input, &call.output, &call.proof, context)?;
         let correct = best == Some(label);
 
@@ -339,10 +340,12 @@ fn judge(
     Ok(best.map(|(_, place)| place))
 }
 
-/// What a proof of a score is bound to: `keccak256(abi.encode(chainId, topic, epoch, slot, sample))`.
+/// What a proof of a score is bound to: `keccak256(abi.encode(chainId, topic, epoch, mechanism, slot,
+/// sample))`. `to` is topic, epoch, mechanism, slot and sample.
 #[must_use]
-pub fn proof_context(chain: u64, topic: U256, epoch: u64, slot: u16, sample: u32) -> B256 {
-    keccak256((chain, topic, epoch, slot, sample).abi_encode())
+pub fn proof_context(chain: u64, to: (U256, u64, u8, u16, u32)) -> B256 {
+    let (topic, epoch, mechanism, slot, sample) = to;
+    keccak256((chain, topic, epoch, U256::from(mechanism), slot, sample).abi_encode())
 }
 
 /// What a commitment to a test set is: `keccak256(abi.encode(salt, keccak256(testSet)))`.

@@ -117,13 +117,8 @@ impl Exam {
         let input = INPUTS[sample as usize];
         let output = hallmark_graph::reference::run(&self.model, &input).unwrap();
         let epoch = self.world.get().epoch;
-        let context = proof_context(
-            self.world.spec.chain_id,
-            self.world.topic,
-            epoch,
-            slot,
-            sample,
-        );
+        let to = (self.world.topic, epoch, 0, slot, sample);
+        let context = proof_context(self.world.spec.chain_id, to);
         let digest = self.key.verifying_key().digest().into();
         let claim = Claim::Public {
             input: &input,
@@ -219,6 +214,12 @@ fn a_proof_is_of_its_slot_sample_and_model() {
     expect_revert::<ITopics::ProofRefused>(exam.world.act(actor(0), short));
     expect_revert::<ITopics::NotOperator>(exam.world.act(actor(1), good.clone()));
     exam.world.act(actor(0), good).unwrap();
+}
+
+#[test]
+fn a_proof_for_one_mechanism_is_none_for_another() {
+    let to = |mechanism| (U256::from(1), 2, mechanism, 3, 4);
+    assert_ne!(proof_context(5, to(0)), proof_context(5, to(1)));
 }
 
 #[test]

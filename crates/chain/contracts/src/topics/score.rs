@@ -7,7 +7,8 @@
 //! 4. In Lag, each proof shows what the model answers for one sample; the answer is right if its
 //!    largest element, the first among equals, is at the sample's label. The model must have been
 //!    listed in an earlier block than the one that opened the test set. A sample without a proof
-//!    counts as wrong, and a worker with no right answer has no score.
+//!    counts as wrong; a worker that opened its model and has no right answer is judged by that and
+//!    gets no share.
 //!
 //! A test set that stays closed pays nobody, costs no worker its bond, and costs the topic's owner
 //! `minBond` of the topic's bond if there were commitments: without such a bond no test set and no

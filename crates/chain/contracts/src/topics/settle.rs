@@ -140,6 +140,14 @@ impl Topics {
             // Yuma then pays by stake. Here, who judged nobody has earned nothing.
             decision.shares.fill(0);
         }
+        if of == Kind::Score {
+            // Who proved nothing right is judged, so that its past fades, and never paid for silence.
+            for (row, share) in rows.iter().zip(&mut decision.shares) {
+                if row.proven.is_none_or(|(correct, _)| correct == 0) {
+                    *share = 0;
+                }
+            }
+        }
         if of == Kind::Synthesis {
             // A slot that changed hands after the inference has not earned what its former holder did.
             for (row, share) in rows.iter().zip(&mut decision.shares) {

@@ -190,6 +190,44 @@ fn who_proves_more_right_answers_earns_more() {
 }
 
 #[test]
+fn who_opens_a_model_and_proves_nothing_right_is_not_paid_and_its_past_fades() {
+    let mut exam = Exam::opened(&[0, 0, 1]);
+    exam.world.reach(Stage::Lag);
+    exam.prove(0, 0).unwrap();
+    exam.prove(1, 0).unwrap();
+    exam.prove(1, 1).unwrap();
+    exam.world.settle();
+    let before = exam.world.slot(1).score;
+    assert!(before > 0);
+    let paid = exam.world.balances(actor(1)).free;
+    let content = exam.test_set(&[0, 1, 0]);
+    exam.commit_test_set(2, &content).unwrap();
+    exam.world.reach(Stage::Open);
+    let digest: B256 = exam.key.verifying_key().digest().into();
+    let ids = [0, 1].map(|number| crate::models::model_id(actor(number), digest));
+    for (number, id) in (0..2).zip(&ids) {
+        exam.world
+            .commit(actor(number), number, id.as_slice())
+            .unwrap();
+    }
+    exam.world.reach(Stage::Sealed);
+    exam.reveal_test_set(&content).unwrap();
+    for (number, id) in (0..2).zip(&ids) {
+        exam.world
+            .reveal(actor(number), number, id.as_slice())
+            .unwrap();
+    }
+    exam.world.reach(Stage::Lag);
+    exam.prove(0, 0).unwrap();
+    exam.world.settle();
+    let silent = exam.world.slot(1);
+    assert!(silent.score < before, "{} {before}", silent.score);
+    assert_eq!(silent.shareBillionths, 0);
+    assert_eq!(exam.world.balances(actor(1)).free, paid);
+    assert!(exam.world.slot(0).shareBillionths > 0);
+}
+
+#[test]
 fn a_proof_is_of_its_slot_sample_and_model() {
     let mut exam = Exam::opened(&[0, 0, 0]);
     exam.world.reach(Stage::Lag);

@@ -84,7 +84,7 @@ pub(crate) struct BlockRun<'a> {
     receipts: Vec<Receipt>,
     gas_used: u64,
     /// Gas of each sweep.
-    sweeps: [(Sweep, u64); 2],
+    pub(crate) sweeps: [(Sweep, u64); 2],
     /// Base fees and destroyed balances, credited to BURN at the end.
     burned: U256,
 }

@@ -1,7 +1,11 @@
 //! From call data to a method and back, the same for every contract.
+//!
+//! Arguments are canonical ABI, or nearly: offsets may overlap, but what they are decoded to takes
+//! at most twice the call data's length and a little. A list of offsets that all point at one long
+//! value would otherwise become gigabytes.
 
 use alloy_primitives::Bytes;
-use alloy_sol_types::SolCall;
+use alloy_sol_types::{SolCall, abi::AbiDecoderConfig};
 use hallmark_abi::ISystem;
 
 use crate::{
@@ -9,6 +13,12 @@ use crate::{
     gas::{self, charge_bytes},
     host::revert,
 };
+
+/// Memory that decoding may use beyond [`DECODED_PER_BYTE`], in bytes.
+const DECODED_BASE: usize = 1 << 10;
+/// Memory that decoding may use, per byte of call data. A canonical encoding needs less than one: an
+/// element of a list has at most 32 bytes for each of its words, and a byte string its own bytes.
+const DECODED_PER_BYTE: usize = 2;
 
 /// Splits call data into selector and arguments and charges what every call costs.
 pub(crate) fn enter<'a>(host: &mut dyn Host, calldata: &'a [u8]) -> Result<([u8; 4], &'a [u8])> {
@@ -67,9 +77,101 @@ fn run<C: SolCall>(
     arguments: &[u8],
     method: impl FnOnce(&mut dyn Host, C) -> Result<C::Return>,
 ) -> Result<Bytes> {
-    let Ok(call) = C::abi_decode_raw_validate(arguments) else {
+    let limit = arguments
+        .len()
+        .saturating_mul(DECODED_PER_BYTE)
+        .saturating_add(DECODED_BASE);
+    let config = AbiDecoderConfig::new().validate(true).memory_limit(limit);
+    let Ok(call) = C::abi_decode_raw_with_config(arguments, config) else {
         return revert(ISystem::MalformedCall {});
     };
     let answer = method(host, call)?;
     Ok(C::abi_encode_returns(&answer).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{Address, Bytes, U256};
+    use alloy_sol_types::SolCall;
+    use hallmark_abi::{
+        ISystem, ITopics,
+        topics::ITopics::{Kind, Mechanism, Policy},
+    };
+    use hallmark_types::addresses;
+
+    use crate::testing::{CALL_GAS, MemoryHost, expect_revert, spec};
+
+    const CALLER: Address = Address::repeat_byte(0xa1);
+
+    fn create(mechanisms: Vec<Mechanism>) -> ITopics::createCall {
+        ITopics::createCall {
+            title: String::new(),
+            policy: Policy {
+                openMs: 0,
+                sealedMs: 0,
+                lagMs: 0,
+                revealMs: 0,
+                epochMs: 0,
+                maxWorkers: 0,
+                maxForecasters: 0,
+                maxReputers: 0,
+                immunityMs: 0,
+                minBond: 0,
+                submitFee: 0,
+                vestingMs: 0,
+                ownerBps: 0,
+                valueMin: 0,
+                valueMax: 0,
+            },
+            mechanisms,
+        }
+    }
+
+    fn mechanism(length: usize) -> Mechanism {
+        Mechanism {
+            kind: Kind::Yuma,
+            shareBps: 10_000,
+            params: vec![7; length].into(),
+        }
+    }
+
+    /// A call of `create` whose `count` mechanisms are one, of `length` bytes, named `count` times.
+    fn aliased(count: usize, length: usize) -> Vec<u8> {
+        let mut data = create(vec![mechanism(length)]).abi_encode();
+        // The list is the last argument: its length, one offset, and the mechanism.
+        let tail = mechanism_bytes(length);
+        data.truncate(data.len() - tail - 64);
+        let word = |value: usize| U256::from(value).to_be_bytes::<32>();
+        data.extend(word(count));
+        data.extend((0..count).flat_map(|_| word(32 * count)));
+        let whole = create(vec![mechanism(length)]).abi_encode();
+        data.extend(&whole[whole.len() - tail..]);
+        data
+    }
+
+    /// Bytes of an encoded mechanism: kind, part, offset, length, and whole words.
+    fn mechanism_bytes(length: usize) -> usize {
+        4 * 32 + length.div_ceil(32) * 32
+    }
+
+    fn call(data: &[u8]) -> (crate::Result<Bytes>, u64) {
+        let mut host = MemoryHost::new(&spec(&[CALLER]));
+        let answer = host.call_with_gas(CALLER, addresses::TOPICS, U256::ZERO, data, CALL_GAS);
+        (answer, host.gas_used)
+    }
+
+    #[test]
+    fn overlapping_offsets_decode_to_no_more_than_the_call_has_paid_for() {
+        // What is decoded is refused for its title; what is not, before.
+        for (count, length) in [(1, 185_000), (8, 300)] {
+            let honest = create(vec![mechanism(length); count]).abi_encode();
+            let (answer, gas) = call(&honest);
+            expect_revert::<ITopics::InvalidPolicy>(answer);
+            assert!(gas > 3 * honest.len() as u64);
+        }
+        expect_revert::<ITopics::InvalidPolicy>(call(&aliased(1, 185_000)).0);
+        for (count, length) in [(3, 4_000), (64, 4_000), (5_800, 185_000)] {
+            expect_revert::<ISystem::MalformedCall>(call(&aliased(count, length)).0);
+        }
+    }
 }

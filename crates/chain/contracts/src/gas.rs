@@ -5,8 +5,8 @@ use crate::{Host, HostError};
 
 /// Any call: dispatch and the hashes of its storage slots.
 pub(crate) const CALL: u64 = 2_000;
-/// Copying and decoding call data, per byte.
-pub(crate) const CALLDATA_PER_BYTE: u64 = 1;
+/// Call data, per byte: copying it, and what decoding makes of it, at most twice as much.
+pub(crate) const CALLDATA_PER_BYTE: u64 = 3;
 /// Decoding a listed key: allocation and checks, at least. Planning is part of the key's own cost.
 pub(crate) const KEY_DECODE: u64 = 20_000;
 /// Decoding a listed key, per byte.

@@ -50,7 +50,7 @@ pub trait Host {
     fn keep(&mut self);
     /// Undoes every write, transfer and log since the last mark, and forgets it. Gas stays spent.
     fn undo(&mut self);
-    /// Who called this frame; zero in [`end_of_block`](crate::end_of_block).
+    /// Who called this frame; zero in [`sweep`](crate::sweep).
     fn caller(&self) -> Address;
     /// Wei that came with the call, already on the contract's balance.
     fn value(&self) -> U256;
@@ -68,6 +68,9 @@ pub trait Host {
     fn block_hash(&mut self, number: u64) -> Result<Option<B256>, HostError>;
     /// Takes gas for computation.
     fn charge_gas(&mut self, gas: u64) -> Result<(), HostError>;
+    /// Gives back gas that [`charge_gas`](Self::charge_gas) took and nothing was done for: what a sweep
+    /// sets aside for its own end.
+    fn return_gas(&mut self, gas: u64);
     /// Appends a log of contract `address`, charged like `LOG`. Never called in a static frame.
     fn emit(&mut self, address: Address, log: LogData) -> Result<(), HostError>;
     /// Checks a proof by [`Statement::check`]; a host may count and cache verdicts under

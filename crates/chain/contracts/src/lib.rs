@@ -72,16 +72,31 @@ pub fn call(host: &mut dyn Host, address: Address, calldata: &[u8]) -> Result<By
     }
 }
 
-/// The system's work after a block's transactions: settles a bounded slice of overdue orders, and
-/// advances topics that nobody else advanced.
-/// Its logs belong to no transaction; its host charges no gas.
+/// One contract's work after a block's transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// Settles a bounded slice of overdue orders.
+    Inference,
+    /// Advances topics that nobody else advanced.
+    Topics,
+}
+
+impl Sweep {
+    /// In the order in which a block does them.
+    pub const ALL: [Self; 2] = [Self::Inference, Self::Topics];
+}
+
+/// One sweep, with gas of its own. Its logs belong to no transaction. If it fails, its host's owner
+/// undoes it, and it alone.
 ///
 /// # Errors
 ///
 /// Only what the host fails with, or a broken invariant; no order and no topic can make it fail.
-pub fn end_of_block(host: &mut dyn Host) -> Result<()> {
-    inference::Inference::new().sweep(host)?;
-    topics::Topics::new().sweep(host)
+pub fn sweep(host: &mut dyn Host, sweep: Sweep) -> Result<()> {
+    match sweep {
+        Sweep::Inference => inference::Inference::new().sweep(host),
+        Sweep::Topics => topics::Topics::new().sweep(host),
+    }
 }
 
 /// Storage of every system contract at genesis: the market's parameters, so that they are state

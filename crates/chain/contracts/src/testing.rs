@@ -62,6 +62,8 @@ pub struct MemoryHost {
     pub verifications: u64,
     /// Gas used by the last call.
     pub gas_used: u64,
+    /// Gas of each sweep.
+    pub sweep_gas: u64,
     gas_left: u64,
     caller: Address,
     value: U256,
@@ -87,6 +89,7 @@ impl MemoryHost {
             verdicts: Verdicts::Scripted,
             verifications: 0,
             gas_used: 0,
+            sweep_gas: u64::MAX,
             gas_left: u64::MAX,
             caller: Address::ZERO,
             value: U256::ZERO,
@@ -156,14 +159,18 @@ impl MemoryHost {
             .expect("the sender has the amount");
     }
 
-    /// Ends the block: the sweep runs, then a block begins `ms` later.
+    /// Ends the block: the sweeps run, then a block begins `ms` later.
     ///
     /// # Errors
     ///
-    /// What the sweep fails with.
+    /// What a sweep fails with, also if it runs out of gas.
     pub fn next_block(&mut self, ms: u64) -> Result<()> {
+        for sweep in crate::Sweep::ALL {
+            self.leave();
+            self.gas_left = self.sweep_gas;
+            crate::sweep(self, sweep)?;
+        }
         self.leave();
-        crate::end_of_block(self)?;
         self.block_number = self.block_number.saturating_add(1);
         self.timestamp_ms = self.timestamp_ms.saturating_add(ms);
         Ok(())
@@ -320,6 +327,10 @@ impl Host for MemoryHost {
                 Err(HostError::OutOfGas)
             }
         }
+    }
+
+    fn return_gas(&mut self, gas: u64) {
+        self.gas_left = self.gas_left.saturating_add(gas);
     }
 
     fn emit(&mut self, address: Address, log: LogData) -> Result<(), HostError> {

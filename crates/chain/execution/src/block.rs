@@ -3,7 +3,7 @@
 //! ```text
 //! for each transaction:  state := revm(state, transaction)
 //!                        before - after = base fee * gas used + what was destroyed
-//! sweep                  end-of-block work of the contracts, bounded in gas, by no one's transaction
+//! sweeps                 end-of-block work of each contract, bounded in gas, by no one's transaction
 //! BURN += base fees + destroyed
 //! ```
 //!
@@ -11,14 +11,14 @@
 //! equation is checked transaction by transaction, and a block that breaks it is refused as
 //! [`BlockError::Fatal`]: an executor that makes money is broken, and must not vote.
 //!
-//! The sweep is part of the block's state transition, not a transaction: it has no sender, no
+//! A sweep is part of the block's state transition, not a transaction: it has no sender, no
 //! receipt and no logs (Ethereum knows no log without a receipt). What it did is read from the
-//! contracts' state. When it fails by running out of its budget, it leaves no trace and the block
-//! stands: the failure is the same on every validator.
+//! contracts' state. Each contract's has gas of its own. When one fails by running out of it, that one
+//! leaves no trace, the others and the block stand: the failure is the same on every validator.
 
 use alloy_consensus::{Eip658Value, Header, ReceiptWithBloom};
 use alloy_primitives::{Address, B256, U256};
-use hallmark_contracts::ContractError;
+use hallmark_contracts::{ContractError, Sweep};
 use hallmark_state::{Executed, State, StateDiff};
 use hallmark_types::{Receipt, Transaction, addresses};
 use revm::ExecuteEvm;
@@ -34,11 +34,12 @@ use crate::{Ancestry, BlockError, Executor, TransactionError};
 /// limit: it bounds the sweep's work, nobody pays for it.
 const SWEEP_GAS_PER_ORDER: u64 = 1_000_000;
 
-/// The sweep's gas in a market that examines `orders` per block, and its topics'.
-fn sweep_gas(orders: u32) -> u64 {
-    SWEEP_GAS_PER_ORDER
-        .saturating_mul(u64::from(orders).saturating_add(1))
-        .saturating_add(hallmark_contracts::topics::SWEEP_GAS)
+/// A sweep's gas in a market that examines `orders` per block.
+fn sweep_gas(sweep: Sweep, orders: u32) -> u64 {
+    match sweep {
+        Sweep::Inference => SWEEP_GAS_PER_ORDER.saturating_mul(u64::from(orders).saturating_add(1)),
+        Sweep::Topics => hallmark_contracts::topics::SWEEP_GAS,
+    }
 }
 
 /// What the proposer decides about a block besides its transactions.
@@ -82,7 +83,8 @@ pub(crate) struct BlockRun<'a> {
     context: BlockContext,
     receipts: Vec<Receipt>,
     gas_used: u64,
-    sweep_gas: u64,
+    /// Gas of each sweep.
+    pub(crate) sweeps: [(Sweep, u64); 2],
     /// Base fees and destroyed balances, credited to BURN at the end.
     burned: U256,
 }
@@ -147,13 +149,14 @@ impl<'a> BlockRun<'a> {
         let db = BlockDb::new(parent_state, parent, ancestry);
         let spec = executor.spec();
         let evm = evm(spec, &context, spec.limits.tx_gas_limit, db, precompiles);
-        let sweep_gas = sweep_gas(spec.market.sweep_per_block);
+        let orders = spec.market.sweep_per_block;
+        let sweeps = Sweep::ALL.map(|sweep| (sweep, sweep_gas(sweep, orders)));
         Self {
             evm,
             context,
             receipts: Vec::new(),
             gas_used: 0,
-            sweep_gas,
+            sweeps,
             burned: U256::ZERO,
         }
     }
@@ -231,29 +234,34 @@ impl<'a> BlockRun<'a> {
     }
 
     /// The contracts' bounded end-of-block work.
-    fn sweep(&mut self) -> Result<(), String> {
-        let checkpoint = self.evm.ctx.journal_mut().checkpoint();
-        let mut host = self
-            .evm
-            .precompiles
-            .system_host(&mut self.evm.ctx, self.sweep_gas);
-        let result = hallmark_contracts::end_of_block(&mut host);
-        match result {
-            Ok(()) => self.evm.ctx.journal_mut().checkpoint_commit(),
-            Err(ContractError::Fatal(error)) => return Err(error),
-            Err(error) => {
-                tracing::warn!(block = self.context.number, %error, "end-of-block sweep undone");
-                self.evm.ctx.journal_mut().checkpoint_revert(checkpoint);
-            }
+    fn sweep_all(&mut self) -> Result<(), String> {
+        for (sweep, gas) in self.sweeps {
+            self.sweep(sweep, gas)?;
         }
         let state = self.evm.finalize();
         let sums = self.evm.ctx.db_mut().fold(state)?;
         self.settle(sums, U256::ZERO)
     }
 
+    /// One contract's.
+    fn sweep(&mut self, sweep: Sweep, gas: u64) -> Result<(), String> {
+        let checkpoint = self.evm.ctx.journal_mut().checkpoint();
+        let mut host = self.evm.precompiles.system_host(&mut self.evm.ctx, gas);
+        let result = hallmark_contracts::sweep(&mut host, sweep);
+        match result {
+            Ok(()) => self.evm.ctx.journal_mut().checkpoint_commit(),
+            Err(ContractError::Fatal(error)) => return Err(error),
+            Err(error) => {
+                tracing::warn!(block = self.context.number, ?sweep, %error, "end-of-block sweep undone");
+                self.evm.ctx.journal_mut().checkpoint_revert(checkpoint);
+            }
+        }
+        Ok(())
+    }
+
     /// Sweeps, credits BURN and derives the state.
     pub(crate) fn finish(mut self, parent_state: &State) -> Result<Outcome, BlockError> {
-        self.sweep().map_err(BlockError::Fatal)?;
+        self.sweep_all().map_err(BlockError::Fatal)?;
         let burned = self.burned;
         let db = self.evm.ctx.db_mut();
         db.credit(addresses::BURN, burned)

@@ -260,6 +260,10 @@ impl Host for JournalHost<'_, '_> {
         self.charge(gas)
     }
 
+    fn return_gas(&mut self, gas: u64) {
+        self.gas.erase_cost(gas);
+    }
+
     fn emit(&mut self, address: Address, log: LogData) -> Result<(), HostError> {
         self.writable()?;
         // A log has at most four topics; the contracts' events are made by the ABI.

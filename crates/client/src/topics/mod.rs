@@ -532,9 +532,11 @@ pub fn commitment(
     )
 }
 
-/// What a proof of a score is bound to: `keccak256(abi.encode(chainId, topic, epoch, slot, sample))`.
+/// What a proof of a score is bound to: `keccak256(abi.encode(chainId, topic, epoch, mechanism, slot,
+/// sample))`.
 pub fn proof_context(chain_id: u64, of: Submission, sample: u32) -> B256 {
-    keccak256((chain_id, of.topic, of.epoch, of.slot, sample).abi_encode())
+    let mechanism = U256::from(of.mechanism);
+    keccak256((chain_id, of.topic, of.epoch, mechanism, of.slot, sample).abi_encode())
 }
 
 /// What the owner of a test set commits to: `keccak256(abi.encode(salt, keccak256(testSet)))`.

@@ -19,8 +19,8 @@ impl Topics {
     /// # Errors
     ///
     /// `UnknownTopic`, `WrongEpoch`, `InvalidMechanism`, `UnknownSlot`, `NotOperator`, `WrongRole`,
-    /// `WrongStage`, `TooLate`, `TestSetMissing`, `DuplicateSubmission`, `BondTooSmall`,
-    /// `WrongPayment`.
+    /// `WrongStage`, `TooLate`, `TestSetMissing`, `DuplicateSubmission`, `BondTooSmall` of
+    /// the slot, and of a score topic too, `WrongPayment`.
     pub fn commit(&self, host: &mut dyn Host, call: ITopics::commitCall) -> Result<()> {
         let (id, epoch, slot) = (call.topic, call.epoch, call.slot);
         let entry = self.enter_submission(host, id, epoch, call.mechanism, slot)?;
@@ -35,6 +35,9 @@ impl Topics {
         topic.in_window(host, id, &[needed])?;
         if kind == Kind::Score && topic.test_sets.at(epoch).commitment.read(host)?.is_zero() {
             return revert(ITopics::TestSetMissing { topic: id, epoch });
+        }
+        if kind == Kind::Score {
+            topic.bonded(host)?;
         }
         let submission = mechanism.submissions.at(u64::from(slot));
         let pool = seat.pool.read(host)?;

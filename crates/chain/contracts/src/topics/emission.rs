@@ -8,7 +8,7 @@
 //! - `pay = min(emission · weight / Σ weights, ⌊B · returnBps / 10⁴⌋ − P, minBond − 1)`;
 //! - `grant = min(slice of the grants, minBond − 1 − pay)`.
 //!
-//! Each mechanism that gives shares pays its part of both. Of `pay`, `ownerBps` goes to the owner
+//! Each mechanism that gives shares pays its part of both. Of `pay`, `ownerBps` goes to the owner, free at once,
 //! and `networkBps` to the treasury; the rest, and all of `grant`, goes by shares. What a mechanism
 //! does not give, what rounding leaves, and the share of a slot that changed hands, is not
 //! reissued.
@@ -116,8 +116,8 @@ impl Topics {
         let rest = checked(gross.checked_sub(house))?;
         self.reissue(host, topic, house)?;
         let owner = topic.owner.read(host)?;
-        let vesting = topic.policy.vesting_ms.read(host)?;
-        self.vest(host, owner, to_owner, vesting)?;
+        // An account's coins vest together: what nobody asked for must not make them wait.
+        self.free(host, owner, to_owner)?;
         let treasury: Address = self.treasury.read(host)?;
         if to_network != 0 {
             self.disown(host, to_network)?;

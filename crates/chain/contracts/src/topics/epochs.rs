@@ -11,6 +11,8 @@ use crate::{
 
 /// Work that the end of one block does before it stops: milliseconds of a slow core, in gas.
 const SWEEP_WORK: u64 = 10_000_000;
+/// Gas that a sweep sets aside to leave its records right when a slice runs out of the rest.
+pub(super) const SWEEP_RESERVE: u64 = 1_000_000;
 /// Work of a slice that computes nothing.
 pub(super) const SLICE_WORK: u64 = 200_000;
 
@@ -18,12 +20,15 @@ impl Topics {
     /// # Errors
     ///
     /// `UnknownTopic`, `NothingToDo`.
+    ///
+    /// The chain takes the topic up again if it had left it.
     pub fn advance(&self, host: &mut dyn Host, id: U256) -> Result<()> {
         let topic = self.known(host, id)?;
         let fromMs = topic.due_ms(host)?;
         if host.timestamp_ms() < fromMs {
             return revert(ITopics::NothingToDo { topic: id, fromMs });
         }
+        self.activate(host, id, &topic)?;
         self.slice(host, id, &topic)?;
         Ok(())
     }
@@ -130,6 +135,7 @@ impl Topics {
         topic.stage_end_ms.write(host, endsAtMs)?;
         topic.last_settled_ms.write(host, now)?;
         topic.epoch.write(host, checked(number.checked_add(1))?)?;
+        topic.ripen(host)?;
         if topic.retired.read(host)? {
             self.wind_up(host, topic)?;
         } else if topic.slot_count(host)? == 0 {
@@ -147,7 +153,8 @@ impl Topics {
     }
 
     /// Advances topics that are overdue by the grace, round robin, until the block's share of work
-    /// is done. A slice that fails is undone, and the topic is left to `advance`.
+    /// is done. A slice that fails is undone and ends the sweep, and the topic is left to `advance`; so
+    /// is one that runs out of gas if it was the block's first. If others went before it, it is the next block's first.
     pub(crate) fn sweep(&self, host: &mut dyn Host) -> Result<()> {
         let length = self.active.len(host)?;
         if length == 0 {
@@ -157,43 +164,81 @@ impl Topics {
         let start = self.sweep_cursor.read(host)?;
         let grace = self.grace_ms.read(host)?;
         let mut cursor = if start < length { start } else { 0 };
-        let mut work = 0u64;
+        host.charge_gas(SWEEP_RESERVE)?;
+        let mut left = length;
+        let (mut work, mut has_failed) = (0u64, false);
         for _ in 0..most {
-            let length = self.active.len(host)?;
-            if length == 0 || work >= SWEEP_WORK {
+            if left == 0 || work >= SWEEP_WORK {
                 break;
             }
-            if cursor >= length {
+            if cursor >= left {
                 cursor = 0;
             }
-            let id = self.active.get(host, cursor)?;
-            let topic = self.topics.at(id);
-            let due = topic.due_ms(host)?.saturating_add(grace);
-            if host.timestamp_ms() >= due {
-                host.mark();
-                match self.slice(host, id, &topic) {
-                    Ok(done) => {
-                        host.keep();
-                        work = work.saturating_add(done);
+            host.mark();
+            match self.sweep_one(host, cursor, grace) {
+                Ok(swept) => {
+                    host.keep();
+                    work = work.saturating_add(swept.work);
+                    left = swept.left;
+                    // A topic that left the list gave its place to another, which is looked at next.
+                    if swept.stays {
+                        cursor = checked(cursor.checked_add(1))?;
                     }
-                    Err(ContractError::Revert(_)) => {
-                        host.undo();
-                        self.deactivate(host, &topic)?;
-                        work = work.saturating_add(SLICE_WORK);
-                    }
-                    Err(other) => return Err(other),
                 }
-            }
-            // A topic that left the list gave its place to another, which is looked at next.
-            if topic.active_place.read(host)? != 0 {
-                cursor = checked(cursor.checked_add(1))?;
+                Err(error @ (ContractError::Revert(_) | ContractError::OutOfGas)) => {
+                    host.undo();
+                    host.return_gas(SWEEP_RESERVE);
+                    // What had all of the block's gas will never have more.
+                    if work == 0 || error != ContractError::OutOfGas {
+                        self.deactivate_at(host, cursor)?;
+                    }
+                    has_failed = true;
+                    break;
+                }
+                Err(fatal) => return Err(fatal),
             }
         }
-        if cursor != start && (length > most || work >= SWEEP_WORK) {
+        if !has_failed {
+            host.return_gas(SWEEP_RESERVE);
+        }
+        let stopped = has_failed || work >= SWEEP_WORK;
+        if cursor != start && (length > most || stopped) {
             self.sweep_cursor.write(host, cursor)?;
         }
         Ok(())
     }
+
+    /// Does a slice of the active topic at `place` if it is overdue.
+    fn sweep_one(&self, host: &mut dyn Host, place: u64, grace: u64) -> Result<Swept> {
+        let id = self.active.get(host, place)?;
+        let topic = self.topics.at(id);
+        let due = topic.due_ms(host)?.saturating_add(grace);
+        let work = if host.timestamp_ms() < due {
+            0
+        } else {
+            self.slice(host, id, &topic)?
+        };
+        Ok(Swept {
+            work,
+            left: self.active.len(host)?,
+            stays: topic.active_place.read(host)? != 0,
+        })
+    }
+
+    /// Takes the active topic at `place` off the list.
+    fn deactivate_at(&self, host: &mut dyn Host, place: u64) -> Result<()> {
+        let id = self.active.get(host, place)?;
+        self.deactivate(host, &self.topics.at(id))
+    }
+}
+
+/// What a sweep did about one topic.
+struct Swept {
+    work: u64,
+    /// Topics on the list after it.
+    left: u64,
+    /// Whether it is still one of them.
+    stays: bool,
 }
 
 impl Topic {

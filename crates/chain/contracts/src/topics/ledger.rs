@@ -11,6 +11,8 @@
 //! Where every slot of a role is taken, a newcomer takes the slot with the least smoothed pay that
 //! is not immune and has no open commitment; among equals the oldest, then the lowest. Its holder
 //! gets the bond back at once. During Settle nobody enters or leaves, so that pay finds its earner.
+//! Nobody gives way from Sealed on: who has opened its commitment has none open, and would vanish from
+//! the epoch that it is to be judged in, while who opens nothing would stay.
 
 use alloy_primitives::{Address, U256};
 use hallmark_abi::topics::ITopics::{self, Role, Stage};
@@ -28,7 +30,8 @@ impl Topics {
     /// # Errors
     ///
     /// `UnknownTopic`, `TopicRetired`, `WrongStage` during Settle, `WrongRole`,
-    /// `AlreadyRegistered`, `WrongPayment` below the price, `Full`.
+    /// `AlreadyRegistered`, `WrongPayment` below the price, `Full` also where slots give way only
+    /// between two epochs and in Open.
     pub fn register(&self, host: &mut dyn Host, id: U256, role: Role) -> Result<u16> {
         let topic = self.living(host, id)?;
         topic.not_settling(host, id)?;
@@ -108,6 +111,13 @@ impl Topics {
                 }
             }
         }
+        let full = ITopics::Full {
+            topic: id,
+            role: role as u8,
+        };
+        if topic.is_under_way(host)? && topic.stage.read(host)? != Stage::Open {
+            return revert(full);
+        }
         let immunity = topic.policy.immunity_ms.read(host)?;
         let now = host.timestamp_ms();
         let mut weakest = None;
@@ -123,10 +133,7 @@ impl Topics {
                 weakest = Some(rank);
             }
         }
-        let (_, _, slot) = weakest.or_revert(ITopics::Full {
-            topic: id,
-            role: role as u8,
-        })?;
+        let (_, _, slot) = weakest.or_revert(full)?;
         let seat = topic.seats.at(u64::from(slot));
         let (operator, returned) = self.vacate(host, topic, &seat)?;
         self.free(host, operator, returned)?;
@@ -166,6 +173,7 @@ impl Topics {
         seat.registered_at_ms.write(host, now)?;
         seat.role.write(host, role)?;
         seat.bond.write(host, bond)?;
+        seat.young.add(host, topic, bond)?;
         let bonds = checked(topic.bonds.read(host)?.checked_add(bond))?;
         topic.bonds.write(host, bonds)?;
         seat.pool.write(host, number)?;
@@ -186,9 +194,13 @@ impl Topics {
         let role = seat.role.read(host)?;
         let pool = self.pools.at(seat.pool.read(host)?);
         pool.live.write(host, false)?;
-        let staked = pool.amount.read(host)?;
+        let epoch = topic.epoch.read(host)?;
+        pool.ripen(host, epoch)?;
+        let (staked, waiting) = (pool.amount.read(host)?, pool.waiting.read(host)?);
         let stake = checked(topic.stake.read(host)?.checked_sub(staked))?;
         topic.stake.write(host, stake)?;
+        let rest = checked(topic.stake_waiting.read(host)?.checked_sub(waiting))?;
+        topic.stake_waiting.write(host, rest)?;
         let bonds = checked(topic.bonds.read(host)?.checked_sub(bond))?;
         topic.bonds.write(host, bonds)?;
         topic.seat_of.at(operator).write(host, 0)?;
@@ -204,6 +216,7 @@ impl Topics {
         seat.last_submit_ms.write(host, 0)?;
         seat.open_epoch.write(host, 0)?;
         seat.since_epoch.write(host, 0)?;
+        seat.young.amount.write(host, 0)?;
         Ok((operator, bond))
     }
 
@@ -216,6 +229,7 @@ impl Topics {
         let amount = paid_in(host)?;
         let bond = checked(seat.bond.read(host)?.checked_add(amount))?;
         seat.bond.write(host, bond)?;
+        seat.young.add(host, &topic, amount)?;
         let bonds = checked(topic.bonds.read(host)?.checked_add(amount))?;
         topic.bonds.write(host, bonds)?;
         self.owe(host, amount)
@@ -324,7 +338,7 @@ impl Topic {
         Ok(seat)
     }
 
-    fn not_settling(&self, host: &mut dyn Host, id: U256) -> Result<()> {
+    pub(super) fn not_settling(&self, host: &mut dyn Host, id: U256) -> Result<()> {
         let stage = self.stage.read(host)?;
         if stage == Stage::Settle {
             return revert(ITopics::WrongStage { topic: id, stage });

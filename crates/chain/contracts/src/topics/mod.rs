@@ -18,7 +18,7 @@
 //! | Sealed | `sealedMs` | synthesis workers and forecasters, and score workers, reveal; the owner opens a test set | synthesis infers |
 //! | Lag | `lagMs` | reputers commit; score workers reveal and prove | |
 //! | Reveal | `revealMs` | yuma and reputers reveal | the pay of the epoch is fixed |
-//! | Settle | slices | nobody enters or leaves | a slice a mechanism: shares; then slices of slots: pay and penalties |
+//! | Settle | slices | nobody enters or leaves, nor does stake | a slice a mechanism: shares; then slices of slots: pay and penalties |
 //! | Done, Cancelled | until `max(opened + epochMs, now)` | | the waiting policy is applied, the next epoch opens |
 //!
 //! A stage of length zero is passed in the same slice. An epoch is Cancelled if no mechanism gave
@@ -46,7 +46,7 @@
 //! | an epoch with nobody, or whose judges say nothing | Cancelled; nothing is paid (Yuma would pay by stake) |
 //! | a mechanism that fails | its memory begins anew, it pays nothing |
 //! | an amount out of range in a call | `Overflow`, undone |
-//! | a slice at a block's end that fails | undone; the chain leaves the topic to `advance` |
+//! | a slice at a block's end that fails or costs more than a block's sweep may | undone; the chain leaves the topic to `advance` |
 
 // Locals that fill an ABI struct carry its field's name.
 #![allow(non_snake_case)]
@@ -80,8 +80,8 @@ pub use commitments::commitment;
 pub(crate) use dispatch::call;
 pub use score::{proof_context, test_set_commitment};
 pub use storage::{
-    Account, Epoch, Latest, Mechanism, Policy, Pool, Proposal, Seat, Submission, TestSet, Topic,
-    Waiting,
+    Account, Batch, Epoch, Latest, Mechanism, Policy, Pool, Proposal, Seat, Submission, TestSet,
+    Topic, Wait, Waiting, Young,
 };
 
 use crate::{

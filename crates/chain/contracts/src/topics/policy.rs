@@ -1,8 +1,11 @@
 //! What an owner may decide, and how stake says no.
 //!
-//! A proposal waits for `timelockMs` and is applied between two epochs. Until it is applied, every
-//! position in a pool of the topic counts once against it, with what it is worth at that moment;
-//! more than `vetoBps` of the topic's stake strikes it. The number of slots never changes, and
+//! A proposal waits for `timelockMs` and is applied between two epochs. While it waits, and no longer,
+//! every position in a pool of the topic counts once against it, with what it is worth at that
+//! moment, and an operator's with its slot's bond too. More than `vetoBps` of the base strikes it at
+//! once; the base is all stake and all bonds of slots in the topic when the proposal was made. What
+//! was put in later has no say, so that neither side can grow, and what has voted cannot leave and
+//! come back within the time (`unstakeDelayMs ≥ timelockMs`). The number of slots never changes, and
 //! mechanisms never change.
 
 use alloy_primitives::{U256, keccak256};
@@ -13,7 +16,7 @@ use hallmark_mechanisms::wire;
 
 use super::{
     LEAST_MIN_BOND, MAX_INFERERS, MAX_JUDGES, MAX_OWNER_BPS, MAX_STAGE_MS, MAX_VESTING_MS,
-    MAX_WORKERS, MIN_STAGE_MS, MOST_MIN_BOND, Topic, Topics, emit, invalid_policy,
+    MAX_WORKERS, MIN_STAGE_MS, MOST_MIN_BOND, Topic, Topics, Young, emit, invalid_policy,
 };
 use crate::{
     Host, Result,
@@ -48,6 +51,10 @@ impl Topics {
         proposal.number.write(host, number)?;
         proposal.effective_at_ms.write(host, effectiveAtMs)?;
         proposal.against.write(host, 0)?;
+        let staked = topic.stake.read(host)?;
+        let staked = checked(staked.checked_add(topic.stake_waiting.read(host)?))?;
+        let base = checked(staked.checked_add(topic.bonds.read(host)?))?;
+        proposal.base.write(host, base)?;
         proposal.owner.write(host, call.newOwner)?;
         proposal.policy.store(host, &call.policy)?;
         let event = ITopics::PolicyProposed {
@@ -60,12 +67,14 @@ impl Topics {
 
     /// # Errors
     ///
-    /// `UnknownTopic`, `NothingProposed`, `UnknownPool` also of another topic or of a past holder,
-    /// `InsufficientShares` for a position that is empty or has voted.
+    /// `UnknownTopic`, `NothingProposed` also once its time has come, `UnknownPool` also of another
+    /// topic or of a past holder, `InsufficientShares` for a position that is empty, younger than the
+    /// proposal, or has voted.
     pub fn veto(&self, host: &mut dyn Host, id: U256, pool_id: U256) -> Result<()> {
         let topic = self.known(host, id)?;
         let proposal = &topic.proposal;
-        if proposal.effective_at_ms.read(host)? == 0 {
+        let effective = proposal.effective_at_ms.read(host)?;
+        if effective == 0 || host.timestamp_ms() >= effective {
             return revert(ITopics::NothingProposed { topic: id });
         }
         let pool = self.known_pool(host, pool_id)?;
@@ -77,8 +86,17 @@ impl Topics {
         let voted = topic
             .voted
             .at(keccak256((number, pool_id, by).abi_encode()));
-        let shares = pool.positions.at(by).read(host)?;
-        let stake = pool.worth(host, shares)?;
+        let epoch = topic.epoch.read(host)?;
+        let shares = pool.shares_of(host, by, epoch)?;
+        let worth = pool.held(host, epoch)?.worth(shares)?;
+        let young = pool.young.at(by).of(host, number)?;
+        let mut stake = worth.saturating_sub(young);
+        if by == pool.operator.read(host)? {
+            let seat = topic.seats.at(u64::from(pool.slot.read(host)?));
+            let young = seat.young.of(host, number)?;
+            let bond = seat.bond.read(host)?.saturating_sub(young);
+            stake = checked(stake.checked_add(bond))?;
+        }
         if stake == 0 || voted.read(host)? {
             let (shares, needed) = (U256::ZERO, U256::from(1));
             return revert(ITopics::InsufficientShares { shares, needed });
@@ -86,7 +104,7 @@ impl Topics {
         voted.write(host, true)?;
         let against = checked(proposal.against.read(host)?.checked_add(stake))?;
         proposal.against.write(host, against)?;
-        let all = U256::from(topic.stake.read(host)?);
+        let all = U256::from(proposal.base.read(host)?);
         let bound = checked(all.checked_mul(U256::from(self.veto_bps.read(host)?)))?;
         let struck = checked(U256::from(against).checked_mul(U256::from(10_000)))? > bound;
         if struck {
@@ -120,6 +138,27 @@ impl Topics {
         topic.owner.write(host, owner)?;
         topic.proposal.effective_at_ms.write(host, 0)?;
         emit(host, ITopics::PolicyChanged { topic: id })
+    }
+}
+
+impl Young {
+    /// Adds what is put in now, if a proposal waits.
+    pub(super) fn add(&self, host: &mut dyn Host, topic: &Topic, amount: u128) -> Result<()> {
+        if topic.proposal.effective_at_ms.read(host)? == 0 {
+            return Ok(());
+        }
+        let number = topic.proposal.number.read(host)?;
+        let sum = checked(self.of(host, number)?.checked_add(amount))?;
+        self.amount.write(host, sum)?;
+        Ok(self.proposal.write(host, number)?)
+    }
+
+    /// What was put in while this proposal waited, in wei.
+    fn of(&self, host: &mut dyn Host, proposal: u64) -> Result<u128> {
+        if self.proposal.read(host)? == proposal {
+            return Ok(self.amount.read(host)?);
+        }
+        Ok(0)
     }
 }
 

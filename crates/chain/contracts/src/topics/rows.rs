@@ -106,16 +106,21 @@ impl Topics {
             };
             let fresh = submitted_ms != 0 && submission.revealed_epoch.read(host)? == epoch;
             let mut proven = None;
-            if of == Kind::Score && fresh && submission.proven_epoch.read(host)? == epoch {
-                let correct = submission.correct.read(host)?;
-                // Who proved nothing right has no score, so that silence is never paid.
-                proven = (correct != 0).then_some((correct, samples));
+            if of == Kind::Score && fresh && samples != 0 {
+                // Silence about a model that was opened is a wrong answer to every sample.
+                let has_proven = submission.proven_epoch.read(host)? == epoch;
+                let correct = if has_proven {
+                    submission.correct.read(host)?
+                } else {
+                    0
+                };
+                proven = Some((correct, samples));
             }
             let since = seat.since_epoch.read(host)?;
             rows.push(Row {
                 slot,
                 role: seat.role.read(host)?,
-                stake: self.pools.at(pool).amount.read(host)?,
+                stake: self.pools.at(pool).held(host, epoch)?.amount,
                 pool,
                 registered_ms: seat.registered_at_ms.read(host)?,
                 submitted_ms,

@@ -7,10 +7,12 @@
 //! 4. In Lag, each proof shows what the model answers for one sample; the answer is right if its
 //!    largest element, the first among equals, is at the sample's label. The model must have been
 //!    listed in an earlier block than the one that opened the test set. A sample without a proof
-//!    counts as wrong, and a worker with no right answer has no score.
+//!    counts as wrong; a worker that opened its model and has no right answer is judged by that and
+//!    gets no share.
 //!
 //! A test set that stays closed pays nobody, costs no worker its bond, and costs the topic's owner
-//! `min(bond, minBond)` of the topic's bond if there were commitments. Nothing stops an owner from
+//! `minBond` of the topic's bond if there were commitments: without such a bond no test set and no
+//! model is committed. Nothing stops an owner from
 //! telling a friend its test set: only who chooses the owner can.
 
 use alloy_primitives::{B256, U256, keccak256};
@@ -33,7 +35,8 @@ impl Topics {
     /// # Errors
     ///
     /// `UnknownTopic`, `TopicRetired`, `NotOwner`, `WrongEpoch` for one that is open or past,
-    /// `InvalidMechanism` in a topic without scores.
+    /// `InvalidMechanism` in a topic without scores, `BondTooSmall` if the topic's bond is below
+    /// `minBond`.
     pub fn commit_test_set(
         &self,
         host: &mut dyn Host,
@@ -49,6 +52,7 @@ impl Topics {
                 reason,
             });
         }
+        topic.bonded(host)?;
         let present = topic.epoch.read(host)?;
         let first = if topic.is_under_way(host)? {
             checked(present.checked_add(1))?
@@ -189,7 +193,8 @@ impl Topics {
             return revert(ITopics::ModelTooYoung { model: model_id });
         }
         let model = model.or_revert(ITopics::ModelTooYoung { model: model_id })?;
-        let context = proof_context(host.chain_id(), id, epoch, slot, sample);
+        let to = (id, epoch, call.mechanism, slot, sample);
+        let context = proof_context(host.chain_id(), to);
         let best = judge(host, &model, &input, &call.output, &call.proof, context)?;
         let correct = best == Some(label);
 
@@ -216,6 +221,15 @@ impl Topics {
 }
 
 impl Topic {
+    /// Refuses if a test set that stays closed would cost the owner less than a slot's withheld reveal.
+    pub(super) fn bonded(&self, host: &mut dyn Host) -> Result<()> {
+        let (bond, needed) = (self.bond.read(host)?, self.policy.min_bond.read(host)?);
+        if bond < needed {
+            return revert(ITopics::BondTooSmall { bond, needed });
+        }
+        Ok(())
+    }
+
     /// Input and label of one sample of an open test set.
     fn sample(
         &self,
@@ -327,10 +341,12 @@ fn judge(
     Ok(best.map(|(_, place)| place))
 }
 
-/// What a proof of a score is bound to: `keccak256(abi.encode(chainId, topic, epoch, slot, sample))`.
+/// What a proof of a score is bound to: `keccak256(abi.encode(chainId, topic, epoch, mechanism, slot,
+/// sample))`. `to` is topic, epoch, mechanism, slot and sample.
 #[must_use]
-pub fn proof_context(chain: u64, topic: U256, epoch: u64, slot: u16, sample: u32) -> B256 {
-    keccak256((chain, topic, epoch, slot, sample).abi_encode())
+pub fn proof_context(chain: u64, to: (U256, u64, u8, u16, u32)) -> B256 {
+    let (topic, epoch, mechanism, slot, sample) = to;
+    keccak256((chain, topic, epoch, U256::from(mechanism), slot, sample).abi_encode())
 }
 
 /// What a commitment to a test set is: `keccak256(abi.encode(salt, keccak256(testSet)))`.

@@ -102,7 +102,7 @@ impl Topics {
         let work = settle_work(of, &rows);
         host.charge_gas(work)?;
         if of == Kind::Score {
-            self.penalize_owner(host, id, topic, &rows)?;
+            self.penalize_owner(host, id, topic, &mechanism, &rows)?;
         }
         let pending = mechanism.pending.read(host)?;
         let inferred_up_to = mechanism.known_pool.read(host)?;
@@ -139,6 +139,14 @@ impl Topics {
         if of == Kind::Yuma && decision.scores.iter().all(|score| *score == Q64::ZERO) {
             // Yuma then pays by stake. Here, who judged nobody has earned nothing.
             decision.shares.fill(0);
+        }
+        if of == Kind::Score {
+            // Who proved nothing right is judged, so that its past fades, and never paid for silence.
+            for (row, share) in rows.iter().zip(&mut decision.shares) {
+                if row.proven.is_none_or(|(correct, _)| correct == 0) {
+                    *share = 0;
+                }
+            }
         }
         if of == Kind::Synthesis {
             // A slot that changed hands after the inference has not earned what its former holder did.
@@ -254,7 +262,8 @@ impl Topics {
         Ok(record.paid.write(host, paid)?)
     }
 
-    /// The pool's part of a slot's earnings, added to the pool; zero for a pool that nobody is in.
+    /// The pool's part of a slot's earnings, added to the pool; zero for a pool of less than
+    /// `minBond`. In a pool of a few wei much of it would be the virtual shares', which nobody has.
     fn pay_pool(
         &self,
         host: &mut dyn Host,
@@ -265,10 +274,13 @@ impl Topics {
         let pool = self.pools.at(seat.pool.read(host)?);
         let take = part(amount, pool.take(host)?)?;
         let to_pool = checked(amount.checked_sub(take))?;
-        if to_pool == 0 || pool.shares.read(host)?.is_zero() {
+        let epoch = topic.epoch.read(host)?;
+        pool.ripen(host, epoch)?;
+        let held = pool.amount.read(host)?;
+        if to_pool == 0 || held < topic.policy.min_bond.read(host)? {
             return Ok(0);
         }
-        let held = checked(pool.amount.read(host)?.checked_add(to_pool))?;
+        let held = checked(held.checked_add(to_pool))?;
         pool.amount.write(host, held)?;
         let stake = checked(topic.stake.read(host)?.checked_add(to_pool))?;
         topic.stake.write(host, stake)?;
@@ -321,6 +333,7 @@ impl Topics {
         host: &mut dyn Host,
         id: U256,
         topic: &Topic,
+        mechanism: &Mechanism,
         rows: &[Row],
     ) -> Result<()> {
         let epoch = topic.epoch.read(host)?;
@@ -331,8 +344,9 @@ impl Topics {
         }
         let mut committed = false;
         for row in rows {
-            let open = topic.seats.at(u64::from(row.slot)).open_commitments;
-            committed |= row.fresh || open.read(host)? != 0;
+            let submission = mechanism.submissions.at(u64::from(row.slot));
+            committed |= submission.pool.read(host)? == row.pool
+                && submission.committed_epoch.read(host)? == epoch;
         }
         if !committed {
             return Ok(());

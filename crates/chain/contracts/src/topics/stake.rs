@@ -8,7 +8,13 @@
 //! the first stake no different from any other: nobody gains by making a share dear before others
 //! come. What rounding leaves belongs to the pool.
 //!
-//! A slot's earnings go to its operator, and beyond the operator's take to the pool. A new pool's
+//! What is put in while an epoch is under way waits for its end: it has no part in that epoch's rows,
+//! weights, vetoes and pay. Then all that waited in a pool becomes shares at one price, the price at
+//! the epoch's end, since the first touch of a pool that has any comes before any other change of it.
+//! Each account gets its part of those shares at its own first touch. During Settle no stake leaves.
+//!
+//! A slot's earnings go to its operator, and beyond the operator's take to the pool, if it has at
+//! least `minBond`. A new pool's
 //! take is everything; the operator lowers it to invite stake. A raise waits.
 //!
 //! # Vesting
@@ -20,7 +26,7 @@ use alloy_primitives::{Address, U256};
 use hallmark_abi::topics::ITopics;
 use hallmark_types::addresses;
 
-use super::{Account, Pool, Topics, emit, muldiv, paid_in};
+use super::{Account, Pool, Topic, Topics, emit, muldiv, paid_in};
 use crate::{
     Host, Result,
     host::{checked, revert},
@@ -44,6 +50,8 @@ impl Topics {
         revert(ITopics::UnknownPool { pool: id })
     }
 
+    /// Gives the shares: none for stake that waits for the end of the epoch under way.
+    ///
     /// # Errors
     ///
     /// `UnknownTopic`, `UnknownSlot`, `ZeroAmount` also for a stake worth no share.
@@ -53,23 +61,28 @@ impl Topics {
         let amount = paid_in(host)?;
         let number = seat.pool.read(host)?;
         let pool = self.pools.at(number);
-        let (held, all) = (pool.amount.read(host)?, pool.shares.read(host)?);
-        let wide = checked(all.checked_add(U256::from(VIRTUAL_SHARES)))?;
-        let product = checked(U256::from(amount).checked_mul(wide))?;
-        let divisor = checked(U256::from(held).checked_add(U256::from(1)))?;
-        let shares = checked(product.checked_div(divisor))?;
+        let (staker, epoch) = (host.caller(), topic.epoch.read(host)?);
+        pool.ripen_for(host, staker, epoch)?;
+        let held = pool.held(host, epoch)?;
+        let mut shares = held.shares_for(amount)?;
         if shares.is_zero() {
             return revert(ITopics::ZeroAmount {});
         }
-        let staker = host.caller();
-        let position = pool.positions.at(staker);
-        let sum = checked(position.read(host)?.checked_add(shares))?;
-        position.write(host, sum)?;
-        pool.shares.write(host, checked(all.checked_add(shares))?)?;
-        pool.amount
-            .write(host, checked(held.checked_add(amount))?)?;
-        let stake = checked(topic.stake.read(host)?.checked_add(amount))?;
-        topic.stake.write(host, stake)?;
+        pool.young.at(staker).add(host, &topic, amount)?;
+        if topic.is_under_way(host)? {
+            topic.wait_for_end(host, &pool, staker, amount)?;
+            shares = U256::ZERO;
+        } else {
+            let position = pool.positions.at(staker);
+            let sum = checked(position.read(host)?.checked_add(shares))?;
+            position.write(host, sum)?;
+            let all = checked(held.shares.checked_add(shares))?;
+            pool.shares.write(host, all)?;
+            let sum = checked(held.amount.checked_add(amount))?;
+            pool.amount.write(host, sum)?;
+            let stake = checked(topic.stake.read(host)?.checked_add(amount))?;
+            topic.stake.write(host, stake)?;
+        }
         self.owe(host, amount)?;
         let event = ITopics::Staked {
             pool: U256::from(number),
@@ -83,10 +96,19 @@ impl Topics {
 
     /// # Errors
     ///
-    /// `UnknownPool`, `InsufficientShares`, `ZeroAmount` also for shares worth nothing.
+    /// `UnknownPool`, `WrongStage` during Settle, `InsufficientShares`, `ZeroAmount` also for shares
+    /// worth nothing.
     pub fn unstake(&self, host: &mut dyn Host, id: U256, shares: U256) -> Result<()> {
         let pool = self.known_pool(host, id)?;
         let staker = host.caller();
+        let topic_id = U256::from(pool.topic.read(host)?);
+        let topic = self.topics.at(topic_id);
+        let live = pool.live.read(host)?;
+        if live {
+            topic.not_settling(host, topic_id)?;
+        }
+        let epoch = topic.epoch.read(host)?;
+        pool.ripen_for(host, staker, epoch)?;
         let position = pool.positions.at(staker);
         let held = position.read(host)?;
         let Some(left) = held.checked_sub(shares) else {
@@ -95,7 +117,7 @@ impl Topics {
                 needed: shares,
             });
         };
-        let amount = pool.worth(host, shares)?;
+        let amount = pool.held(host, epoch)?.worth(shares)?;
         if amount == 0 {
             return revert(ITopics::ZeroAmount {});
         }
@@ -104,8 +126,7 @@ impl Topics {
         pool.shares.write(host, all)?;
         let rest = checked(pool.amount.read(host)?.checked_sub(amount))?;
         pool.amount.write(host, rest)?;
-        if pool.live.read(host)? {
-            let topic = self.topics.at(U256::from(pool.topic.read(host)?));
+        if live {
             let stake = checked(topic.stake.read(host)?.checked_sub(amount))?;
             topic.stake.write(host, stake)?;
         }
@@ -319,16 +340,153 @@ impl Account {
     }
 }
 
-impl Pool {
-    /// What shares are worth now, in wei.
-    pub(super) fn worth(&self, host: &mut dyn Host, shares: U256) -> Result<u128> {
-        let held = U256::from(self.amount.read(host)?);
-        let all = self.shares.read(host)?;
+/// A pool's stake that counts, and its shares.
+pub(super) struct Held {
+    /// In wei.
+    pub(super) amount: u128,
+    pub(super) shares: U256,
+}
+
+impl Held {
+    /// What shares are worth, in wei.
+    pub(super) fn worth(&self, shares: U256) -> Result<u128> {
+        let held = U256::from(self.amount);
         let wide = checked(held.checked_add(U256::from(1)))?;
-        let divisor = checked(all.checked_add(U256::from(VIRTUAL_SHARES)))?;
+        let divisor = checked(self.shares.checked_add(U256::from(VIRTUAL_SHARES)))?;
         let product = checked(shares.checked_mul(wide))?;
         let worth = checked(product.checked_div(divisor))?.min(held);
         checked(u128::try_from(worth).ok())
+    }
+
+    /// The shares that so many wei more get.
+    fn shares_for(&self, amount: u128) -> Result<U256> {
+        let wide = checked(self.shares.checked_add(U256::from(VIRTUAL_SHARES)))?;
+        let product = checked(U256::from(amount).checked_mul(wide))?;
+        let divisor = checked(U256::from(self.amount).checked_add(U256::from(1)))?;
+        checked(product.checked_div(divisor))
+    }
+
+    /// With what waited, and the shares that it became.
+    fn grown(&self, waited: u128) -> Result<(Self, U256)> {
+        let minted = self.shares_for(waited)?;
+        let grown = Self {
+            amount: checked(self.amount.checked_add(waited))?,
+            shares: checked(self.shares.checked_add(minted))?,
+        };
+        Ok((grown, minted))
+    }
+}
+
+impl Topic {
+    /// Keeps stake that was put in while an epoch is under way for its end.
+    fn wait_for_end(
+        &self,
+        host: &mut dyn Host,
+        pool: &Pool,
+        staker: Address,
+        amount: u128,
+    ) -> Result<()> {
+        let epoch = self.epoch.read(host)?;
+        let wait = pool.waits.at(staker);
+        let own = checked(wait.amount.read(host)?.checked_add(amount))?;
+        wait.amount.write(host, own)?;
+        wait.epoch.write(host, epoch)?;
+        let all = checked(pool.waiting.read(host)?.checked_add(amount))?;
+        pool.waiting.write(host, all)?;
+        pool.waiting_epoch.write(host, epoch)?;
+        let waiting = checked(self.stake_waiting.read(host)?.checked_add(amount))?;
+        Ok(self.stake_waiting.write(host, waiting)?)
+    }
+
+    /// At an epoch's end: what waited for it counts.
+    pub(super) fn ripen(&self, host: &mut dyn Host) -> Result<()> {
+        let waited = self.stake_waiting.read(host)?;
+        if waited != 0 {
+            let stake = checked(self.stake.read(host)?.checked_add(waited))?;
+            self.stake.write(host, stake)?;
+            self.stake_waiting.write(host, 0)?;
+        }
+        Ok(())
+    }
+}
+
+impl Pool {
+    /// What counts when its topic's epoch, under way or the next, is `epoch`.
+    pub(super) fn held(&self, host: &mut dyn Host, epoch: u64) -> Result<Held> {
+        let held = self.stored(host)?;
+        Ok(match self.ripe(host, epoch)? {
+            0 => held,
+            waited => held.grown(waited)?.0,
+        })
+    }
+
+    fn stored(&self, host: &mut dyn Host) -> Result<Held> {
+        Ok(Held {
+            amount: self.amount.read(host)?,
+            shares: self.shares.read(host)?,
+        })
+    }
+
+    /// What waited for the end of an epoch before `epoch` and is no share yet, in wei.
+    fn ripe(&self, host: &mut dyn Host, epoch: u64) -> Result<u128> {
+        let waiting = self.waiting.read(host)?;
+        if waiting != 0 && self.waiting_epoch.read(host)? < epoch {
+            return Ok(waiting);
+        }
+        Ok(0)
+    }
+
+    /// Makes shares of what waited for the end of an epoch before `epoch`. Comes before every other
+    /// change of the pool.
+    pub(super) fn ripen(&self, host: &mut dyn Host, epoch: u64) -> Result<()> {
+        let waited = self.ripe(host, epoch)?;
+        if waited == 0 {
+            return Ok(());
+        }
+        let (grown, minted) = self.stored(host)?.grown(waited)?;
+        let batch = self.batches.at(self.waiting_epoch.read(host)?);
+        batch.amount.write(host, waited)?;
+        batch.shares.write(host, minted)?;
+        self.amount.write(host, grown.amount)?;
+        self.shares.write(host, grown.shares)?;
+        Ok(self.waiting.write(host, 0)?)
+    }
+
+    /// [`ripen`](Self::ripen), and gives an account its part.
+    fn ripen_for(&self, host: &mut dyn Host, account: Address, epoch: u64) -> Result<()> {
+        self.ripen(host, epoch)?;
+        let wait = self.waits.at(account);
+        if wait.amount.read(host)? != 0 && wait.epoch.read(host)? < epoch {
+            let shares = self.shares_of(host, account, epoch)?;
+            self.positions.at(account).write(host, shares)?;
+            wait.amount.write(host, 0)?;
+        }
+        Ok(())
+    }
+
+    /// An account's shares in [`held`](Self::held).
+    pub(super) fn shares_of(
+        &self,
+        host: &mut dyn Host,
+        account: Address,
+        epoch: u64,
+    ) -> Result<U256> {
+        let shares = self.positions.at(account).read(host)?;
+        let wait = self.waits.at(account);
+        let (own, of) = (wait.amount.read(host)?, wait.epoch.read(host)?);
+        if own == 0 || of >= epoch {
+            return Ok(shares);
+        }
+        let waiting = self.waiting.read(host)?;
+        let (all, minted) = if waiting != 0 && self.waiting_epoch.read(host)? == of {
+            (waiting, self.stored(host)?.shares_for(waiting)?)
+        } else {
+            let batch = self.batches.at(of);
+            (batch.amount.read(host)?, batch.shares.read(host)?)
+        };
+        let product = checked(minted.checked_mul(U256::from(own)))?;
+        let part = checked(product.checked_div(U256::from(all)))?;
+        checked(shares.checked_add(part))
     }
 
     /// The operator's take now.

@@ -36,8 +36,10 @@ pub struct Topic {
     pub granted: Slot<u128>,
     /// Of the grants, in one epoch.
     pub grant_slice: Slot<u128>,
-    /// Of all pools of present slots.
+    /// Of all pools of present slots, as far as it counts.
     pub stake: Slot<u128>,
+    /// Put into them while the epoch under way was; counts from its end.
+    pub stake_waiting: Slot<u128>,
     /// Bonds of all present slots.
     pub bonds: Slot<u128>,
     pub weight: Slot<u128>,
@@ -92,8 +94,10 @@ pub struct Proposal {
     pub number: Slot<u64>,
     /// Zero: none waits.
     pub effective_at_ms: Slot<u64>,
-    /// Stake that is against it, in wei.
+    /// Stake and bonds that are against it, in wei.
     pub against: Slot<u128>,
+    /// Stake and bonds of the topic when it was made, what waited included, in wei.
+    pub base: Slot<u128>,
     pub owner: Slot<Address>,
     pub policy: Policy,
 }
@@ -145,6 +149,17 @@ pub struct Seat {
     pub open_epoch: Slot<u64>,
     /// First epoch that this holder can be settled in.
     pub since_epoch: Slot<u64>,
+    /// Of the bond.
+    pub young: Young,
+}
+
+/// What was put in while a proposal waited, and has no say about it.
+#[contract]
+pub struct Young {
+    /// In wei.
+    pub amount: Slot<u128>,
+    /// Number of that proposal.
+    pub proposal: Slot<u64>,
 }
 
 /// What a slot last submitted to a mechanism.
@@ -210,6 +225,32 @@ pub struct Pool {
     pub amount: Slot<u128>,
     pub shares: Slot<U256>,
     pub positions: Mapping<Address, Slot<U256>>,
+    /// Put in during one epoch, and not in `amount` yet, in wei.
+    pub waiting: Slot<u128>,
+    /// That epoch.
+    pub waiting_epoch: Slot<u64>,
+    /// What an account put in during one epoch, and has no shares for yet.
+    pub waits: Mapping<Address, Wait>,
+    /// Of an account's stake.
+    pub young: Mapping<Address, Young>,
+    /// The shares that what was put in during an epoch became.
+    pub batches: Mapping<u64, Batch>,
+}
+
+/// Stake that waits for the end of an epoch.
+#[contract]
+pub struct Wait {
+    /// In wei.
+    pub amount: Slot<u128>,
+    pub epoch: Slot<u64>,
+}
+
+/// Stake that waited for the end of an epoch, and what it became.
+#[contract]
+pub struct Batch {
+    /// In wei.
+    pub amount: Slot<u128>,
+    pub shares: Slot<U256>,
 }
 
 /// An account's coins, in wei.

@@ -98,6 +98,7 @@ impl Topics {
     ) -> Result<ITopics::SlotInfo> {
         let seat = topic.seats.at(u64::from(slot));
         let number = seat.pool.read(host)?;
+        let present = topic.epoch.read(host)?;
         let pool = self.pools.at(number);
         let open = seat.open_commitments.read(host)? != 0;
         let mut info = ITopics::SlotInfo {
@@ -112,13 +113,12 @@ impl Topics {
             score: 0,
             permit: false,
             pool: U256::from(number),
-            stake: pool.amount.read(host)?,
+            stake: pool.held(host, present)?.amount,
             takeBps: pool.take(host)?,
             unrevealed: if open { seat.open_epoch.read(host)? } else { 0 },
         };
         // The epoch of the latest outcome is the one before the present, or the present in Settle.
         let settling = topic.stage.read(host)? == Stage::Settle;
-        let present = topic.epoch.read(host)?;
         let since = seat.since_epoch.read(host)?;
         if info.operator.is_zero() || !(since < present || settling) {
             return Ok(info);
@@ -264,12 +264,15 @@ impl Topics {
         let pool = self.known_pool(host, id)?;
         let next = pool.next_take_at_ms.read(host)?;
         let waits = next > host.timestamp_ms();
+        let topic = self.topics.at(U256::from(pool.topic.read(host)?));
+        let epoch = topic.epoch.read(host)?;
+        let held = pool.held(host, epoch)?;
         Ok(ITopics::Pool {
             slot: pool.slot.read(host)?,
             topic: U256::from(pool.topic.read(host)?),
             operator: pool.operator.read(host)?,
-            amount: pool.amount.read(host)?,
-            shares: pool.shares.read(host)?,
+            amount: held.amount,
+            shares: held.shares,
             takeBps: pool.take(host)?,
             nextTakeBps: if waits {
                 pool.next_take_bps.read(host)?
@@ -290,8 +293,10 @@ impl Topics {
         account: Address,
     ) -> Result<ITopics::positionReturn> {
         let pool = self.known_pool(host, id)?;
-        let shares = pool.positions.at(account).read(host)?;
-        let amount = pool.worth(host, shares)?;
+        let topic = self.topics.at(U256::from(pool.topic.read(host)?));
+        let epoch = topic.epoch.read(host)?;
+        let shares = pool.shares_of(host, account, epoch)?;
+        let amount = pool.held(host, epoch)?.worth(shares)?;
         Ok(ITopics::positionReturn { shares, amount })
     }
 

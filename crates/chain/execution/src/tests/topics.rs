@@ -9,6 +9,7 @@ use hallmark_contracts::topics::commitment;
 use hallmark_types::{MARK, addresses};
 
 use super::world::*;
+use crate::block::BlockRun;
 use crate::{CallRequest, NoAncestry};
 
 const OWNER: u8 = 1;
@@ -174,4 +175,37 @@ fn the_chain_alone_brings_a_topic_through_its_epochs() {
         world.block(vec![]);
     }
     assert!(world.topic().epoch > first + 1);
+}
+
+#[test]
+fn a_sweep_that_runs_out_of_gas_leaves_no_trace_and_the_others_alone() {
+    let world = World::with_topic();
+    let parent = &world.head;
+    let mut context = world.proposer.context(&parent.block.header);
+    context.number += 1;
+    context.timestamp_ms += 60_000;
+    // The market's sweep has no gas, then the topics'.
+    for (starved, stage) in [(0, Stage::Open), (1, Stage::Cancelled)] {
+        let mut run = BlockRun::new(
+            &world.proposer,
+            context,
+            &parent.block.header,
+            parent.hash,
+            &parent.state,
+            &NoAncestry,
+        );
+        run.sweeps[starved].1 = 0;
+        let outcome = run.finish(&parent.state).unwrap();
+        let request = CallRequest {
+            to: Some(addresses::TOPICS),
+            data: ITopics::getCall { topic: TOPIC }.abi_encode().into(),
+            ..CallRequest::default()
+        };
+        let answer = world
+            .proposer
+            .call(&outcome.state, &parent.block.header, request, &NoAncestry)
+            .unwrap();
+        let topic = ITopics::getCall::abi_decode_returns_validate(&output(answer)).unwrap();
+        assert_eq!(topic.stage, stage);
+    }
 }

@@ -341,7 +341,7 @@ fn a_grant_is_paid_in_parts_and_needs_no_burned_coin() {
 #[test]
 fn a_pool_gets_what_its_operator_does_not_take() {
     let mut world = judged();
-    world.stake(actor(9), 2, 10 * MARK).unwrap();
+    world.stake(actor(9), 2, 30 * MARK).unwrap();
     let call = ITopics::setTakeCall {
         topic: world.topic,
         slot: 2,
@@ -351,7 +351,7 @@ fn a_pool_gets_what_its_operator_does_not_take() {
     world.fund(100 * MARK);
     world.yuma_epoch(&HONEST);
     let (pool, operator) = (
-        world.slot(2).stake - 10 * MARK,
+        world.slot(2).stake - 30 * MARK,
         world.balances(actor(2)).free.to::<u128>(),
     );
     assert!(
@@ -363,7 +363,23 @@ fn a_pool_gets_what_its_operator_does_not_take() {
         pool: id,
         account: actor(9),
     };
-    assert!(world.ask(call).amount > 10 * MARK);
+    assert!(world.ask(call).amount > 30 * MARK);
+}
+
+#[test]
+fn a_pool_of_one_wei_takes_nothing_from_its_operator() {
+    let mut world = judged();
+    world.stake(actor(9), 2, 1).unwrap();
+    let call = ITopics::setTakeCall {
+        topic: world.topic,
+        slot: 2,
+        takeBps: 0,
+    };
+    world.act(actor(2), call).unwrap();
+    world.fund(100 * MARK);
+    assert_eq!(world.yuma_epoch(&HONEST), Stage::Done);
+    assert_eq!(world.slot(2).stake, 1);
+    assert!(world.balances(actor(2)).free > wei(MARK));
 }
 
 // the chain's own steps
@@ -415,6 +431,60 @@ fn a_slice_that_fails_is_undone_and_the_other_topics_go_on() {
     world.topic = broken;
     assert_eq!(world.get(), before);
     expect_revert::<hallmark_abi::ISystem::Overflow>(world.advance());
+}
+
+/// A topic whose next slice, a mechanism's decision, is due; gives its gas.
+fn about_to_decide(world: &mut World) -> u64 {
+    world.topic = world.create(yuma_policy(), only(Kind::Yuma)).unwrap();
+    world.workers(8);
+    world.reach(Stage::Settle);
+    let mut twin = world.clone();
+    twin.advance().unwrap();
+    twin.host.gas_used
+}
+
+#[test]
+fn a_slice_that_runs_out_of_gas_stops_neither_the_other_topics_nor_the_market() {
+    let mut world = World::empty(|_| ());
+    let gas = about_to_decide(&mut world);
+    let dear = world.topic;
+    world.topic = world.create(yuma_policy(), only(Kind::Yuma)).unwrap();
+    world.join(actor(0), Role::Worker).unwrap();
+    // Enough for an opening, too little for a decision.
+    world.host.sweep_gas = super::super::epochs::SWEEP_RESERVE + gas / 2;
+    for _ in 0..4 {
+        world.host.next_block(10_000).unwrap();
+        world.check_invariants();
+    }
+    assert_ne!(world.stage(), Stage::None, "the other goes on");
+    world.topic = dear;
+    assert_eq!(world.stage(), Stage::Settle);
+    assert_eq!(world.slot(0).bond, MIN_BOND);
+    // It is left to whoever pays for it, and then the chain takes it up again.
+    let active = super::Topics::new().active;
+    assert_eq!(active.len(&mut world.host).unwrap(), 1);
+    world.advance().unwrap();
+    assert_eq!(active.len(&mut world.host).unwrap(), 2);
+    assert_eq!(world.settle(), Stage::Cancelled);
+}
+
+#[test]
+fn a_slice_for_which_a_block_had_no_gas_left_is_the_next_blocks_first() {
+    let mut world = World::empty(|_| ());
+    let gas = about_to_decide(&mut world);
+    let first = world.topic;
+    let again = about_to_decide(&mut world);
+    let second = world.topic;
+    let gas = gas.max(again);
+    world.host.sweep_gas = super::super::epochs::SWEEP_RESERVE + gas + gas / 2;
+    for _ in 0..8 {
+        world.host.next_block(2_000).unwrap();
+    }
+    for topic in [first, second] {
+        world.topic = topic;
+        assert_ne!(world.stage(), Stage::Settle);
+    }
+    assert_eq!(super::Topics::new().active.len(&mut world.host).unwrap(), 2);
 }
 
 #[test]

@@ -115,6 +115,7 @@ pub(crate) fn only(kind: Kind) -> Vec<ITopics::Mechanism> {
     }]
 }
 
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) spec: ChainSpec,
     pub(crate) host: MemoryHost,
@@ -366,17 +367,23 @@ impl World {
         for number in 1..=this.topic_count.read(host).unwrap() {
             let topic = this.topics.at(U256::from(number));
             sum += topic.bond.read(host).unwrap() + topic.granted.read(host).unwrap();
+            let epoch = topic.epoch.read(host).unwrap();
             let (mut stake, mut taken, mut bonds) = (0u128, 0u16, 0u128);
+            let mut waiting = 0u128;
             for slot in 0..topic.capacity(host).unwrap() {
                 let seat = topic.seats.at(u64::from(slot));
                 bonds += seat.bond.read(host).unwrap();
                 if !seat.operator.read(host).unwrap().is_zero() {
                     let pool = this.pools.at(seat.pool.read(host).unwrap());
-                    stake += pool.amount.read(host).unwrap();
+                    let counts = pool.held(host, epoch).unwrap().amount;
+                    stake += counts;
+                    let all = pool.amount.read(host).unwrap() + pool.waiting.read(host).unwrap();
+                    waiting += all - counts;
                     taken += 1;
                 }
             }
             assert_eq!(stake, topic.stake.read(host).unwrap(), "stake is recorded");
+            assert_eq!(waiting, topic.stake_waiting.read(host).unwrap());
             assert_eq!(bonds, topic.bonds.read(host).unwrap(), "bonds are recorded");
             sum += bonds;
             assert_eq!(taken, topic.slot_count(host).unwrap());
@@ -388,7 +395,8 @@ impl World {
             assert!(paid <= bound, "at most 99 % comes back");
         }
         for number in 1..=this.pool_count.read(host).unwrap() {
-            sum += this.pools.at(number).amount.read(host).unwrap();
+            let pool = this.pools.at(number);
+            sum += pool.amount.read(host).unwrap() + pool.waiting.read(host).unwrap();
         }
         let accounts = (0..512).map(actor).chain([OWNER, DONOR]);
         for account in accounts {

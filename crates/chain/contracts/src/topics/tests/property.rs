@@ -296,10 +296,32 @@ proptest! {
                 "{step:?}: {result:?}"
             );
             world.check_invariants();
+            check_shares(&mut world);
             let after = world.get();
             prop_assert!(progress(&before) <= progress(&after), "{step:?}");
             prop_assert!(after.burned >= before.burned && after.paid >= before.paid);
             prop_assert_eq!(world.get().slotCount as usize, taken(&mut world));
+        }
+    }
+}
+
+/// Nobody's shares are more than there are, of what counts and once all that waits does.
+fn check_shares(world: &mut World) {
+    let this = super::Topics::new();
+    let host = &mut world.host;
+    for number in 1..=this.pool_count.read(host).unwrap() {
+        let pool = this.pools.at(number);
+        let topic = this.topics.at(U256::from(pool.topic.read(host).unwrap()));
+        let now = topic.epoch.read(host).unwrap();
+        for epoch in [now, u64::MAX] {
+            let held = pool.held(host, epoch).unwrap();
+            let (mut shares, mut worth) = (U256::ZERO, 0u128);
+            for who in (0..ACTORS).map(actor) {
+                let own = pool.shares_of(host, who, epoch).unwrap();
+                shares += own;
+                worth += held.worth(own).unwrap();
+            }
+            assert!(shares <= held.shares && worth <= held.amount);
         }
     }
 }

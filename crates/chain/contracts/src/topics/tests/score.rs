@@ -117,13 +117,8 @@ impl Exam {
         let input = INPUTS[sample as usize];
         let output = hallmark_graph::reference::run(&self.model, &input).unwrap();
         let epoch = self.world.get().epoch;
-        let context = proof_context(
-            self.world.spec.chain_id,
-            self.world.topic,
-            epoch,
-            slot,
-            sample,
-        );
+        let to = (self.world.topic, epoch, 0, slot, sample);
+        let context = proof_context(self.world.spec.chain_id, to);
         let digest = self.key.verifying_key().digest().into();
         let claim = Claim::Public {
             input: &input,
@@ -195,6 +190,44 @@ fn who_proves_more_right_answers_earns_more() {
 }
 
 #[test]
+fn who_opens_a_model_and_proves_nothing_right_is_not_paid_and_its_past_fades() {
+    let mut exam = Exam::opened(&[0, 0, 1]);
+    exam.world.reach(Stage::Lag);
+    exam.prove(0, 0).unwrap();
+    exam.prove(1, 0).unwrap();
+    exam.prove(1, 1).unwrap();
+    exam.world.settle();
+    let before = exam.world.slot(1).score;
+    assert!(before > 0);
+    let paid = exam.world.balances(actor(1)).free;
+    let content = exam.test_set(&[0, 1, 0]);
+    exam.commit_test_set(2, &content).unwrap();
+    exam.world.reach(Stage::Open);
+    let digest: B256 = exam.key.verifying_key().digest().into();
+    let ids = [0, 1].map(|number| crate::models::model_id(actor(number), digest));
+    for (number, id) in (0..2).zip(&ids) {
+        exam.world
+            .commit(actor(number), number, id.as_slice())
+            .unwrap();
+    }
+    exam.world.reach(Stage::Sealed);
+    exam.reveal_test_set(&content).unwrap();
+    for (number, id) in (0..2).zip(&ids) {
+        exam.world
+            .reveal(actor(number), number, id.as_slice())
+            .unwrap();
+    }
+    exam.world.reach(Stage::Lag);
+    exam.prove(0, 0).unwrap();
+    exam.world.settle();
+    let silent = exam.world.slot(1);
+    assert!(silent.score < before, "{} {before}", silent.score);
+    assert_eq!(silent.shareBillionths, 0);
+    assert_eq!(exam.world.balances(actor(1)).free, paid);
+    assert!(exam.world.slot(0).shareBillionths > 0);
+}
+
+#[test]
 fn a_proof_is_of_its_slot_sample_and_model() {
     let mut exam = Exam::opened(&[0, 0, 0]);
     exam.world.reach(Stage::Lag);
@@ -219,6 +252,12 @@ fn a_proof_is_of_its_slot_sample_and_model() {
     expect_revert::<ITopics::ProofRefused>(exam.world.act(actor(0), short));
     expect_revert::<ITopics::NotOperator>(exam.world.act(actor(1), good.clone()));
     exam.world.act(actor(0), good).unwrap();
+}
+
+#[test]
+fn a_proof_for_one_mechanism_is_none_for_another() {
+    let to = |mechanism| (U256::from(1), 2, mechanism, 3, 4);
+    assert_ne!(proof_context(5, to(0)), proof_context(5, to(1)));
 }
 
 #[test]
@@ -282,6 +321,49 @@ fn a_test_set_is_committed_before_its_epoch_and_its_content_is_new() {
         epoch: 2,
     };
     assert_eq!(exam.world.ask(call).samples, content);
+}
+
+#[test]
+fn a_topic_whose_bond_is_used_up_asks_nothing_any_more() {
+    let mut exam = Exam::new();
+    exam.world.workers(1);
+    let content = exam.test_set(&[0]);
+    exam.commit_test_set(1, &content).unwrap();
+    let bond = super::super::Topics::new().topics.at(exam.world.topic).bond;
+    let full = bond.read(&mut exam.world.host).unwrap();
+    exam.world.reach(Stage::Open);
+    bond.write(&mut exam.world.host, MIN_BOND - 1).unwrap();
+    let error = expect_revert::<ITopics::BondTooSmall>(exam.commit_test_set(2, &content));
+    assert_eq!((error.bond, error.needed), (MIN_BOND - 1, MIN_BOND));
+    expect_revert::<ITopics::BondTooSmall>(exam.world.commit(actor(0), 0, &[1; 32]));
+    bond.write(&mut exam.world.host, full).unwrap();
+    exam.world.commit(actor(0), 0, &[1; 32]).unwrap();
+    exam.commit_test_set(2, &content).unwrap();
+}
+
+#[test]
+fn a_commitment_to_another_mechanism_costs_the_owner_of_a_closed_test_set_nothing() {
+    let mut exam = Exam::new();
+    let mut both = super::only(Kind::Score);
+    both[0].shareBps = 5_000;
+    let mut yuma = both[0].clone();
+    yuma.kind = Kind::Yuma;
+    both.push(yuma);
+    let policy = hallmark_abi::topics::ITopics::Policy {
+        revealMs: 10_000,
+        epochMs: 40_000,
+        ..score_policy()
+    };
+    exam.world.topic = exam.world.create(policy, both).unwrap();
+    exam.world.workers(1);
+    let content = exam.test_set(&[0]);
+    exam.commit_test_set(1, &content).unwrap();
+    exam.world.reach(Stage::Open);
+    let mut call = exam.world.committing(actor(0), 0, &[]);
+    call.mechanism = 1;
+    exam.world.pay(actor(0), FEE, call).unwrap();
+    exam.world.settle();
+    assert_eq!(exam.world.get().bond, 100 * MARK);
 }
 
 #[test]

@@ -7,7 +7,9 @@ use hallmark_abi::{
 };
 use hallmark_types::MARK;
 
-use super::{DONOR, FEE, MIN_BOND, OWNER, World, actor, only, synthesis_policy, wei, yuma_policy};
+use super::{
+    DONOR, FEE, MIN_BOND, OWNER, World, actor, only, synthesis_policy, wei, weights, yuma_policy,
+};
 use crate::testing::expect_revert;
 
 #[test]
@@ -205,6 +207,26 @@ fn the_immune_and_the_committed_do_not_give_way() {
         },
     ));
     assert_eq!(world.get().burned, 8 * FEE);
+}
+
+#[test]
+fn nobody_gives_way_after_commitments_were_opened_and_vacant_slots_are_taken() {
+    let mut world = World::yuma();
+    world.workers(7);
+    world.wait(60_000);
+    world.reach(Stage::Open);
+    let row = weights(&[(1, 1)]);
+    world.commit(actor(0), 0, &row).unwrap();
+    world.reach(Stage::Reveal);
+    // A vacant slot is no rival's.
+    assert_eq!(world.join(actor(7), Role::Worker).unwrap(), 7);
+    world.reveal(actor(0), 0, &row).unwrap();
+    expect_revert::<ITopics::Full>(world.join(actor(20), Role::Worker));
+    world.settle();
+    assert_eq!(world.join(actor(20), Role::Worker).unwrap(), 0);
+    world.reach(Stage::Open);
+    assert_eq!(world.join(actor(21), Role::Worker).unwrap(), 1);
+    world.check_invariants();
 }
 
 #[test]

@@ -83,6 +83,109 @@ fn the_first_to_stake_cannot_make_a_share_too_dear_for_the_next() {
 }
 
 #[test]
+fn stake_put_in_while_an_epoch_is_under_way_counts_from_its_end() {
+    let mut world = World::yuma();
+    world.workers(4);
+    for slot in 0..4 {
+        let call = ITopics::setTakeCall {
+            topic: world.topic,
+            slot,
+            takeBps: 0,
+        };
+        world.act(actor(slot), call).unwrap();
+    }
+    world.stake(actor(5), 0, 60 * MARK).unwrap();
+    world.stake(actor(6), 2, 60 * MARK).unwrap();
+    world.yuma_epoch(&[]);
+    world.fund(100 * MARK);
+    world.reach(Stage::Open);
+    let row = super::weights(&[(2, 1)]);
+    world.commit(actor(0), 0, &row).unwrap();
+    world.reach(Stage::Reveal);
+    world.reveal(actor(0), 0, &row).unwrap();
+    // All of it after the reveals are public, some of it during Settle.
+    let id = pool(&mut world, 2);
+    let position = |account| ITopics::positionCall { pool: id, account };
+    assert_eq!(world.stake(actor(7), 2, 500 * MARK).unwrap(), U256::ZERO);
+    world.reach(Stage::Settle);
+    assert_eq!(world.stake(actor(7), 2, 400 * MARK).unwrap(), U256::ZERO);
+    world.stake(actor(8), 2, 90 * MARK).unwrap();
+    assert_eq!(world.get().stake, 120 * MARK);
+    assert_eq!(world.slot(2).stake, 60 * MARK);
+    assert_eq!(world.ask(position(actor(7))).amount, 0);
+    let call = ITopics::vetoCall {
+        topic: world.topic,
+        pool: id,
+    };
+    let one = U256::from(1);
+    let leaving = ITopics::unstakeCall {
+        pool: id,
+        shares: one,
+    };
+    expect_revert::<ITopics::WrongStage>(world.act(actor(6), leaving.clone()));
+    expect_revert::<ITopics::NothingProposed>(world.act(actor(7), call));
+    assert_eq!(world.settle(), Stage::Done);
+
+    // The earnings are of those who were there; the newcomers have what they put in.
+    let earned = world.ask(position(actor(6))).amount - 60 * MARK;
+    assert!(earned > MARK, "{earned}");
+    let close = |held: u128, put: u128| held <= put && put - held < 10;
+    let held = world.ask(position(actor(7))).amount;
+    assert!(close(held, 900 * MARK), "{held}");
+    let held = world.ask(position(actor(8))).amount;
+    assert!(close(held, 90 * MARK), "{held}");
+    assert!(world.slot(2).stake >= 1_050 * MARK);
+    // Touched in any order, at any time, it is the same.
+    world.stake(actor(9), 2, MARK).unwrap();
+    world.reach(Stage::Open);
+    world.stake(actor(7), 2, MARK).unwrap();
+    let held = world.ask(position(actor(7)));
+    assert!(close(held.amount, 900 * MARK), "{}", held.amount);
+    let call = ITopics::unstakeCall {
+        pool: id,
+        shares: held.shares,
+    };
+    world.act(actor(7), call).unwrap();
+    assert!(world.balances(actor(7)).waiting > wei(899 * MARK));
+    world.check_invariants();
+    world.settle();
+    assert!(close(world.ask(position(actor(7))).amount, MARK));
+    let shares = world.ask(position(actor(8))).shares;
+    world
+        .act(actor(8), ITopics::unstakeCall { pool: id, shares })
+        .unwrap();
+    assert!(world.balances(actor(8)).waiting > wei(89 * MARK));
+    world.check_invariants();
+}
+
+#[test]
+fn stake_that_waits_on_a_slot_that_is_given_up_comes_back() {
+    let mut world = World::yuma();
+    world.workers(2);
+    world.reach(Stage::Open);
+    world.stake(actor(5), 0, 30 * MARK).unwrap();
+    let id = pool(&mut world, 0);
+    let call = ITopics::leaveCall {
+        topic: world.topic,
+        slot: 0,
+    };
+    world.act(actor(0), call).unwrap();
+    world.check_invariants();
+    world.settle();
+    assert_eq!(world.get().stake, 0);
+    let call = ITopics::positionCall {
+        pool: id,
+        account: actor(5),
+    };
+    let shares = world.ask(call).shares;
+    world
+        .act(actor(5), ITopics::unstakeCall { pool: id, shares })
+        .unwrap();
+    assert_eq!(world.balances(actor(5)).waiting, wei(30 * MARK));
+    world.check_invariants();
+}
+
+#[test]
 fn stake_on_a_slot_that_was_pruned_earns_nothing_and_can_leave() {
     let mut world = World::yuma();
     world.workers(8);
@@ -208,6 +311,33 @@ fn an_owners_change_waits_and_comes_between_two_epochs() {
 }
 
 #[test]
+fn a_topic_given_to_somebody_does_not_make_their_earnings_wait() {
+    let mut world = World::yuma();
+    world.workers(4);
+    world.stake(actor(0), 0, 100 * MARK).unwrap();
+    let this = super::Topics::new();
+    this.owe(&mut world.host, MARK).unwrap();
+    world
+        .host
+        .plain_transfer(OWNER, hallmark_types::addresses::TOPICS, wei(MARK));
+    this.vest(&mut world.host, DONOR, MARK, 1_000_000).unwrap();
+    let account = this.accounts.at(DONOR);
+    let end = account.vest_end_ms.read(&mut world.host).unwrap();
+    let policy = Policy {
+        vestingMs: 316_224_000_000,
+        ..yuma_policy()
+    };
+    world.act(OWNER, proposal(policy)).unwrap();
+    world.wait(world.spec.topics.timelock_ms);
+    world.yuma_epoch(&[]);
+    assert_eq!(world.get().owner, DONOR);
+    world.fund(100 * MARK);
+    assert_eq!(world.yuma_epoch(&[(0, &[(2, 1)])]), Stage::Done);
+    assert!(world.balances(DONOR).free > U256::ZERO);
+    assert_eq!(account.vest_end_ms.read(&mut world.host).unwrap(), end);
+}
+
+#[test]
 fn a_change_of_the_number_of_slots_or_to_nonsense_is_refused() {
     let mut world = World::yuma();
     let wider = Policy {
@@ -230,9 +360,9 @@ fn a_change_of_the_number_of_slots_or_to_nonsense_is_refused() {
 fn stake_above_the_bound_strikes_a_change_and_counts_once() {
     let mut world = World::yuma();
     world.workers(2);
-    world.stake(actor(5), 0, 2 * MARK).unwrap();
-    world.stake(actor(6), 0, 2 * MARK).unwrap();
-    world.stake(actor(7), 1, 6 * MARK).unwrap();
+    world.stake(actor(5), 0, 200 * MARK).unwrap();
+    world.stake(actor(6), 0, 200 * MARK).unwrap();
+    world.stake(actor(7), 1, 600 * MARK).unwrap();
     let (first, second) = (pool(&mut world, 0), pool(&mut world, 1));
     let veto = |pool| ITopics::vetoCall {
         topic: U256::from(1),
@@ -244,7 +374,7 @@ fn stake_above_the_bound_strikes_a_change_and_counts_once() {
     expect_revert::<ITopics::InsufficientShares>(world.act(actor(5), veto(first)));
     expect_revert::<ITopics::InsufficientShares>(world.act(actor(5), veto(second)));
     expect_revert::<ITopics::UnknownPool>(world.act(actor(5), veto(U256::from(99))));
-    // 2 of 10 is below a third; 4 of 10 is above.
+    // 200 of 1040 is below a third; 400 is above.
     world.act(actor(6), veto(first)).unwrap();
     expect_revert::<ITopics::NothingProposed>(world.act(actor(7), veto(second)));
     world.wait(world.spec.topics.timelock_ms);
@@ -253,6 +383,66 @@ fn stake_above_the_bound_strikes_a_change_and_counts_once() {
     // Another proposal is another vote.
     world.act(OWNER, proposal(dearer())).unwrap();
     world.act(actor(5), veto(first)).unwrap();
+}
+
+#[test]
+fn one_wei_strikes_nothing_and_an_operators_bond_counts() {
+    let mut world = World::yuma();
+    world.workers(4);
+    world.stake(actor(5), 0, 1).unwrap();
+    let pools = [0, 1, 2].map(|slot| pool(&mut world, slot));
+    let veto = |pool| ITopics::vetoCall {
+        topic: U256::from(1),
+        pool,
+    };
+    world.act(OWNER, proposal(dearer())).unwrap();
+    world.act(actor(5), veto(pools[0])).unwrap();
+    expect_revert::<ITopics::InsufficientShares>(world.act(actor(6), veto(pools[0])));
+    // A quarter of the bonds is less than a third of all; half of them is more.
+    world.act(actor(0), veto(pools[0])).unwrap();
+    expect_revert::<ITopics::InsufficientShares>(world.act(actor(0), veto(pools[0])));
+    world.act(actor(1), veto(pools[1])).unwrap();
+    expect_revert::<ITopics::NothingProposed>(world.act(actor(2), veto(pools[2])));
+}
+
+#[test]
+fn only_what_is_older_than_a_change_has_a_say_and_only_while_it_waits() {
+    let mut world = World::yuma();
+    world.workers(2);
+    world.stake(actor(5), 0, 10 * MARK).unwrap();
+    let id = pool(&mut world, 0);
+    let veto = |pool| ITopics::vetoCall {
+        topic: U256::from(1),
+        pool,
+    };
+    world.act(OWNER, proposal(dearer())).unwrap();
+    // Neither new stake, nor stake beside older, nor a bond's rise, nor a new slot.
+    world.stake(actor(6), 0, 900 * MARK).unwrap();
+    world.stake(actor(5), 0, 900 * MARK).unwrap();
+    let topic = world.topic;
+    let call = ITopics::topUpCall { topic, slot: 1 };
+    world.pay(actor(1), 900 * MARK, call).unwrap();
+    world.join(actor(2), Role::Worker).unwrap();
+    let (one, two) = (pool(&mut world, 1), pool(&mut world, 2));
+    expect_revert::<ITopics::InsufficientShares>(world.act(actor(6), veto(id)));
+    expect_revert::<ITopics::InsufficientShares>(world.act(actor(2), veto(two)));
+    world.act(actor(5), veto(id)).unwrap();
+    let this = super::Topics::new();
+    let against = this.topics.at(topic).proposal.against;
+    let counted = against.read(&mut world.host).unwrap();
+    assert!(counted.abs_diff(10 * MARK) < 10, "{counted}");
+    let before = world.host.timestamp_ms;
+    world.wait(world.spec.topics.timelock_ms);
+    // More than a third of the base, but too late.
+    expect_revert::<ITopics::NothingProposed>(world.act(actor(1), veto(one)));
+    world.host.timestamp_ms = before;
+    world.act(actor(1), veto(one)).unwrap();
+    assert!(against.read(&mut world.host).unwrap().abs_diff(30 * MARK) < 10);
+    expect_revert::<ITopics::NothingProposed>(world.act(actor(0), veto(id)));
+    // The next change is younger than all of it.
+    world.act(OWNER, proposal(dearer())).unwrap();
+    world.act(actor(6), veto(id)).unwrap();
+    assert!(against.read(&mut world.host).unwrap() > 899 * MARK);
 }
 
 #[test]

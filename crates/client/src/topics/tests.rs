@@ -1,5 +1,9 @@
 use super::*;
 use alloy_primitives::{address, b256};
+use hallmark_fixed::Q64;
+use hallmark_mechanisms::wire::{
+    encode_forecast, encode_inference, encode_losses, encode_truth, encode_weights,
+};
 
 fn submission() -> Submission {
     Submission {
@@ -8,6 +12,13 @@ fn submission() -> Submission {
         mechanism: 1,
         slot: 5,
     }
+}
+
+/// An answer of a topic that takes any value.
+fn payload(value: i64) -> Payload {
+    let policy = TopicPlan::of_kind("any", Kind::Synthesis).unwrap().policy;
+    let bytes = encode_inference(Q64::from_int(value));
+    Payload::check(submission(), Kind::Synthesis, Role::Worker, &policy, &bytes).unwrap()
 }
 
 const OPERATOR: Address = address!("00000000000000000000000000000000000000aa");
@@ -55,10 +66,14 @@ fn an_answer_survives_on_disk_and_keeps_its_salt() {
     let folder = tempfile::tempdir().unwrap();
     let genesis = B256::repeat_byte(3);
     let store = SaltStore::open(folder.path(), genesis).unwrap();
-    let first = store.prepare(1618, OPERATOR, submission(), b"21").unwrap();
+    let first = store
+        .prepare(1618, OPERATOR, submission(), &payload(21))
+        .unwrap();
     let again = SaltStore::open(folder.path(), genesis).unwrap();
     assert_eq!(
-        again.prepare(1618, OPERATOR, submission(), b"21").unwrap(),
+        again
+            .prepare(1618, OPERATOR, submission(), &payload(21))
+            .unwrap(),
         first
     );
     assert_eq!(
@@ -66,7 +81,9 @@ fn an_answer_survives_on_disk_and_keeps_its_salt() {
         std::slice::from_ref(&first)
     );
     // Another answer gets another file, and nothing is overwritten.
-    let other = again.prepare(1618, OPERATOR, submission(), b"22").unwrap();
+    let other = again
+        .prepare(1618, OPERATOR, submission(), &payload(22))
+        .unwrap();
     assert_ne!(other.salt, first.salt);
     assert_eq!(again.find(1618, OPERATOR, submission()).unwrap().len(), 2);
     let mut elsewhere = submission();
@@ -86,7 +103,9 @@ fn salts_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let store = SaltStore::open(&folder.path().join("salts"), B256::ZERO).unwrap();
-    store.prepare(1618, OPERATOR, submission(), b"21").unwrap();
+    store
+        .prepare(1618, OPERATOR, submission(), &payload(21))
+        .unwrap();
     let dir = std::fs::read_dir(folder.path().join("salts"))
         .unwrap()
         .next()
@@ -106,7 +125,9 @@ fn salts_are_for_their_owner_only() {
 fn a_file_that_opens_nothing_is_named_and_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let store = SaltStore::open(folder.path(), B256::ZERO).unwrap();
-    store.prepare(1618, OPERATOR, submission(), b"21").unwrap();
+    store
+        .prepare(1618, OPERATOR, submission(), &payload(21))
+        .unwrap();
     let dir = std::fs::read_dir(folder.path())
         .unwrap()
         .next()
@@ -130,6 +151,89 @@ fn a_file_that_opens_nothing_is_named_and_not_shown() {
         let refused = store.find(1618, OPERATOR, submission()).unwrap_err();
         assert!(matches!(refused, SaltError::Malformed { .. }), "{refused}");
     }
+}
+
+#[test]
+fn an_answer_that_the_contract_would_refuse_gets_no_salt() {
+    let mut policy = TopicPlan::of_kind("a number", Kind::Synthesis)
+        .unwrap()
+        .policy;
+    policy.value_min = Q64::from_int(-5).to_bits();
+    policy.value_max = "100.5".parse::<Q64>().unwrap().to_bits();
+    policy.max_workers = 4;
+    let said = |kind, role, bytes: &[u8]| {
+        let checked = Payload::check(submission(), kind, role, &policy, bytes);
+        checked.map(drop).map_err(|fault| fault.to_string())
+    };
+    let q = Q64::from_int;
+    for (kind, role, bytes) in [
+        (Kind::Synthesis, Role::Worker, encode_inference(q(-5))),
+        (
+            Kind::Synthesis,
+            Role::Forecaster,
+            encode_forecast(&[(3, q(-1_000))]),
+        ),
+        (Kind::Synthesis, Role::Reputer, encode_truth(q(100))),
+        (Kind::Yuma, Role::Worker, encode_weights(&[(0, 1), (3, 9)])),
+        (Kind::Yuma, Role::Worker, Vec::new()),
+        (Kind::Score, Role::Worker, vec![7; 32]),
+    ] {
+        assert_eq!(said(kind, role, &bytes), Ok(()));
+    }
+    let long: Vec<(u16, u16)> = (0..257).map(|slot| (slot, 1)).collect();
+    for (kind, role, bytes, part) in [
+        (
+            Kind::Synthesis,
+            Role::Worker,
+            encode_inference(q(101)),
+            "101 is outside the topic's range of -5 to 100.5",
+        ),
+        (
+            Kind::Synthesis,
+            Role::Reputer,
+            encode_truth(q(-6)),
+            "-6 is outside the topic's range of -5 to 100.5",
+        ),
+        (
+            Kind::Synthesis,
+            Role::Forecaster,
+            encode_forecast(&[(4, q(0))]),
+            "there is no slot 4: the topic has 4 of workers",
+        ),
+        (
+            Kind::Yuma,
+            Role::Worker,
+            encode_weights(&[(4, 1)]),
+            "there is no slot 4",
+        ),
+        (
+            Kind::Yuma,
+            Role::Worker,
+            encode_weights(&long),
+            "it has 1028 bytes, at most 1024",
+        ),
+        (
+            Kind::Synthesis,
+            Role::Reputer,
+            encode_losses(&[None]),
+            "1 losses for the",
+        ),
+        (
+            Kind::Yuma,
+            Role::Reputer,
+            Vec::new(),
+            "a reputer takes no part in yuma",
+        ),
+        (Kind::Score, Role::Worker, vec![7; 31], "32 bytes, not 31"),
+    ] {
+        let refused = said(kind, role, &bytes).unwrap_err();
+        assert!(refused.contains(part), "{refused}");
+        assert!(refused.contains("slot 5 of topic 3"), "{refused}");
+    }
+    assert_eq!(
+        MAX_PAYLOAD_BYTES,
+        hallmark_contracts::topics::MAX_PAYLOAD_BYTES
+    );
 }
 
 #[test]

@@ -12,7 +12,8 @@
 //! asked again. What the chain says is done (`DuplicateSubmission`, `NothingCommitted`) is done.
 
 use super::{
-    Answer, Kind, Mechanism, Role, SaltStore, Slot, Stage, Submission, Topic, TopicEvent, Topics,
+    Answer, Kind, Mechanism, Payload, Role, SaltStore, Slot, Stage, Submission, Topic, TopicEvent,
+    Topics,
 };
 use crate::ClientError;
 use alloy_primitives::U256;
@@ -337,15 +338,27 @@ impl Desk {
         let submission = self.submission(view, mechanism);
         let operator = self.topics.client().address().ok_or(ClientError::NoKey)?;
         let chain = self.topics.client().chain_id();
+        let role = self.slot.role;
+        let check =
+            |bytes: &[u8]| Payload::check(submission, kind, role, &view.topic.policy, bytes);
         // Kept before a restart: the chain may have its commitment already.
-        let kept = self.store.find(chain, operator, submission)?.pop();
+        let kept = self.store.find(chain, operator, submission)?;
+        // One that can no longer be revealed must not be committed to now.
+        let kept = kept.into_iter().rfind(|kept| check(&kept.payload).is_ok());
         let answer = match kept {
             Some(answer) => answer,
             None if !self.asked.insert((epoch, mechanism)) => return Ok(None),
             None => {
                 let question = self.question(view, mechanism, kind).await?;
                 let reply = answerer.answer(&question, limit).await;
-                match reply.and_then(|reply| reply.payload(&question)) {
+                let payload =
+                    reply
+                        .and_then(|reply| reply.payload(&question))
+                        .and_then(|payload| {
+                            let checked = payload.map(|bytes| check(&bytes)).transpose();
+                            checked.map_err(|fault| fault.to_string())
+                        });
+                match payload {
                     Ok(Some(payload)) => {
                         self.store.prepare(chain, operator, submission, &payload)?
                     }

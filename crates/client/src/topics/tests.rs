@@ -384,16 +384,110 @@ mod programs {
     #[tokio::test]
     async fn an_ended_program_and_one_that_does_not_exist_say_so() {
         let refused = ask(&mut Program::new("exit 3")).await.unwrap_err();
-        assert!(refused.contains("ended"), "{refused}");
+        assert_eq!(refused, "the program ended (exit status: 3)");
         let refused = ask(&mut Program::new("/no/such/program")).await;
-        assert!(refused.unwrap_err().contains("ended"));
+        assert_eq!(refused.unwrap_err(), "the program ended (exit status: 127)");
+    }
+
+    #[tokio::test]
+    async fn a_line_too_many_never_answers_the_next_question() {
+        // Each question gets the epoch that it names, twice.
+        let mut program =
+            Program::new("while read q; do echo '{\"value\": 1}'; echo '{\"value\": 1}'; done");
+        assert!(ask(&mut program).await.is_ok());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let refused = ask(&mut program).await.unwrap_err();
+        assert!(refused.contains("more than one line"), "{refused}");
+        assert!(refused.contains("{\"value\": 1}"), "{refused}");
+        // Started again, it answers the question that it is asked.
+        assert!(ask(&mut program).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_for_another_epoch_is_refused() {
+        let reply = ask(&mut saying("{\"value\": 1, \"epoch\": 7}")).await;
+        assert!(reply.unwrap().payload(&question()).unwrap().is_some());
+        let late = ask(&mut saying("{\"value\": 1, \"epoch\": 6}")).await;
+        assert_eq!(
+            late.unwrap_err(),
+            "the answer is for epoch 6, epoch 7 was asked"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_command_is_read_by_the_shell_in_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "while read q; do echo '{\"value\": 4}'; done\n";
+        std::fs::write(folder.path().join("answer.sh"), script).unwrap();
+        let place = folder.path().display();
+        for command in [
+            format!("cd {place} && sh answer.sh"),
+            format!("true; sh {place}/answer.sh"),
+            format!("WHERE={place}; sh $WHERE/answer.sh | cat"),
+        ] {
+            let reply = ask(&mut Program::new(&command)).await;
+            assert_eq!(reply, Ok(Reply::value("4".parse().unwrap())), "{command}");
+        }
+    }
+
+    /// Processes that have these words as their command line.
+    #[cfg(target_os = "linux")]
+    fn alive(words: &[&str]) -> usize {
+        let wanted: Vec<u8> = words
+            .iter()
+            .flat_map(|w| [w.as_bytes(), b"\0"].concat())
+            .collect();
+        let processes = std::fs::read_dir("/proc").unwrap();
+        let lines = processes.filter_map(|p| std::fs::read(p.ok()?.path().join("cmdline")).ok());
+        lines.filter(|line| *line == wanted).count()
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn all_end(words: &[&str]) {
+        let start = Instant::now();
+        while alive(words) > 0 {
+            assert!(start.elapsed() < LIMIT, "{words:?} is still alive");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn no_grandchild_outlives_its_program() {
+        // A length of sleep that no other process has.
+        let own = std::process::id();
+        let length = |n: u32| format!("{}", 900_000 + own * 4 + n);
+        let answers = "while read q; do echo '{\"value\": 1}'; done";
+        let start = async |n: u32| {
+            let mut program =
+                Program::new(format!("sleep {} | cat >/dev/null & {answers}", length(n)));
+            assert!(ask(&mut program).await.is_ok());
+            assert_eq!(alive(&["sleep", &length(n)]), 1);
+            program
+        };
+        let mut stopped = start(0).await;
+        stopped.stop().await;
+        all_end(&["sleep", &length(0)]).await;
+        drop(start(1).await);
+        all_end(&["sleep", &length(1)]).await;
+        // One that ends by itself and leaves another behind.
+        let left = format!("sleep {} >/dev/null & read q; exit 5", length(2));
+        let refused = ask(&mut Program::new(left)).await.unwrap_err();
+        assert_eq!(refused, "the program ended (exit status: 5)");
+        all_end(&["sleep", &length(2)]).await;
+        // One that is silent beyond its limit.
+        let mut silent = Program::new(format!("sleep {} | cat", length(3)));
+        let refused = silent.answer(&question(), Duration::from_secs(1)).await;
+        assert!(refused.is_err());
+        all_end(&["sleep", &length(3)]).await;
     }
 
     #[tokio::test]
     async fn pauses_grow_and_are_told_when_they_do_not_fit_the_limit() {
         let mut program = Program::new("exit 1");
         for _ in 0..3 {
-            ask(&mut program).await.unwrap_err();
+            let refused = ask(&mut program).await.unwrap_err();
+            assert_eq!(refused, "the program ended (exit status: 1)");
         }
         let limit = Duration::from_millis(50);
         let refused = program.answer(&question(), limit).await.unwrap_err();

@@ -56,6 +56,18 @@ pub enum Question {
     },
 }
 
+impl Question {
+    /// The epoch that an answer is for.
+    pub fn epoch(&self) -> u64 {
+        match self {
+            Self::Inference { epoch, .. }
+            | Self::Forecast { epoch, .. }
+            | Self::Truth { epoch, .. }
+            | Self::Weights { epoch, .. } => *epoch,
+        }
+    }
+}
+
 /// Another slot, as a question shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,7 +89,8 @@ impl Serialize for PrintedQ64 {
     }
 }
 
-/// What a program answers: exactly one of these. Numbers are read exactly, as numbers or as text.
+/// What a program answers: exactly one of these, with the epoch if it likes. Numbers are read exactly,
+/// as numbers or as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
@@ -91,6 +104,8 @@ pub struct Reply {
     pub weights: Option<BTreeMap<u16, u16>>,
     /// Says nothing this epoch.
     pub skip: Option<bool>,
+    /// The epoch of the question that this answers; another one than was asked is a failure.
+    pub epoch: Option<u64>,
 }
 
 impl Reply {

@@ -362,9 +362,11 @@ impl Desk {
         let kept = kept.into_iter().rfind(|kept| check(&kept.payload).is_ok());
         let answer = match kept {
             Some(answer) => answer,
-            None if !self.asked.insert((epoch, mechanism)) => return Ok(None),
+            None if self.asked.contains(&(epoch, mechanism)) => return Ok(None),
             None => {
+                // What the node does not answer now is asked again at the next look.
                 let question = self.question(view, mechanism, kind).await?;
+                self.asked.insert((epoch, mechanism));
                 let reply = answerer.answer(&question, limit).await;
                 let payload =
                     reply

@@ -5,7 +5,7 @@ use crate::ClientError;
 use alloy_primitives::{Address, U256};
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::wire;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One mechanism's decision of one epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +62,13 @@ pub struct History {
     pub inferred: BTreeMap<u64, (i128, [i128; 5])>,
     /// Payloads by epoch, mechanism and slot.
     pub revealed: BTreeMap<(u64, u8, u16), Vec<u8>>,
-    /// Bond burned for a reveal that never came, by epoch and slot.
-    pub withheld: BTreeMap<(u64, u16), u128>,
+    /// Bond burned for a reveal that never came, by epoch and slot, where the log says how much.
+    pub burned: BTreeMap<(u64, u16), u128>,
+    /// Commitments by epoch, mechanism and slot.
+    committed: BTreeSet<(u64, u8, u16)>,
+    /// Epochs whose test set was opened.
+    tested: BTreeSet<u64>,
+    kinds: Vec<Kind>,
 }
 
 impl History {
@@ -74,7 +79,10 @@ impl History {
     /// # Errors
     /// An explanation whose bytes are not of its form.
     pub fn read(logs: &[TopicLog], kinds: &[Kind], workers: u16) -> Result<Self, ClientError> {
-        let mut history = Self::default();
+        let mut history = Self {
+            kinds: kinds.to_vec(),
+            ..Self::default()
+        };
         let mut holders: BTreeMap<u16, Address> = BTreeMap::new();
         for log in logs {
             match &log.event {
@@ -95,7 +103,13 @@ impl History {
                     history.revealed.insert(place, e.payload.to_vec());
                 }
                 TopicEvent::Withheld(e) => {
-                    history.withheld.insert((e.epoch, e.slot), e.burned);
+                    history.burned.insert((e.epoch, e.slot), e.burned);
+                }
+                TopicEvent::Committed(e) => {
+                    history.committed.insert((e.epoch, e.mechanism, e.slot));
+                }
+                TopicEvent::TestSetRevealed(e) => {
+                    history.tested.insert(e.epoch);
                 }
                 TopicEvent::Paid(e) => {
                     let paid = Paid {
@@ -141,6 +155,20 @@ impl History {
             }
         }
         Ok(history)
+    }
+
+    /// Whether a slot committed to an answer in an epoch that is over and did not reveal it, so that
+    /// its bond was burned. The chain's own work leaves no event of that; commitments and reveals are
+    /// always in the log. A score without a test set is forgiven.
+    pub fn is_withheld(&self, epoch: u64, slot: u16) -> bool {
+        let mechanisms = (0u8..).zip(&self.kinds);
+        self.burned.contains_key(&(epoch, slot))
+            || mechanisms.into_iter().any(|(mechanism, kind)| {
+                let place = (epoch, mechanism, slot);
+                self.committed.contains(&place)
+                    && !self.revealed.contains_key(&place)
+                    && (*kind != Kind::Score || self.tested.contains(&epoch))
+            })
     }
 
     /// A mechanism's decision of an epoch, if the log has it.

@@ -1,6 +1,6 @@
 //! What mechanisms decided, from the log: shares, pay, and the columns of numbers behind them.
 
-use super::{Kind, TopicEvent, TopicLog};
+use super::{Kind, Slot, TopicEvent, TopicLog};
 use crate::ClientError;
 use alloy_primitives::{Address, U256};
 use hallmark_fixed::Q64;
@@ -79,11 +79,36 @@ impl History {
     /// # Errors
     /// An explanation whose bytes are not of its form.
     pub fn read(logs: &[TopicLog], kinds: &[Kind], workers: u16) -> Result<Self, ClientError> {
+        Self::follow(BTreeMap::new(), logs, kinds, workers)
+    }
+
+    /// The same of a topic's latest events alone; `slots` are its slots at any time between the first
+    /// and the last of them.
+    pub(super) fn read_latest(
+        slots: &[Slot],
+        logs: &[TopicLog],
+        kinds: &[Kind],
+        workers: u16,
+    ) -> Result<Self, ClientError> {
+        let held = slots.iter().filter(|slot| slot.is_held());
+        let mut holders = held.map(|slot| (slot.index, slot.operator)).collect();
+        for log in logs.iter().rev() {
+            undo(&mut holders, &log.event);
+        }
+        Self::follow(holders, logs, kinds, workers)
+    }
+
+    /// Reads events from when `holders` had the slots.
+    fn follow(
+        mut holders: BTreeMap<u16, Address>,
+        logs: &[TopicLog],
+        kinds: &[Kind],
+        workers: u16,
+    ) -> Result<Self, ClientError> {
         let mut history = Self {
             kinds: kinds.to_vec(),
             ..Self::default()
         };
-        let mut holders: BTreeMap<u16, Address> = BTreeMap::new();
         for log in logs {
             match &log.event {
                 TopicEvent::Registered(e) => {
@@ -176,6 +201,22 @@ impl History {
         self.settlements
             .iter()
             .find(|s| s.epoch == epoch && s.mechanism == mechanism)
+    }
+}
+
+/// Who had the slots before an event.
+fn undo(holders: &mut BTreeMap<u16, Address>, event: &TopicEvent) {
+    match event {
+        TopicEvent::Registered(e) => {
+            holders.remove(&e.slot);
+        }
+        TopicEvent::Left(e) => {
+            holders.insert(e.slot, e.operator);
+        }
+        TopicEvent::Pruned(e) => {
+            holders.insert(e.slot, e.operator);
+        }
+        _ => {}
     }
 }
 

@@ -509,11 +509,10 @@ impl Topics {
 
     /// A topic's past, from its events.
     pub async fn history(&self, topic: U256) -> Result<History, ClientError> {
-        let head = self.client.block_number().await?;
         let (found, mechanisms, logs) = futures::try_join!(
             self.get(topic),
             self.mechanisms(topic),
-            self.events(topic, 0, head),
+            self.events_since_creation(topic),
         )?;
         let kinds: Vec<Kind> = mechanisms.iter().map(|mechanism| mechanism.kind).collect();
         History::read(&logs, &kinds, found.policy.max_workers)

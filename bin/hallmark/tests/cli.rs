@@ -299,6 +299,34 @@ fn a_proof_never_takes_the_place_of_its_secret() {
 }
 
 #[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hallmark"))
+        .args(["completions", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("hallmark runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    #[cfg(target_os = "linux")]
+    {
+        // What nobody can ever read is a fault.
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("a device");
+        let output = Command::new(env!("CARGO_BIN_EXE_hallmark"))
+            .args(["completions", "bash"])
+            .stdout(full)
+            .output()
+            .expect("hallmark runs");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
 fn several_runs_are_proven_at_once_and_opened_by_their_secrets() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();

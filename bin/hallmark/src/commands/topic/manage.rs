@@ -7,7 +7,7 @@ use crate::commands::{
     chain::{connect, connect_signed},
     parse_mark, read,
 };
-use crate::output::{Reporter, mark};
+use crate::output::{Reporter, mark, printable};
 use alloy_primitives::{Address, U256};
 use hallmark_client::{
     ClientError, Topics,
@@ -38,8 +38,8 @@ pub async fn create(
     let made = topics.get(topic).await?;
     report.result(
         format!(
-            "topic {topic}: {}\nbond {} MARK, which `retire` returns\njoin it with\n  hallmark topic join {topic} --role worker",
-            made.title,
+            "topic {topic}: {}\nbond {} MARK, which `hallmark topic retire {topic}` returns\njoin it with\n  hallmark topic join {topic} --role worker",
+            printable(&made.title),
             mark(U256::from(made.bond)),
         ),
         &json!({

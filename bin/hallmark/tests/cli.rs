@@ -72,6 +72,8 @@ fn the_help_of_every_command_has_an_example() {
         &["topic", "status"],
         &["topic", "join"],
         &["topic", "leave"],
+        &["topic", "top-up"],
+        &["topic", "retire"],
         &["topic", "stake"],
         &["topic", "submit"],
         &["topic", "fund"],

@@ -150,7 +150,7 @@ pub enum EvmCommand {
 pub enum DemoCommand {
     /// Run three markets of intelligence: forecasts of a real series, weights, proven scores.
     #[command(
-        after_help = "Example:\n  hallmark demo topics --json --home ./hallmark-demo\n  hallmark demo topics --only score\n\nDevelopment keys only: nothing here is a secret. docs/topics.md says what each part shows."
+        after_help = "Example:\n  hallmark demo topics --json --home ./hallmark-demo\n  hallmark demo topics --only score\n\nDevelopment keys only: nothing here is a secret. docs/topics.md says what each part shows.\nIt fails if money is missing, a fraud was accepted, or copier, liar or cartel did better than they may."
     )]
     Topics(DemoTopicsArgs),
 }

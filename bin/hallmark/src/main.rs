@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     output::init_logs(cli.verbose, cli.quiet);
     let report = output::Reporter::new(cli.json, cli.quiet);
     match run(cli.command, &report) {
+        Ok(()) if report.is_lost() => ExitCode::FAILURE,
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report.error(&error);
@@ -43,7 +44,7 @@ fn run(command: Command, report: &output::Reporter) -> Result<(), commands::Erro
         Command::Topic { command } => commands::topic::run(command, report),
         Command::Evm { command } => commands::evm::run(command, report),
         Command::Node(args) => commands::node::run(args, report),
-        Command::Completions { shell } => commands::generate::completions(shell),
+        Command::Completions { shell } => commands::generate::completions(shell, report),
         Command::Man { dir } => commands::generate::man(&dir),
     }
 }

@@ -1,72 +1,95 @@
 //! How results, progress and errors reach a person or a program.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Where a command reports to. Text goes to standard output unless `--json`; then only the JSON
 /// object does.
+///
+/// Once nobody reads standard output any more (`| head`), nothing more is written: a command that only
+/// follows something ends, see [`Reporter::closed`]; any other does its work, and its exit code says
+/// how that went.
 pub struct Reporter {
     json: bool,
     quiet: bool,
+    closed: watch::Sender<bool>,
+    is_lost: AtomicBool,
 }
 
 impl Reporter {
     pub fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        Self {
+            json,
+            quiet,
+            closed: watch::Sender::new(false),
+            is_lost: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether something could not be written although somebody may read it: a full disk.
+    pub fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
+
+    /// Returns when nobody reads standard output any more.
+    pub async fn closed(&self) {
+        let mut closed = self.closed.subscribe();
+        // The sender lives as long as `self`.
+        let _ = closed.wait_for(|closed| *closed).await;
+    }
+
+    fn line(&self, text: &str) {
+        if *self.closed.borrow() {
+            return;
+        }
+        let mut out = std::io::stdout().lock();
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.closed.send_replace(true);
+            }
+            Err(error) => {
+                self.closed.send_replace(true);
+                self.is_lost.store(true, Ordering::Relaxed);
+                complain(format!("error: standard output: {error}"));
+            }
+        }
     }
 
     /// A line of prose; silent under `--json` and `--quiet`.
     pub fn say(&self, line: impl AsRef<str>) {
         if !self.json && !self.quiet {
-            println!("{}", line.as_ref());
+            self.line(line.as_ref());
         }
     }
 
     /// The result: `text` for people, `value` for programs.
     pub fn result(&self, text: impl AsRef<str>, value: &serde_json::Value) {
-        if self.json {
-            println!("{value}");
-        } else {
-            println!("{}", text.as_ref());
-        }
-        let _ = std::io::stdout().flush();
+        self.written(text, &value.to_string());
     }
 
     /// The result: `text` for people, `json`, already written, for programs.
     pub fn written(&self, text: impl AsRef<str>, json: &str) {
-        println!("{}", if self.json { json } else { text.as_ref() });
-        let _ = std::io::stdout().flush();
+        self.line(if self.json { json } else { text.as_ref() });
     }
 
     /// Something that happened while a daemon runs: a line of JSON, or a readable line.
     pub fn event(&self, value: &serde_json::Value) {
         if self.json {
-            println!("{value}");
+            self.line(&value.to_string());
         } else if !self.quiet {
-            let mut line = String::new();
-            if let Some(map) = value.as_object() {
-                for (key, value) in map {
-                    let text = value
-                        .as_str()
-                        .map_or_else(|| value.to_string(), str::to_owned);
-                    line.push_str(&if key == "event" {
-                        format!("{text} ")
-                    } else {
-                        format!("{key}={text} ")
-                    });
-                }
-            }
-            println!("{}", line.trim_end());
+            self.line(&readable(value));
         }
-        let _ = std::io::stdout().flush();
     }
 
     pub fn error(&self, error: &crate::commands::Error) {
         if self.json {
-            eprintln!("{}", serde_json::json!({ "error": error.to_string() }));
+            complain(serde_json::json!({ "error": error.to_string() }));
         } else {
-            eprintln!("error: {error}");
+            complain(format!("error: {error}"));
         }
     }
 
@@ -91,6 +114,32 @@ impl Reporter {
             .with_style(style)
             .with_message(message.to_owned())
     }
+}
+
+/// An event as `name key=value …`.
+fn readable(value: &serde_json::Value) -> String {
+    let mut line = String::new();
+    for (key, value) in value.as_object().into_iter().flatten() {
+        // Texts may be a stranger's.
+        let text = printable(value.as_str().unwrap_or(&value.to_string()));
+        line.push_str(&match key.as_str() {
+            "event" => format!("{text} "),
+            key => format!("{key}={text} "),
+        });
+    }
+    line.trim_end().to_owned()
+}
+
+/// A line on standard error, lost if nobody reads it.
+fn complain(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Text of a stranger, without what moves a terminal's cursor.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// Structured logs on standard error: warnings by default, more with `-v`; `RUST_LOG` overrides.
@@ -120,5 +169,20 @@ pub fn mark(amount: alloy_primitives::U256) -> String {
             fraction => format!("{whole}.{fraction}"),
         },
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+    use serde_json::json;
+
+    #[test]
+    fn a_strangers_text_does_not_move_the_cursor() {
+        let title = "a topic\u{1b}[2J\u{9b}31m\r\nowner 0";
+        let line = readable(&json!({ "event": "created", "title": title, "list": [title] }));
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert!(line.starts_with("created "), "{line}");
+        assert!(line.contains("title=a topic\u{fffd}[2J"), "{line}");
     }
 }

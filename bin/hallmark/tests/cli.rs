@@ -72,6 +72,8 @@ fn the_help_of_every_command_has_an_example() {
         &["topic", "status"],
         &["topic", "join"],
         &["topic", "leave"],
+        &["topic", "top-up"],
+        &["topic", "retire"],
         &["topic", "stake"],
         &["topic", "submit"],
         &["topic", "fund"],
@@ -223,6 +225,107 @@ fn a_model_is_drawn_and_a_proof_that_does_not_fit_is_refused_early() {
         "--memory-mb",
         "4096",
     ]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_proof_never_takes_the_place_of_its_secret() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    std::fs::write(at("x.secret"), "kept").expect("written");
+    std::os::unix::fs::symlink(at("x.secret"), at("link")).expect("a link");
+    let (output, link, unsaid) = (at("x.secret"), at("link"), at("./y"));
+    // Refused before the model is so much as read.
+    for extra in [
+        vec!["-o", &output],
+        vec!["-o", &output, "--batch"],
+        vec!["-o", &output, "--secret", &output],
+        vec!["-o", &link, "--secret", &output],
+        vec!["-o", &unsaid, "--secret", &at("y")],
+    ] {
+        let mut args = vec![
+            "zk",
+            "prove",
+            "no.hmk",
+            "no.json",
+            "--mode",
+            "private-input",
+        ];
+        args.extend(extra.iter().copied());
+        let error = refused(&args);
+        assert!(error.contains("would overwrite its secret"), "{error}");
+    }
+    assert_eq!(std::fs::read(at("x.secret")).expect("kept"), b"kept");
+
+    let (onnx, csv) = (
+        format!("{ASSETS}/digits.onnx"),
+        format!("{ASSETS}/digits.csv"),
+    );
+    let (model, input, proof, secret) = (at("m.hmk"), at("in.json"), at("p.json"), at("p.secret"));
+    ok(&["zk", "compile", &onnx, "--calibrate", &csv, "-o", &model]);
+    let sample = vec![0.5; 64];
+    std::fs::write(&input, json!({ "input_data": [sample] }).to_string()).expect("input");
+    let prove = [
+        "zk",
+        "prove",
+        &model,
+        &input,
+        "-o",
+        &proof,
+        "--mode",
+        "private-input",
+    ];
+    let mut secrets = Vec::new();
+    for _ in 0..2 {
+        // A secret is never written into a file that others can read already.
+        if let Ok(file) = std::fs::metadata(&secret) {
+            let mut open = file.permissions();
+            open.set_mode(0o644);
+            std::fs::set_permissions(&secret, open).expect("changed");
+        }
+        let proved = ok(&prove);
+        let mode = std::fs::metadata(&secret).expect("a file").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        let check = [
+            "zk", "verify", &proof, "--model", &model, "--secret", &secret,
+        ];
+        assert_eq!(ok(&check)["output_int"], proved["output_int"]);
+        secrets.push(std::fs::read(&secret).expect("a secret"));
+    }
+    assert_ne!(secrets[0], secrets[1]);
+    let names = std::fs::read_dir(dir.path()).expect("a folder");
+    let left =
+        names.filter(|n| n.as_ref().expect("an entry").path().extension() == Some("part".as_ref()));
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hallmark"))
+        .args(["completions", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("hallmark runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    #[cfg(target_os = "linux")]
+    {
+        // What nobody can ever read is a fault.
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("a device");
+        let output = Command::new(env!("CARGO_BIN_EXE_hallmark"))
+            .args(["completions", "bash"])
+            .stdout(full)
+            .output()
+            .expect("hallmark runs");
+        assert_eq!(output.status.code(), Some(1));
+    }
 }
 
 #[test]

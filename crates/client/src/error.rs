@@ -82,6 +82,9 @@ pub enum ClientError {
     /// What opens a commitment could not be kept or found.
     #[error(transparent)]
     Salt(#[from] crate::topics::SaltError),
+    /// An answer that could never be revealed; nothing was committed.
+    #[error(transparent)]
+    Payload(#[from] crate::topics::PayloadFault),
     /// The node's answer breaks the ABI or a bound.
     #[error("the node's answer is malformed: {0}")]
     Malformed(String),

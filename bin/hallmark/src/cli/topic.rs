@@ -28,7 +28,9 @@ pub enum TopicCommand {
         /// Title; instead of the file's.
         #[arg(long, required_unless_present = "file")]
         title: Option<String>,
-        /// Mechanism of a topic with one: yuma, synthesis or score; instead of a file.
+        /// Mechanism of a topic with one: yuma, synthesis or score; instead of a file. The test sets and
+        /// proofs of a score topic have no commands yet, only the contract's calls and the client
+        /// library's; `hallmark demo topics --only score` plays one.
         #[arg(long, conflicts_with = "file")]
         kind: Option<hallmark_client::topics::Kind>,
         #[command(flatten)]
@@ -76,6 +78,17 @@ pub enum TopicCommand {
         #[command(flatten)]
         key: KeyArgs,
     },
+    /// Add to the bond of your slot, which comes back with it.
+    #[command(after_help = "Example:\n  hallmark topic top-up 1 20 --key worker.key")]
+    TopUp {
+        topic: u64,
+        /// Coins, in MARK.
+        amount: String,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
     /// Stake on a slot, or take stake out.
     #[command(
         after_help = "Example:\n  hallmark topic stake 1 5 --add 100 --key me.key\n  hallmark topic stake 1 5 --remove all --key me.key"
@@ -118,6 +131,17 @@ pub enum TopicCommand {
     /// Do what is due in a topic: end a stage, settle, open the next epoch.
     #[command(after_help = "Example:\n  hallmark topic advance 1 --key anyone.key")]
     Advance {
+        topic: u64,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Open no further epochs of your topic; its bond is free once no epoch is under way.
+    #[command(
+        after_help = "Example:\n  hallmark topic retire 1 --key owner.key\n\nAn epoch that is under way ends as usual. The bond is withdrawn with `rewards --withdraw`;\nwhat is left of grants is burned."
+    )]
+    Retire {
         topic: u64,
         #[command(flatten)]
         chain: ChainArgs,

@@ -2,16 +2,15 @@
 
 use super::Error;
 use crate::cli::Cli;
+use crate::output::Reporter;
 use clap::CommandFactory;
 use std::path::Path;
 
-pub fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
-    clap_complete::generate(
-        shell,
-        &mut Cli::command(),
-        "hallmark",
-        &mut std::io::stdout(),
-    );
+pub fn completions(shell: clap_complete::Shell, report: &Reporter) -> Result<(), Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "hallmark", &mut script);
+    let script = String::from_utf8(script)?;
+    report.written(script.trim_end(), script.trim_end());
     Ok(())
 }
 

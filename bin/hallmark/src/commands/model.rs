@@ -3,7 +3,7 @@
 use super::chain::{connect, connect_signed};
 use super::{Error, block_on, parse_mark, read};
 use crate::cli::ModelCommand;
-use crate::output::{Reporter, mark};
+use crate::output::{Reporter, mark, printable};
 use alloy_primitives::U256;
 use hallmark_client::{Listing, ModelRecord};
 use hallmark_graph::Model;
@@ -75,7 +75,7 @@ pub fn run(command: ModelCommand, report: &Reporter) -> Result<(), Error> {
                         "{}  {:>12} MARK  {}{state}",
                         m.id,
                         mark(U256::from(m.price)),
-                        m.name
+                        printable(&m.name)
                     )
                 })
                 .collect();
@@ -94,7 +94,7 @@ pub fn run(command: ModelCommand, report: &Reporter) -> Result<(), Error> {
             let model = client.find_model(&id).await?;
             let text = format!(
                 "{}\nid            {}\nowner         {}\nprice         {} MARK, owner's share {}.{:02} %\ndigest        {}\ncommitment    {}\nkey           {} bytes\nfile          {} bytes, BLAKE3 {}\nfrom          {}\nsince block   {}{}",
-                model.name,
+                printable(&model.name),
                 model.id,
                 model.owner,
                 mark(U256::from(model.price)),
@@ -105,7 +105,7 @@ pub fn run(command: ModelCommand, report: &Reporter) -> Result<(), Error> {
                 model.key_size,
                 model.content_size,
                 model.content_hash,
-                model.uri,
+                printable(&model.uri),
                 model.registered_at,
                 if model.active {
                     ""

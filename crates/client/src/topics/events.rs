@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 /// Blocks that one search for events covers.
 const LOG_BLOCKS: u64 = 1_000;
+/// JSON-RPC code of a bound that a node has reached.
+const LIMIT: i64 = -32005;
 
 /// An event of contract `Topics`.
 pub type TopicEvent = ITopicsEvents;
@@ -63,30 +65,52 @@ impl Topics {
             .await
     }
 
-    /// Events of one epoch of a topic: those that name the epoch.
-    pub async fn epoch_events(
+    /// Events of a topic from its creation on, oldest first.
+    pub(super) async fn events_since_creation(
         &self,
         topic: U256,
-        epoch: u64,
+    ) -> Result<Vec<TopicLog>, ClientError> {
+        let head = self.client().block_number().await?;
+        self.search_since_creation(topic, head).await
+    }
+
+    /// The same up to a block.
+    pub(super) async fn search_since_creation(
+        &self,
+        topic: U256,
+        to: u64,
+    ) -> Result<Vec<TopicLog>, ClientError> {
+        let filter = Filter::new().topic1(B256::from(topic));
+        self.search_back(filter.event_signature(of_topics()), 0, to, |log| {
+            matches!(log.event, TopicEvent::Created(_))
+        })
+        .await
+    }
+
+    /// What settled a topic and who took and gave up its slots, oldest first: from a mechanism's
+    /// latest settlement on, or from `from` on if the blocks since then have none. Both ends included.
+    pub(super) async fn since_settlement(
+        &self,
+        topic: U256,
+        mechanism: u8,
+        from: u64,
+        to: u64,
     ) -> Result<Vec<TopicLog>, ClientError> {
         let filter = Filter::new()
-            .event_signature(vec![
-                ITopics::Opened::SIGNATURE_HASH,
-                ITopics::StageChanged::SIGNATURE_HASH,
-                ITopics::Committed::SIGNATURE_HASH,
-                ITopics::Revealed::SIGNATURE_HASH,
-                ITopics::Withheld::SIGNATURE_HASH,
-                ITopics::TestSetCommitted::SIGNATURE_HASH,
-                ITopics::TestSetRevealed::SIGNATURE_HASH,
-                ITopics::Proven::SIGNATURE_HASH,
-                ITopics::Inferred::SIGNATURE_HASH,
-                ITopics::Settled::SIGNATURE_HASH,
-                ITopics::Paid::SIGNATURE_HASH,
-            ])
             .topic1(B256::from(topic))
-            .topic2(B256::from(U256::from(epoch)));
-        let head = self.client().block_number().await?;
-        self.search(filter, 0, head).await
+            .event_signature(vec![
+                ITopics::Created::SIGNATURE_HASH,
+                ITopics::Registered::SIGNATURE_HASH,
+                ITopics::Pruned::SIGNATURE_HASH,
+                ITopics::Left::SIGNATURE_HASH,
+                ITopics::Settled::SIGNATURE_HASH,
+            ]);
+        self.search_back(filter, from, to, |log| match &log.event {
+            TopicEvent::Created(_) => true,
+            TopicEvent::Settled(e) => e.mechanism == mechanism,
+            _ => false,
+        })
+        .await
     }
 
     async fn search(
@@ -95,28 +119,76 @@ impl Topics {
         from: u64,
         to: u64,
     ) -> Result<Vec<TopicLog>, ClientError> {
-        let filter = filter.address(TOPICS);
         let mut events = Vec::new();
         let (mut from, mut blocks) = (from, LOG_BLOCKS);
         while from <= to {
             let end = to.min(from.saturating_add(blocks - 1));
-            let range = filter.clone().from_block(from).to_block(end);
-            let asked: Result<Vec<Log>, _> =
-                self.client().request("eth_getLogs", json!([range])).await;
-            let logs = match asked {
-                // More logs than the node gives at once.
-                Err(ClientError::Rpc { .. }) if blocks > 1 => {
-                    blocks /= 2;
-                    continue;
+            match self.range(&filter, from, end).await? {
+                Some(found) => {
+                    events.extend(found);
+                    from = end + 1;
                 }
-                asked => asked?,
-            };
-            for log in &logs {
-                events.push(read(log)?);
+                None => blocks = (end - from).div_ceil(2),
             }
-            from = end + 1;
         }
         Ok(events)
+    }
+
+    /// Searches from `to` down to `from`, and ends with the first piece that has the event wanted.
+    /// What it has read is returned whole, oldest first.
+    async fn search_back(
+        &self,
+        filter: Filter,
+        from: u64,
+        to: u64,
+        is_wanted: impl Fn(&TopicLog) -> bool,
+    ) -> Result<Vec<TopicLog>, ClientError> {
+        let mut pieces = Vec::new();
+        let (mut end, mut blocks) = (to, LOG_BLOCKS);
+        while from <= end {
+            let start = from.max((end + 1).saturating_sub(blocks));
+            match self.range(&filter, start, end).await? {
+                Some(found) => {
+                    let is_last = found.iter().any(&is_wanted);
+                    pieces.push(found);
+                    match start.checked_sub(1) {
+                        Some(before) if !is_last => end = before,
+                        _ => break,
+                    }
+                }
+                None => blocks = (end - start).div_ceil(2),
+            }
+        }
+        Ok(pieces.into_iter().rev().flatten().collect())
+    }
+
+    /// Events in a range of blocks; `None` if these are more than the node gives at once.
+    async fn range(
+        &self,
+        filter: &Filter,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<Vec<TopicLog>>, ClientError> {
+        let range = filter.clone().address(TOPICS).from_block(from).to_block(to);
+        let asked = self.client().request("eth_getLogs", json!([range])).await;
+        let logs: Vec<Log> = match asked {
+            Err(error) if from < to && is_too_many(&error) => return Ok(None),
+            asked => asked?,
+        };
+        logs.iter().map(read).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+/// Whether a node says that a range has too many blocks or logs; "busy" has the same code.
+fn is_too_many(error: &ClientError) -> bool {
+    match error {
+        ClientError::Rpc { code, message, .. } => {
+            *code == LIMIT
+                && ["exceeds", "more than"]
+                    .iter()
+                    .any(|part| message.contains(part))
+        }
+        _ => false,
     }
 }
 

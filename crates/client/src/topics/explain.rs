@@ -1,11 +1,11 @@
 //! What mechanisms decided, from the log: shares, pay, and the columns of numbers behind them.
 
-use super::{Kind, TopicEvent, TopicLog};
+use super::{Kind, Slot, TopicEvent, TopicLog};
 use crate::ClientError;
 use alloy_primitives::{Address, U256};
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::wire;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One mechanism's decision of one epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +62,13 @@ pub struct History {
     pub inferred: BTreeMap<u64, (i128, [i128; 5])>,
     /// Payloads by epoch, mechanism and slot.
     pub revealed: BTreeMap<(u64, u8, u16), Vec<u8>>,
-    /// Bond burned for a reveal that never came, by epoch and slot.
-    pub withheld: BTreeMap<(u64, u16), u128>,
+    /// Bond burned for a reveal that never came, by epoch and slot, where the log says how much.
+    pub burned: BTreeMap<(u64, u16), u128>,
+    /// Commitments by epoch, mechanism and slot.
+    committed: BTreeSet<(u64, u8, u16)>,
+    /// Epochs whose test set was opened.
+    tested: BTreeSet<u64>,
+    kinds: Vec<Kind>,
 }
 
 impl History {
@@ -74,8 +79,36 @@ impl History {
     /// # Errors
     /// An explanation whose bytes are not of its form.
     pub fn read(logs: &[TopicLog], kinds: &[Kind], workers: u16) -> Result<Self, ClientError> {
-        let mut history = Self::default();
-        let mut holders: BTreeMap<u16, Address> = BTreeMap::new();
+        Self::follow(BTreeMap::new(), logs, kinds, workers)
+    }
+
+    /// The same of a topic's latest events alone; `slots` are its slots at any time between the first
+    /// and the last of them.
+    pub(super) fn read_latest(
+        slots: &[Slot],
+        logs: &[TopicLog],
+        kinds: &[Kind],
+        workers: u16,
+    ) -> Result<Self, ClientError> {
+        let held = slots.iter().filter(|slot| slot.is_held());
+        let mut holders = held.map(|slot| (slot.index, slot.operator)).collect();
+        for log in logs.iter().rev() {
+            undo(&mut holders, &log.event);
+        }
+        Self::follow(holders, logs, kinds, workers)
+    }
+
+    /// Reads events from when `holders` had the slots.
+    fn follow(
+        mut holders: BTreeMap<u16, Address>,
+        logs: &[TopicLog],
+        kinds: &[Kind],
+        workers: u16,
+    ) -> Result<Self, ClientError> {
+        let mut history = Self {
+            kinds: kinds.to_vec(),
+            ..Self::default()
+        };
         for log in logs {
             match &log.event {
                 TopicEvent::Registered(e) => {
@@ -95,7 +128,13 @@ impl History {
                     history.revealed.insert(place, e.payload.to_vec());
                 }
                 TopicEvent::Withheld(e) => {
-                    history.withheld.insert((e.epoch, e.slot), e.burned);
+                    history.burned.insert((e.epoch, e.slot), e.burned);
+                }
+                TopicEvent::Committed(e) => {
+                    history.committed.insert((e.epoch, e.mechanism, e.slot));
+                }
+                TopicEvent::TestSetRevealed(e) => {
+                    history.tested.insert(e.epoch);
                 }
                 TopicEvent::Paid(e) => {
                     let paid = Paid {
@@ -143,11 +182,41 @@ impl History {
         Ok(history)
     }
 
+    /// Whether a slot committed to an answer in an epoch that is over and did not reveal it, so that
+    /// its bond was burned. The chain's own work leaves no event of that; commitments and reveals are
+    /// always in the log. A score without a test set is forgiven.
+    pub fn is_withheld(&self, epoch: u64, slot: u16) -> bool {
+        let mechanisms = (0u8..).zip(&self.kinds);
+        self.burned.contains_key(&(epoch, slot))
+            || mechanisms.into_iter().any(|(mechanism, kind)| {
+                let place = (epoch, mechanism, slot);
+                self.committed.contains(&place)
+                    && !self.revealed.contains_key(&place)
+                    && (*kind != Kind::Score || self.tested.contains(&epoch))
+            })
+    }
+
     /// A mechanism's decision of an epoch, if the log has it.
     pub fn settlement(&self, epoch: u64, mechanism: u8) -> Option<&Settlement> {
         self.settlements
             .iter()
             .find(|s| s.epoch == epoch && s.mechanism == mechanism)
+    }
+}
+
+/// Who had the slots before an event.
+fn undo(holders: &mut BTreeMap<u16, Address>, event: &TopicEvent) {
+    match event {
+        TopicEvent::Registered(e) => {
+            holders.remove(&e.slot);
+        }
+        TopicEvent::Left(e) => {
+            holders.insert(e.slot, e.operator);
+        }
+        TopicEvent::Pruned(e) => {
+            holders.insert(e.slot, e.operator);
+        }
+        _ => {}
     }
 }
 

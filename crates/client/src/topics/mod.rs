@@ -2,8 +2,9 @@
 //!
 //! [`Topics`] is a handle on a [`Client`]. Whoever answers commits first and reveals later:
 //!
-//! 1. [`Topics::prepare`] draws a salt, computes the commitment and writes both with the answer to
-//!    the [`SaltStore`]; only then is anything sent.
+//! 1. [`Topics::prepare`] checks the answer as the contract will when it is revealed, draws a salt,
+//!    computes the commitment and writes both with the answer to the [`SaltStore`]; only then is
+//!    anything sent.
 //! 2. [`Topics::commit`] sends the commitment. Sending it again after a crash is harmless.
 //! 3. [`Topics::reveal`] opens it, in the stage of the slot's role. A commitment that is never
 //!    opened costs the slot's bond, so the store must survive whatever happens to the program.
@@ -13,6 +14,7 @@
 
 mod events;
 pub mod explain;
+mod payload;
 mod plan;
 pub mod program;
 mod salts;
@@ -23,6 +25,7 @@ pub mod work;
 
 pub use events::{TopicEvent, TopicLog};
 pub use explain::History;
+pub use payload::{MAX_PAYLOAD_BYTES, Payload, PayloadFault};
 pub use plan::PlanError;
 pub use salts::{Answer, SaltError, SaltStore, Submission};
 pub use types::{
@@ -211,11 +214,12 @@ impl Topics {
 
     // --- epochs ---------------------------------------------------------------------------------
 
-    /// Draws a salt for an answer and writes both to the store, on disk when this returns. The same
-    /// answer gets the salt that it already has.
+    /// Checks an answer by the topic's policy, draws a salt for it and writes both to the store, on
+    /// disk when this returns. The same answer gets the salt that it already has.
     ///
     /// # Errors
-    /// No key, no randomness, or the store cannot be written.
+    /// [`PayloadFault`] for an answer that could never be revealed; no key, no randomness, or the
+    /// store cannot be written.
     pub async fn prepare(
         &self,
         store: &SaltStore,
@@ -224,7 +228,20 @@ impl Topics {
     ) -> Result<Answer, ClientError> {
         let operator = self.client.address().ok_or(ClientError::NoKey)?;
         let chain = self.client.chain_id();
-        Ok(store.prepare(chain, operator, submission, payload)?)
+        let of = submission;
+        let (topic, mechanisms, slot) = futures::try_join!(
+            self.get(of.topic),
+            self.mechanisms(of.topic),
+            self.slot(of.topic, of.slot),
+        )?;
+        let mechanism = mechanisms.get(usize::from(of.mechanism)).ok_or_else(|| {
+            ClientError::Malformed(format!(
+                "topic {} has no mechanism {}",
+                of.topic, of.mechanism
+            ))
+        })?;
+        let payload = Payload::check(of, mechanism.kind, slot.role, &topic.policy, payload)?;
+        Ok(store.prepare(chain, operator, submission, &payload)?)
     }
 
     /// Sends the commitment of a prepared answer with the topic's fee.
@@ -492,11 +509,10 @@ impl Topics {
 
     /// A topic's past, from its events.
     pub async fn history(&self, topic: U256) -> Result<History, ClientError> {
-        let head = self.client.block_number().await?;
         let (found, mechanisms, logs) = futures::try_join!(
             self.get(topic),
             self.mechanisms(topic),
-            self.events(topic, 0, head),
+            self.events_since_creation(topic),
         )?;
         let kinds: Vec<Kind> = mechanisms.iter().map(|mechanism| mechanism.kind).collect();
         History::read(&logs, &kinds, found.policy.max_workers)

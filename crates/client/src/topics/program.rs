@@ -1,12 +1,14 @@
 //! Any program as an [`Answerer`]: a line of JSON in, a line of JSON out.
 //!
-//! The program is started once and kept. A question is one line on its standard input; its answer is
-//! the next line on its standard output. A program that is silent beyond the time limit, says what is
-//! no answer, or ends, is killed and started again, after a pause that doubles with every failure up
-//! to a minute. Its standard error passes through.
+//! The program is started once and kept, by `sh -c` in a process group of its own. A question is one
+//! line on its standard input; its answer is the next line on its standard output. A program that is
+//! silent beyond the time limit, says what is no answer, says anything before it is asked, answers for
+//! another epoch, or ends, is killed with all that it started and started again, after a pause that
+//! doubles with every failure up to a minute. Its standard error passes through.
 
 use super::work::{Answerer, Question, Reply};
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     process::Stdio,
     time::{Duration, Instant},
@@ -14,6 +16,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
+    task::unconstrained,
 };
 
 /// Longest line of an answer, in bytes.
@@ -21,6 +24,8 @@ pub const MAX_LINE: u64 = 1 << 20;
 /// Pause after the first failure, and the longest one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(60);
+/// Time to learn how a program ended whose pipes are closed.
+const STATUS: Duration = Duration::from_millis(500);
 /// Part of a line that an error shows, in characters.
 const SHOWN: usize = 120;
 
@@ -34,10 +39,53 @@ pub struct Program {
     not_before: Option<Instant>,
 }
 
+/// A started program; killed with its whole group when it is dropped.
 struct Running {
     child: Child,
+    /// The group that the child leads; none once it was killed, when its number may be another's.
+    group: Option<Pid>,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn kill(&mut self) {
+        if let Some(group) = self.group.take() {
+            // Everything in it may have ended by itself.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    /// What the program has said without being asked: the answer to the next question would be the
+    /// rest of an earlier one.
+    fn unasked(&mut self) -> Result<(), String> {
+        match unconstrained(self.output.fill_buf()).now_or_never() {
+            None => Ok(()),
+            // Its end is told, with its status, when the question cannot be written or answered.
+            Some(Ok([])) => Ok(()),
+            Some(Ok(said)) => Err(format!(
+                "the program said more than one line to a question, or spoke before it was asked: {}",
+                shown(said.split(|byte| *byte == b'\n').next().unwrap_or(said))
+            )),
+            Some(Err(error)) => Err(error.to_string()),
+        }
+    }
+
+    /// Why the program no longer answers; ends what it left behind.
+    async fn ended(&mut self, reason: &str) -> String {
+        let waited = tokio::time::timeout(STATUS, self.child.wait()).await;
+        self.kill();
+        match waited {
+            Ok(Ok(status)) => format!("the program ended ({status})"),
+            _ => format!("the program does not listen: {reason}"),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }
 
 impl Program {
@@ -68,7 +116,7 @@ impl Program {
             Ok(line) => line,
             Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
         };
-        match line.and_then(|line| parse(&line)) {
+        match line.and_then(|line| parse(&line, question)) {
             Ok(reply) => {
                 self.failures = 0;
                 self.not_before = None;
@@ -90,6 +138,7 @@ impl Program {
                 self.running.insert(started)
             }
         };
+        running.unasked()?;
         let mut line = serde_json::to_vec(question).map_err(|error| error.to_string())?;
         line.push(b'\n');
         let written = async {
@@ -97,7 +146,7 @@ impl Program {
             running.input.flush().await
         };
         if let Err(error) = written.await {
-            return Err(ended(&mut running.child, &error.to_string()).await);
+            return Err(running.ended(&error.to_string()).await);
         }
         let mut answer = Vec::new();
         let mut bounded = (&mut running.output).take(MAX_LINE);
@@ -106,7 +155,7 @@ impl Program {
             Ok(_) if answer.len() as u64 >= MAX_LINE => {
                 Err(format!("a line of more than {MAX_LINE} bytes"))
             }
-            Ok(_) => Err(ended(&mut running.child, "its output ended").await),
+            Ok(_) => Err(running.ended("its output ended").await),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -120,11 +169,12 @@ impl Program {
         self.not_before = Some(Instant::now() + pause);
     }
 
-    /// Ends the program; the next question starts it again.
+    /// Ends the program and all that it started; the next question starts it again.
     pub async fn stop(&mut self) {
         if let Some(mut running) = self.running.take() {
-            // It may have ended by itself.
-            let _ = running.child.kill().await;
+            running.kill();
+            // It was killed, or had ended by itself.
+            let _ = running.child.wait().await;
         }
     }
 }
@@ -142,8 +192,9 @@ impl Answerer for Program {
 fn start(command: &str) -> Result<Running, String> {
     let fault = |reason: &str| format!("`{command}` does not start: {reason}");
     let mut child = Command::new("sh")
-        // `exec`, so that a signal reaches the program itself.
-        .args(["-c", &format!("exec {command}")])
+        .args(["-c", command])
+        // A group of its own, so that a signal reaches whatever the command starts.
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -152,30 +203,32 @@ fn start(command: &str) -> Result<Running, String> {
         .map_err(|error| fault(&error.to_string()))?;
     let input = child.stdin.take().ok_or_else(|| fault("no input"))?;
     let output = child.stdout.take().ok_or_else(|| fault("no output"))?;
+    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     Ok(Running {
         child,
+        group,
         input,
         output: BufReader::new(output),
     })
 }
 
-async fn ended(child: &mut Child, reason: &str) -> String {
-    let waited = tokio::time::timeout(Duration::from_millis(100), child.wait()).await;
-    match waited {
-        Ok(Ok(status)) => format!("the program ended ({status})"),
-        _ => format!("the program does not listen: {reason}"),
+fn parse(line: &[u8], question: &Question) -> Result<Reply, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "the answer is not UTF-8".to_owned())?;
+    let reply: Reply = serde_json::from_str(text.trim())
+        .map_err(|error| format!("not an answer ({error}): {}", shown(line)))?;
+    match reply.epoch {
+        Some(epoch) if epoch != question.epoch() => Err(format!(
+            "the answer is for epoch {epoch}, epoch {} was asked",
+            question.epoch()
+        )),
+        _ => Ok(reply),
     }
 }
 
-fn parse(line: &[u8]) -> Result<Reply, String> {
-    let text = std::str::from_utf8(line).map_err(|_| "the answer is not UTF-8".to_owned())?;
-    let text = text.trim();
-    serde_json::from_str(text).map_err(|error| {
-        let shown: String = text
-            .chars()
-            .take(SHOWN)
-            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-            .collect();
-        format!("not an answer ({error}): {shown}")
-    })
+/// The start of a line, without what moves a terminal's cursor.
+fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim().chars().take(SHOWN);
+    text.map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }

@@ -2,7 +2,7 @@
 //! Whoever loses the file loses the bond that a withheld reveal costs; whoever reads it before the
 //! reveal can say the same.
 
-use super::commitment;
+use super::{Payload, commitment};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use rand::{TryRngCore, rngs::OsRng};
 use serde::{Deserialize, Serialize};
@@ -104,10 +104,11 @@ impl SaltStore {
         chain_id: u64,
         operator: Address,
         submission: Submission,
-        payload: &[u8],
+        payload: &Payload,
     ) -> Result<Answer, SaltError> {
+        let payload = payload.bytes();
         let kept = self.find(chain_id, operator, submission)?;
-        if let Some(answer) = kept.into_iter().find(|answer| *answer.payload == *payload) {
+        if let Some(answer) = kept.into_iter().find(|answer| answer.payload == *payload) {
             return Ok(answer);
         }
         let mut salt = [0; 32];
@@ -120,7 +121,7 @@ impl SaltStore {
             operator,
             submission,
             salt: salt.into(),
-            payload: Bytes::copy_from_slice(payload),
+            payload: payload.clone(),
         };
         let answer = answer(&file);
         let prefix = self.prefix(operator, submission);

@@ -1,5 +1,9 @@
 use super::*;
 use alloy_primitives::{address, b256};
+use hallmark_fixed::Q64;
+use hallmark_mechanisms::wire::{
+    encode_forecast, encode_inference, encode_losses, encode_truth, encode_weights,
+};
 
 fn submission() -> Submission {
     Submission {
@@ -8,6 +12,13 @@ fn submission() -> Submission {
         mechanism: 1,
         slot: 5,
     }
+}
+
+/// An answer of a topic that takes any value.
+fn payload(value: i64) -> Payload {
+    let policy = TopicPlan::of_kind("any", Kind::Synthesis).unwrap().policy;
+    let bytes = encode_inference(Q64::from_int(value));
+    Payload::check(submission(), Kind::Synthesis, Role::Worker, &policy, &bytes).unwrap()
 }
 
 const OPERATOR: Address = address!("00000000000000000000000000000000000000aa");
@@ -55,10 +66,14 @@ fn an_answer_survives_on_disk_and_keeps_its_salt() {
     let folder = tempfile::tempdir().unwrap();
     let genesis = B256::repeat_byte(3);
     let store = SaltStore::open(folder.path(), genesis).unwrap();
-    let first = store.prepare(1618, OPERATOR, submission(), b"21").unwrap();
+    let first = store
+        .prepare(1618, OPERATOR, submission(), &payload(21))
+        .unwrap();
     let again = SaltStore::open(folder.path(), genesis).unwrap();
     assert_eq!(
-        again.prepare(1618, OPERATOR, submission(), b"21").unwrap(),
+        again
+            .prepare(1618, OPERATOR, submission(), &payload(21))
+            .unwrap(),
         first
     );
     assert_eq!(
@@ -66,7 +81,9 @@ fn an_answer_survives_on_disk_and_keeps_its_salt() {
         std::slice::from_ref(&first)
     );
     // Another answer gets another file, and nothing is overwritten.
-    let other = again.prepare(1618, OPERATOR, submission(), b"22").unwrap();
+    let other = again
+        .prepare(1618, OPERATOR, submission(), &payload(22))
+        .unwrap();
     assert_ne!(other.salt, first.salt);
     assert_eq!(again.find(1618, OPERATOR, submission()).unwrap().len(), 2);
     let mut elsewhere = submission();
@@ -86,7 +103,9 @@ fn salts_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let store = SaltStore::open(&folder.path().join("salts"), B256::ZERO).unwrap();
-    store.prepare(1618, OPERATOR, submission(), b"21").unwrap();
+    store
+        .prepare(1618, OPERATOR, submission(), &payload(21))
+        .unwrap();
     let dir = std::fs::read_dir(folder.path().join("salts"))
         .unwrap()
         .next()
@@ -106,7 +125,9 @@ fn salts_are_for_their_owner_only() {
 fn a_file_that_opens_nothing_is_named_and_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let store = SaltStore::open(folder.path(), B256::ZERO).unwrap();
-    store.prepare(1618, OPERATOR, submission(), b"21").unwrap();
+    store
+        .prepare(1618, OPERATOR, submission(), &payload(21))
+        .unwrap();
     let dir = std::fs::read_dir(folder.path())
         .unwrap()
         .next()
@@ -130,6 +151,89 @@ fn a_file_that_opens_nothing_is_named_and_not_shown() {
         let refused = store.find(1618, OPERATOR, submission()).unwrap_err();
         assert!(matches!(refused, SaltError::Malformed { .. }), "{refused}");
     }
+}
+
+#[test]
+fn an_answer_that_the_contract_would_refuse_gets_no_salt() {
+    let mut policy = TopicPlan::of_kind("a number", Kind::Synthesis)
+        .unwrap()
+        .policy;
+    policy.value_min = Q64::from_int(-5).to_bits();
+    policy.value_max = "100.5".parse::<Q64>().unwrap().to_bits();
+    policy.max_workers = 4;
+    let said = |kind, role, bytes: &[u8]| {
+        let checked = Payload::check(submission(), kind, role, &policy, bytes);
+        checked.map(drop).map_err(|fault| fault.to_string())
+    };
+    let q = Q64::from_int;
+    for (kind, role, bytes) in [
+        (Kind::Synthesis, Role::Worker, encode_inference(q(-5))),
+        (
+            Kind::Synthesis,
+            Role::Forecaster,
+            encode_forecast(&[(3, q(-1_000))]),
+        ),
+        (Kind::Synthesis, Role::Reputer, encode_truth(q(100))),
+        (Kind::Yuma, Role::Worker, encode_weights(&[(0, 1), (3, 9)])),
+        (Kind::Yuma, Role::Worker, Vec::new()),
+        (Kind::Score, Role::Worker, vec![7; 32]),
+    ] {
+        assert_eq!(said(kind, role, &bytes), Ok(()));
+    }
+    let long: Vec<(u16, u16)> = (0..257).map(|slot| (slot, 1)).collect();
+    for (kind, role, bytes, part) in [
+        (
+            Kind::Synthesis,
+            Role::Worker,
+            encode_inference(q(101)),
+            "101 is outside the topic's range of -5 to 100.5",
+        ),
+        (
+            Kind::Synthesis,
+            Role::Reputer,
+            encode_truth(q(-6)),
+            "-6 is outside the topic's range of -5 to 100.5",
+        ),
+        (
+            Kind::Synthesis,
+            Role::Forecaster,
+            encode_forecast(&[(4, q(0))]),
+            "there is no slot 4: the topic has 4 of workers",
+        ),
+        (
+            Kind::Yuma,
+            Role::Worker,
+            encode_weights(&[(4, 1)]),
+            "there is no slot 4",
+        ),
+        (
+            Kind::Yuma,
+            Role::Worker,
+            encode_weights(&long),
+            "it has 1028 bytes, at most 1024",
+        ),
+        (
+            Kind::Synthesis,
+            Role::Reputer,
+            encode_losses(&[None]),
+            "1 losses for the",
+        ),
+        (
+            Kind::Yuma,
+            Role::Reputer,
+            Vec::new(),
+            "a reputer takes no part in yuma",
+        ),
+        (Kind::Score, Role::Worker, vec![7; 31], "32 bytes, not 31"),
+    ] {
+        let refused = said(kind, role, &bytes).unwrap_err();
+        assert!(refused.contains(part), "{refused}");
+        assert!(refused.contains("slot 5 of topic 3"), "{refused}");
+    }
+    assert_eq!(
+        MAX_PAYLOAD_BYTES,
+        hallmark_contracts::topics::MAX_PAYLOAD_BYTES
+    );
 }
 
 #[test]
@@ -280,16 +384,113 @@ mod programs {
     #[tokio::test]
     async fn an_ended_program_and_one_that_does_not_exist_say_so() {
         let refused = ask(&mut Program::new("exit 3")).await.unwrap_err();
-        assert!(refused.contains("ended"), "{refused}");
+        assert_eq!(refused, "the program ended (exit status: 3)");
         let refused = ask(&mut Program::new("/no/such/program")).await;
-        assert!(refused.unwrap_err().contains("ended"));
+        assert_eq!(refused.unwrap_err(), "the program ended (exit status: 127)");
+    }
+
+    #[tokio::test]
+    async fn a_line_too_many_never_answers_the_next_question() {
+        // Each question gets the epoch that it names, twice.
+        let mut program =
+            Program::new("while read q; do echo '{\"value\": 1}'; echo '{\"value\": 1}'; done");
+        assert!(ask(&mut program).await.is_ok());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let refused = ask(&mut program).await.unwrap_err();
+        assert!(refused.contains("more than one line"), "{refused}");
+        assert!(refused.contains("{\"value\": 1}"), "{refused}");
+        // Started again, it answers the question that it is asked.
+        assert!(ask(&mut program).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_for_another_epoch_is_refused() {
+        let reply = ask(&mut saying("{\"value\": 1, \"epoch\": 7}")).await;
+        assert!(reply.unwrap().payload(&question()).unwrap().is_some());
+        let late = ask(&mut saying("{\"value\": 1, \"epoch\": 6}")).await;
+        assert_eq!(
+            late.unwrap_err(),
+            "the answer is for epoch 6, epoch 7 was asked"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_command_is_read_by_the_shell_in_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "while read q; do echo '{\"value\": 4}'; done\n";
+        std::fs::write(folder.path().join("answer.sh"), script).unwrap();
+        let place = folder.path().display();
+        for command in [
+            format!("cd {place} && sh answer.sh"),
+            format!("true; sh {place}/answer.sh"),
+            format!("WHERE={place}; sh $WHERE/answer.sh | cat"),
+        ] {
+            let reply = ask(&mut Program::new(&command)).await;
+            assert_eq!(reply, Ok(Reply::value("4".parse().unwrap())), "{command}");
+        }
+    }
+
+    /// Processes that have these words as their command line.
+    #[cfg(target_os = "linux")]
+    fn alive(words: &[&str]) -> usize {
+        let wanted: Vec<u8> = words
+            .iter()
+            .flat_map(|w| [w.as_bytes(), b"\0"].concat())
+            .collect();
+        let processes = std::fs::read_dir("/proc").unwrap();
+        let lines = processes.filter_map(|p| std::fs::read(p.ok()?.path().join("cmdline")).ok());
+        lines.filter(|line| *line == wanted).count()
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn all_end(words: &[&str]) {
+        let start = Instant::now();
+        while alive(words) > 0 {
+            assert!(start.elapsed() < LIMIT, "{words:?} is still alive");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn no_grandchild_outlives_its_program() {
+        // A length of sleep that no other process has.
+        let own = std::process::id();
+        let length = |n: u32| format!("{}", 900_000 + own * 4 + n);
+        let answers = "while read q; do echo '{\"value\": 1}'; done";
+        let start = async |n: u32| {
+            let mut program =
+                Program::new(format!("sleep {} | cat >/dev/null & {answers}", length(n)));
+            assert!(ask(&mut program).await.is_ok());
+            // The shell may answer before the other process is what it will be.
+            while alive(&["sleep", &length(n)]) == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            program
+        };
+        let mut stopped = start(0).await;
+        stopped.stop().await;
+        all_end(&["sleep", &length(0)]).await;
+        drop(start(1).await);
+        all_end(&["sleep", &length(1)]).await;
+        // One that ends by itself and leaves another behind.
+        let left = format!("sleep {} >/dev/null & read q; exit 5", length(2));
+        let refused = ask(&mut Program::new(left)).await.unwrap_err();
+        assert_eq!(refused, "the program ended (exit status: 5)");
+        all_end(&["sleep", &length(2)]).await;
+        // One that is silent beyond its limit.
+        let mut silent = Program::new(format!("sleep {} | cat", length(3)));
+        let refused = silent.answer(&question(), Duration::from_secs(1)).await;
+        assert!(refused.is_err());
+        all_end(&["sleep", &length(3)]).await;
     }
 
     #[tokio::test]
     async fn pauses_grow_and_are_told_when_they_do_not_fit_the_limit() {
         let mut program = Program::new("exit 1");
         for _ in 0..3 {
-            ask(&mut program).await.unwrap_err();
+            let refused = ask(&mut program).await.unwrap_err();
+            assert_eq!(refused, "the program ended (exit status: 1)");
         }
         let limit = Duration::from_millis(50);
         let refused = program.answer(&question(), limit).await.unwrap_err();
@@ -331,8 +532,343 @@ mod programs {
     }
 }
 
+/// A node that answers as a test wants it to.
+mod node {
+    use serde_json::{Value, json};
+    use std::sync::{Arc, Mutex};
+    use tokio::{
+        io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+        net::{TcpListener, TcpStream},
+    };
+
+    /// A result, or an error's code and message.
+    pub type Said = Result<Value, (i64, &'static str)>;
+
+    pub struct Double {
+        pub url: String,
+        asked: Arc<Mutex<Vec<(String, Value)>>>,
+    }
+
+    impl Double {
+        /// `answer` gets method and parameters; chain id 1618 is answered here.
+        pub async fn start(answer: impl FnMut(&str, &Value) -> Said + Send + 'static) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let asked = Arc::new(Mutex::new(Vec::new()));
+            let (seen, answer) = (asked.clone(), Arc::new(Mutex::new(answer)));
+            let say = move |method: &str, params: &Value| {
+                if method == "eth_chainId" {
+                    return Ok(json!("0x652"));
+                }
+                let mut seen = seen.lock().unwrap();
+                seen.push((method.to_owned(), params.clone()));
+                (answer.lock().unwrap())(method, params)
+            };
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serve(stream, say.clone()));
+                }
+            });
+            Self { url, asked }
+        }
+
+        /// First and last block of every search for events.
+        pub fn searched(&self) -> Vec<(u64, u64)> {
+            let asked = self.asked.lock().unwrap();
+            let searches = asked.iter().filter(|(method, _)| method == "eth_getLogs");
+            searches.map(|(_, params)| range(params)).collect()
+        }
+    }
+
+    /// The blocks of a search.
+    pub fn range(params: &Value) -> (u64, u64) {
+        let number = |name: &str| {
+            let text = params[0][name].as_str().unwrap().trim_start_matches("0x");
+            u64::from_str_radix(text, 16).unwrap()
+        };
+        (number("fromBlock"), number("toBlock"))
+    }
+
+    async fn serve(
+        stream: TcpStream,
+        say: impl Fn(&str, &Value) -> Said,
+    ) -> Result<(), std::io::Error> {
+        let mut stream = BufReader::new(stream);
+        loop {
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                if stream.read_line(&mut line).await? == 0 {
+                    return Ok(());
+                }
+                let line = line.trim().to_ascii_lowercase();
+                if let Some(text) = line.strip_prefix("content-length:") {
+                    length = text.trim().parse().unwrap();
+                }
+                if line.is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await?;
+            let request: Value = serde_json::from_slice(&body).unwrap();
+            let said = say(request["method"].as_str().unwrap(), &request["params"]);
+            let mut reply = json!({ "jsonrpc": "2.0", "id": request["id"] });
+            match said {
+                Ok(result) => reply["result"] = result,
+                Err((code, message)) => {
+                    reply["error"] = json!({ "code": code, "message": message });
+                }
+            }
+            let reply = reply.to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                reply.len()
+            );
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(reply.as_bytes()).await?;
+            stream.flush().await?;
+        }
+    }
+}
+
+mod searches {
+    use super::super::TopicEvent;
+    use super::node::{Double, range};
+    use crate::Client;
+    use alloy_primitives::{B256, U256};
+    use alloy_sol_types::SolEvent;
+    use hallmark_abi::ITopics;
+    use hallmark_types::addresses::TOPICS;
+    use serde_json::{Value, json};
+
+    const HEAD: u64 = 5_000;
+
+    /// An event as a node gives it.
+    fn log(block: u64, event: &impl SolEvent) -> Value {
+        let data = event.encode_log_data();
+        json!({
+            "address": TOPICS, "topics": data.topics(), "data": data.data,
+            "blockNumber": format!("{block:#x}"), "logIndex": "0x0", "removed": false,
+            "transactionIndex": "0x0", "transactionHash": B256::ZERO, "blockHash": B256::ZERO,
+        })
+    }
+
+    fn settled(mechanism: u8) -> ITopics::Settled {
+        ITopics::Settled {
+            topic: U256::from(1),
+            epoch: 1,
+            mechanism,
+            pay: 0,
+            shares: Vec::new(),
+            explanation: Vec::new().into(),
+        }
+    }
+
+    /// A node with events in these blocks, which gives at most `most` blocks at once.
+    async fn node(events: Vec<(u64, Value)>, most: u64) -> Double {
+        Double::start(move |method, params| {
+            assert_eq!(method, "eth_getLogs");
+            let (from, to) = range(params);
+            if to - from >= most {
+                return Err((-32005, "query exceeds the range of so many blocks"));
+            }
+            let found = events.iter().filter(|event| (from..=to).contains(&event.0));
+            Ok(found.map(|event| event.1.clone()).collect())
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn the_search_for_a_settlement_goes_back_and_stops_at_it() {
+        let events = vec![
+            (100, log(100, &settled(1))),
+            (2_500, log(2_500, &settled(1))),
+            (2_600, log(2_600, &settled(0))),
+            (4_500, log(4_500, &settled(0))),
+        ];
+        let node = node(events, 1_000).await;
+        let topics = Client::connect(&node.url, None).await.unwrap().topics();
+        let topic = U256::from(1);
+        let found = topics.since_settlement(topic, 0, 0, HEAD).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(node.searched(), [(4_001, 5_000)]);
+        let found = topics.since_settlement(topic, 1, 0, HEAD).await.unwrap();
+        let blocks: Vec<u64> = found.iter().map(|log| log.block).collect();
+        assert_eq!(blocks, [2_500, 2_600, 4_500]);
+        assert!(matches!(&found[0].event, TopicEvent::Settled(e) if e.mechanism == 1));
+        assert_eq!(
+            node.searched()[1..],
+            [(4_001, 5_000), (3_001, 4_000), (2_001, 3_000)]
+        );
+        // What was looked at before is not looked at again.
+        let none = topics.since_settlement(topic, 1, 4_990, HEAD).await;
+        assert!(none.unwrap().is_empty());
+        assert_eq!(node.searched().last(), Some(&(4_990, 5_000)));
+    }
+
+    #[tokio::test]
+    async fn a_topics_past_begins_with_its_creation() {
+        let created = ITopics::Created {
+            topic: U256::from(1),
+            owner: TOPICS,
+            title: String::new(),
+            bond: 1,
+        };
+        let events = vec![(3_700, log(3_700, &created))];
+        let node = node(events, 300).await;
+        let topics = Client::connect(&node.url, None).await.unwrap().topics();
+        let topic = U256::from(1);
+        let found = topics.search_since_creation(topic, HEAD).await.unwrap();
+        assert_eq!(found.len(), 1);
+        let searched = node.searched();
+        // Halved until the node gives so many, and not beyond the creation.
+        assert_eq!(searched[..2], [(4_001, 5_000), (4_501, 5_000)]);
+        assert_eq!(searched.last().map(|range| range.0 <= 3_700), Some(true));
+        assert!(searched.iter().all(|range| range.0 > 3_400), "{searched:?}");
+        let all = topics.events(topic, 0, HEAD).await.unwrap();
+        assert_eq!(all.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn only_too_many_blocks_are_asked_for_in_parts() {
+        for refusal in [
+            (-32005, "server busy: too many calls at once, try again"),
+            (-32603, "internal error: it exceeds"),
+            (-32000, "header not found"),
+        ] {
+            let node = Double::start(move |_, _| Err(refusal)).await;
+            let topics = Client::connect(&node.url, None).await.unwrap().topics();
+            let refused = topics.events(U256::from(1), 0, HEAD).await.unwrap_err();
+            assert!(refused.to_string().contains(refusal.1), "{refused}");
+            // A busy node is asked again, but for no less.
+            let searched = node.searched();
+            assert!(
+                searched.iter().all(|range| *range == (0, 999)),
+                "{searched:?}"
+            );
+        }
+    }
+}
+
+mod desks {
+    use super::super::{
+        Kind, Mechanism, Role, SaltStore, Slot, Stage, Topic, TopicPlan,
+        work::{Answerer, Desk, Question, Reply, View},
+    };
+    use super::node::Double;
+    use crate::Client;
+    use alloy_primitives::{Address, B256, Bytes, U256};
+    use alloy_signer_local::PrivateKeySigner;
+    use alloy_sol_types::SolValue;
+    use futures::future::BoxFuture;
+    use hallmark_abi::ITopics::SlotInfo;
+    use serde_json::json;
+    use std::time::Duration;
+
+    /// An open topic of Yuma.
+    fn view() -> View {
+        let plan = TopicPlan::of_kind("who works best", Kind::Yuma).unwrap();
+        let topic = Topic {
+            id: U256::from(1),
+            owner: Address::ZERO,
+            title: plan.title,
+            policy: plan.policy,
+            bond: 0,
+            created_at_ms: 0,
+            epoch: 7,
+            stage: Stage::Open,
+            stage_end_ms: 60_000,
+            slot_count: 1,
+            slot_price: 0,
+            burned: 0,
+            paid: 0,
+            granted: 0,
+            stake: 0,
+            weight: 0,
+            retired: false,
+        };
+        let mechanism = Mechanism {
+            kind: Kind::Yuma,
+            share_bps: 10_000,
+            params: Bytes::new(),
+        };
+        View {
+            topic,
+            mechanisms: vec![mechanism],
+            now_ms: 0,
+        }
+    }
+
+    /// A held slot of a worker.
+    pub fn slot(index: u16, operator: Address) -> Slot {
+        Slot {
+            index,
+            operator,
+            role: Role::Worker,
+            bond: 0,
+            registered_at_ms: 0,
+            last_submit_ms: 0,
+            emission_ema: 0,
+            share_billionths: 0,
+            score: 0,
+            permit: true,
+            pool: U256::from(1),
+            stake: 0,
+            take_bps: 0,
+            unrevealed: 0,
+        }
+    }
+
+    struct Counting(usize);
+
+    impl Answerer for Counting {
+        fn answer<'a>(
+            &'a mut self,
+            _: &'a Question,
+            _: Duration,
+        ) -> BoxFuture<'a, Result<Reply, String>> {
+            self.0 += 1;
+            let skip = Reply {
+                skip: Some(true),
+                ..Reply::default()
+            };
+            Box::pin(async move { Ok(skip) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_fails_once_does_not_cost_the_epoch() {
+        let mut calls = 0;
+        let node = Double::start(move |_, _| {
+            calls += 1;
+            match calls {
+                1 => Err((-32603, "internal error: a hiccup")),
+                _ => Ok(json!(Bytes::from(Vec::<SlotInfo>::new().abi_encode()))),
+            }
+        })
+        .await;
+        let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+        let own = slot(0, signer.address());
+        let client = Client::connect(&node.url, Some(signer)).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = SaltStore::open(folder.path(), B256::ZERO).unwrap();
+        let mut desk = Desk::new(client.topics(), store, own, true);
+        let (view, mut mind) = (view(), Counting(0));
+        let limit = Duration::from_secs(5);
+        assert!(desk.act(&view, &mut mind, limit).await.is_err());
+        assert_eq!(mind.0, 0);
+        let deeds = desk.act(&view, &mut mind, limit).await.unwrap();
+        assert_eq!((deeds.len(), mind.0), (1, 1));
+        // Who was asked is not asked again.
+        assert!(desk.act(&view, &mut mind, limit).await.unwrap().is_empty());
+        assert_eq!(mind.0, 1);
+    }
+}
+
 mod past {
     use super::super::{Kind, TopicLog, explain::History};
+    use super::desks::slot as held;
     use alloy_primitives::{Address, B256, U256};
     use hallmark_abi::ITopics::{self, ITopicsEvents as Event};
     use hallmark_fixed::Q64;
@@ -402,5 +938,87 @@ mod past {
     fn an_explanation_of_another_shape_is_an_error() {
         let broken = logs(vec![registered(0), settled(vec![1, 2])]);
         assert!(History::read(&broken, &[Kind::Yuma], 8).is_err());
+    }
+
+    fn pruned(slot: u16, operator: u8) -> Event {
+        Event::Pruned(ITopics::Pruned {
+            topic: U256::from(1),
+            slot,
+            operator: Address::with_last_byte(operator),
+            returned: 0,
+        })
+    }
+
+    #[test]
+    fn a_settlement_is_of_who_had_the_slots_then_and_not_now() {
+        // Since then slot 2 went from 99 to 3 and slot 5 was taken by 6.
+        let now = [3u8, 5, 6].map(|last| held(u16::from(last) - 1, Address::with_last_byte(last)));
+        let logs = logs(vec![
+            settled(vec![600, 400]),
+            pruned(2, 99),
+            registered(2),
+            registered(5),
+        ]);
+        let history = History::read_latest(&now, &logs, &[Kind::Yuma], 8).unwrap();
+        let judged = &history.settlements[0].slots;
+        let found: Vec<(u16, Address)> = judged.iter().map(|j| (j.slot, j.operator)).collect();
+        let last = Address::with_last_byte;
+        assert_eq!(found, [(2, last(99)), (4, last(5))]);
+        assert!(History::read(&logs, &[Kind::Yuma], 8).is_err());
+    }
+
+    #[test]
+    fn a_bond_that_the_chain_burned_by_itself_is_told() {
+        let committed = |epoch, mechanism, slot| {
+            Event::Committed(ITopics::Committed {
+                topic: U256::from(1),
+                epoch,
+                mechanism,
+                slot,
+                commitment: B256::ZERO,
+            })
+        };
+        let revealed = |epoch, mechanism, slot| {
+            Event::Revealed(ITopics::Revealed {
+                topic: U256::from(1),
+                epoch,
+                mechanism,
+                slot,
+                payload: Vec::new().into(),
+            })
+        };
+        let tested = |epoch| {
+            Event::TestSetRevealed(ITopics::TestSetRevealed {
+                topic: U256::from(1),
+                epoch,
+                samples: 1,
+            })
+        };
+        let told = Event::Withheld(ITopics::Withheld {
+            topic: U256::from(1),
+            epoch: 4,
+            slot: 0,
+            burned: 9,
+        });
+        let logs = logs(vec![
+            committed(1, 0, 0),
+            revealed(1, 0, 0),
+            committed(1, 0, 1),
+            // One answer of two.
+            committed(2, 0, 0),
+            committed(2, 1, 0),
+            revealed(2, 0, 0),
+            tested(2),
+            // A score whose test set stayed closed.
+            committed(3, 1, 0),
+            told,
+        ]);
+        let history = History::read(&logs, &[Kind::Yuma, Kind::Score], 8).unwrap();
+        let burned = |epoch, slot| history.is_withheld(epoch, slot);
+        assert!(!burned(1, 0) && burned(1, 1));
+        assert!(burned(2, 0) && !burned(2, 1));
+        assert!(!burned(3, 0));
+        assert!(burned(4, 0));
+        assert_eq!(history.burned.len(), 1);
     }
 }

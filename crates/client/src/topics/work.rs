@@ -12,15 +12,16 @@
 //! asked again. What the chain says is done (`DuplicateSubmission`, `NothingCommitted`) is done.
 
 use super::{
-    Answer, Kind, Mechanism, Role, SaltStore, Slot, Stage, Submission, Topic, TopicEvent, Topics,
+    Answer, History, Kind, Mechanism, Payload, Role, SaltStore, Slot, Stage, Submission, Topic,
+    Topics,
 };
 use crate::ClientError;
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 use futures::future::BoxFuture;
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::{
     simulate::Decimal,
-    wire::{decode_explanation, encode_forecast, encode_inference, encode_truth, encode_weights},
+    wire::{encode_forecast, encode_inference, encode_truth, encode_weights},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -55,12 +56,24 @@ pub enum Question {
     },
 }
 
+impl Question {
+    /// The epoch that an answer is for.
+    pub fn epoch(&self) -> u64 {
+        match self {
+            Self::Inference { epoch, .. }
+            | Self::Forecast { epoch, .. }
+            | Self::Truth { epoch, .. }
+            | Self::Weights { epoch, .. } => *epoch,
+        }
+    }
+}
+
 /// Another slot, as a question shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Peer {
     pub slot: u16,
-    pub operator: alloy_primitives::Address,
+    pub operator: Address,
     /// Its loss in the latest epoch whose settlement the log has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_loss: Option<PrintedQ64>,
@@ -76,7 +89,8 @@ impl Serialize for PrintedQ64 {
     }
 }
 
-/// What a program answers: exactly one of these. Numbers are read exactly, as numbers or as text.
+/// What a program answers: exactly one of these, with the epoch if it likes. Numbers are read exactly,
+/// as numbers or as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
@@ -90,6 +104,8 @@ pub struct Reply {
     pub weights: Option<BTreeMap<u16, u16>>,
     /// Says nothing this epoch.
     pub skip: Option<bool>,
+    /// The epoch of the question that this answers; another one than was asked is a failure.
+    pub epoch: Option<u64>,
 }
 
 impl Reply {
@@ -244,6 +260,16 @@ pub struct Desk {
     asked: BTreeSet<(u64, u8)>,
     committed: BTreeSet<(u64, u8)>,
     revealed: BTreeSet<(u64, u8)>,
+    /// By mechanism.
+    losses: BTreeMap<u8, Losses>,
+}
+
+/// Losses in a mechanism's latest settlement that the log has.
+#[derive(Default)]
+struct Losses {
+    by_holder: BTreeMap<(u16, Address), Q64>,
+    /// First block that was not looked at.
+    next_block: u64,
 }
 
 impl Desk {
@@ -257,6 +283,7 @@ impl Desk {
             asked: BTreeSet::new(),
             committed: BTreeSet::new(),
             revealed: BTreeSet::new(),
+            losses: BTreeMap::new(),
         }
     }
 
@@ -337,15 +364,29 @@ impl Desk {
         let submission = self.submission(view, mechanism);
         let operator = self.topics.client().address().ok_or(ClientError::NoKey)?;
         let chain = self.topics.client().chain_id();
+        let role = self.slot.role;
+        let check =
+            |bytes: &[u8]| Payload::check(submission, kind, role, &view.topic.policy, bytes);
         // Kept before a restart: the chain may have its commitment already.
-        let kept = self.store.find(chain, operator, submission)?.pop();
+        let kept = self.store.find(chain, operator, submission)?;
+        // One that can no longer be revealed must not be committed to now.
+        let kept = kept.into_iter().rfind(|kept| check(&kept.payload).is_ok());
         let answer = match kept {
             Some(answer) => answer,
-            None if !self.asked.insert((epoch, mechanism)) => return Ok(None),
+            None if self.asked.contains(&(epoch, mechanism)) => return Ok(None),
             None => {
+                // What the node does not answer now is asked again at the next look.
                 let question = self.question(view, mechanism, kind).await?;
+                self.asked.insert((epoch, mechanism));
                 let reply = answerer.answer(&question, limit).await;
-                match reply.and_then(|reply| reply.payload(&question)) {
+                let payload =
+                    reply
+                        .and_then(|reply| reply.payload(&question))
+                        .and_then(|payload| {
+                            let checked = payload.map(|bytes| check(&bytes)).transpose();
+                            checked.map_err(|fault| fault.to_string())
+                        });
+                match payload {
                     Ok(Some(payload)) => {
                         self.store.prepare(chain, operator, submission, &payload)?
                     }
@@ -399,7 +440,7 @@ impl Desk {
     }
 
     async fn question(
-        &self,
+        &mut self,
         view: &View,
         mechanism: u8,
         kind: Kind,
@@ -426,40 +467,60 @@ impl Desk {
 
     /// The topic's workers, with their latest losses if these are wanted and in the log.
     async fn peers(
-        &self,
+        &mut self,
         view: &View,
         mechanism: u8,
         losses: bool,
     ) -> Result<Vec<Peer>, ClientError> {
         let slots = self.topics.slots(view.topic.id).await?;
-        let held: Vec<&Slot> = slots.iter().filter(|slot| slot.is_held()).collect();
-        let mut last_losses = BTreeMap::new();
-        let before = view.topic.epoch.saturating_sub(1);
-        if losses && before > 0 {
-            for log in self.topics.epoch_events(view.topic.id, before).await? {
-                if let TopicEvent::Settled(settled) = &log.event
-                    && settled.mechanism == mechanism
-                    && settled.shares.len() == held.len()
-                    && let Ok(columns) = decode_explanation(&settled.explanation, held.len())
-                    && let Some((_, values)) = columns.iter().find(|column| column.0 == "own loss")
-                {
-                    let by_slot = held
-                        .iter()
-                        .map(|slot| slot.index)
-                        .zip(values.iter().copied());
-                    last_losses.extend(by_slot.filter(|(_, loss)| *loss != Q64::ZERO));
-                }
-            }
+        if losses {
+            self.learn(view, mechanism, &slots).await?;
         }
-        Ok(held
+        let known = losses.then(|| self.losses.get(&mechanism)).flatten();
+        let workers = slots
             .iter()
-            .filter(|slot| slot.role == Role::Worker)
+            .filter(|slot| slot.is_held() && slot.role == Role::Worker);
+        Ok(workers
             .map(|slot| Peer {
                 slot: slot.index,
                 operator: slot.operator,
-                last_loss: last_losses.get(&slot.index).map(|loss| PrintedQ64(*loss)),
+                last_loss: known.and_then(|known| {
+                    let loss = known.by_holder.get(&(slot.index, slot.operator))?;
+                    Some(PrintedQ64(*loss))
+                }),
             })
             .collect())
+    }
+
+    /// Reads the losses of a mechanism's latest settlement, if the blocks that were not looked at yet
+    /// have one. `slots` are the topic's now.
+    async fn learn(
+        &mut self,
+        view: &View,
+        mechanism: u8,
+        slots: &[Slot],
+    ) -> Result<(), ClientError> {
+        let topic = &view.topic;
+        let head = self.topics.client().block_number().await?;
+        let known = self.losses.entry(mechanism).or_default();
+        let found = self
+            .topics
+            .since_settlement(topic.id, mechanism, known.next_block, head);
+        let logs = found.await?;
+        let kinds: Vec<Kind> = view.mechanisms.iter().map(|m| m.kind).collect();
+        let history = History::read_latest(slots, &logs, &kinds, topic.policy.max_workers)
+            .inspect_err(|error| tracing::warn!(%error, "losses are not shown to the program"))
+            .unwrap_or_default();
+        let mut settlements = history.settlements.iter();
+        if let Some(latest) = settlements.rfind(|s| s.mechanism == mechanism) {
+            let losses = latest.slots.iter().filter_map(|judged| {
+                let loss = judged.number("own loss")?;
+                Some(((judged.slot, judged.operator), loss))
+            });
+            known.by_holder = losses.filter(|(_, loss)| *loss != Q64::ZERO).collect();
+        }
+        known.next_block = head + 1;
+        Ok(())
     }
 
     /// Drops what is of past epochs.

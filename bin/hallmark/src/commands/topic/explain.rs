@@ -67,7 +67,8 @@ pub async fn run(
             "stage": info.stage,
             "paidToOperator": paid.map(|p| p.to_operator.to_string()),
             "paidToPool": paid.map(|p| p.to_pool.to_string()),
-            "withheld": history.withheld.get(&(epoch, index)).map(u128::to_string),
+            "withheld": history.is_withheld(epoch, index),
+            "bondBurned": history.burned.get(&(epoch, index)).map(u128::to_string),
             "mechanisms": parts,
         }),
     );
@@ -119,11 +120,15 @@ impl Story<'_> {
                 "\nIt was cancelled: no mechanism could judge anybody, so nothing was paid.",
             );
         }
-        if let Some(burned) = self.history.withheld.get(&(epoch, index)) {
-            text.push_str(&format!(
+        match self.history.burned.get(&(epoch, index)) {
+            Some(burned) => text.push_str(&format!(
                 "\nThe slot committed and did not reveal: {} MARK of its bond were burned.",
                 amount(*burned)
-            ));
+            )),
+            None if self.history.is_withheld(epoch, index) => text.push_str(
+                "\nThe slot committed and did not reveal: its bond was burned. The chain did that by itself, which leaves no event with the amount.",
+            ),
+            None => {}
         }
         text
     }

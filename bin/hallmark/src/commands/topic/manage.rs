@@ -7,7 +7,7 @@ use crate::commands::{
     chain::{connect, connect_signed},
     parse_mark, read,
 };
-use crate::output::{Reporter, mark};
+use crate::output::{Reporter, mark, printable};
 use alloy_primitives::{Address, U256};
 use hallmark_client::{
     ClientError, Topics,
@@ -38,8 +38,8 @@ pub async fn create(
     let made = topics.get(topic).await?;
     report.result(
         format!(
-            "topic {topic}: {}\nbond {} MARK, which `retire` returns\njoin it with\n  hallmark topic join {topic} --role worker",
-            made.title,
+            "topic {topic}: {}\nbond {} MARK, which `hallmark topic retire {topic}` returns\njoin it with\n  hallmark topic join {topic} --role worker",
+            printable(&made.title),
             mark(U256::from(made.bond)),
         ),
         &json!({
@@ -138,6 +138,58 @@ pub async fn leave(topics: &Topics, topic: U256, report: &Reporter) -> Result<()
             "slot": slot.index,
             "bond": slot.bond.to_string(),
             "freeInMs": delay,
+        }),
+    );
+    Ok(())
+}
+
+pub async fn top_up(
+    topics: &Topics,
+    topic: U256,
+    amount: &str,
+    report: &Reporter,
+) -> Result<(), Error> {
+    let amount = parse_mark("the amount", amount)?;
+    let slot = needed_slot(topics, topic).await?;
+    topics.top_up(topic, slot.index, amount).await?;
+    let bond = topics.slot(topic, slot.index).await?.bond;
+    report.result(
+        format!(
+            "added {} MARK; slot {} of topic {topic} has a bond of {} MARK",
+            mark(amount),
+            slot.index,
+            mark(U256::from(bond))
+        ),
+        &json!({
+            "topic": topic.to_string(),
+            "slot": slot.index,
+            "added": amount.to_string(),
+            "bond": bond.to_string(),
+        }),
+    );
+    Ok(())
+}
+
+pub async fn retire(topics: &Topics, topic: U256, report: &Reporter) -> Result<(), Error> {
+    let bond = topics.get(topic).await?.bond;
+    topics.retire(topic).await?;
+    let now = topics.get(topic).await?;
+    let is_free = now.bond == 0;
+    report.result(
+        format!(
+            "topic {topic} opens no further epochs; its bond of {} MARK is free {}: `hallmark topic rewards --withdraw`",
+            mark(U256::from(bond)),
+            match is_free {
+                true => "now".to_owned(),
+                false => format!("when epoch {} has ended", now.epoch),
+            },
+        ),
+        &json!({
+            "topic": topic.to_string(),
+            "bond": bond.to_string(),
+            "bondIsFree": is_free,
+            "stage": now.stage,
+            "epoch": now.epoch,
         }),
     );
     Ok(())

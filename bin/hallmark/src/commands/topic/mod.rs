@@ -64,6 +64,19 @@ pub fn run(command: TopicCommand, report: &Reporter) -> Result<(), Error> {
             let topics = connect_signed(&chain, &key).await?.topics();
             manage::leave(&topics, U256::from(topic), report).await
         }),
+        TopicCommand::TopUp {
+            topic,
+            amount,
+            chain,
+            key,
+        } => block_on(async {
+            let topics = connect_signed(&chain, &key).await?.topics();
+            manage::top_up(&topics, U256::from(topic), &amount, report).await
+        }),
+        TopicCommand::Retire { topic, chain, key } => block_on(async {
+            let topics = connect_signed(&chain, &key).await?.topics();
+            manage::retire(&topics, U256::from(topic), report).await
+        }),
         TopicCommand::Stake {
             topic,
             slot,

@@ -2,7 +2,7 @@
 
 use super::short;
 use crate::commands::Error;
-use crate::output::{Reporter, mark};
+use crate::output::{Reporter, mark, printable};
 use alloy_primitives::U256;
 use hallmark_client::{
     Topics,
@@ -149,11 +149,4 @@ pub fn amount(wei: u128) -> String {
         Some(dot) if text.len() > dot + 7 => short(wei as f64 / 1e18),
         _ => text,
     }
-}
-
-/// Text of a stranger, without what moves a terminal's cursor.
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }

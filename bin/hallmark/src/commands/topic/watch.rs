@@ -49,6 +49,7 @@ pub async fn run(
     };
     tokio::select! {
         done = follow => done,
+        () = report.closed() => Ok(()),
         signal = stop_signal() => signal.map_err(Error::from),
     }
 }

@@ -30,9 +30,9 @@ pub(super) struct BatchBundle {
 pub(super) fn prove(
     model: Model,
     input: &Path,
+    // A file of secrets if the inputs are private.
     (output, secret_file): (&Path, Option<&Path>),
     context: [u8; 32],
-    mode: Mode,
     report: &Reporter,
 ) -> Result<(), Error> {
     let samples = dataset(&model.graph, input)?.samples;
@@ -50,9 +50,9 @@ pub(super) fn prove(
         .iter()
         .map(|input| hallmark_engine::trace(&prepared, input))
         .collect::<Result<Vec<_>, _>>()?;
-    let secrets: Vec<InputSecret> = match mode {
-        Mode::Public => Vec::new(),
-        Mode::PrivateInput => inputs
+    let secrets: Vec<InputSecret> = match secret_file {
+        None => Vec::new(),
+        Some(_) => inputs
             .iter()
             .map(|_| bench::fresh_secret())
             .collect::<Result<_, _>>()?,
@@ -85,10 +85,9 @@ pub(super) fn prove(
             },
         });
     }
-    if mode == Mode::PrivateInput {
+    if let Some(file) = secret_file {
         // Without it nobody can read the outputs out of the bundle.
-        let default = output.with_extension("secret");
-        write_secrets(secret_file.unwrap_or(&default), &secrets)?;
+        write_secrets(file, &secrets)?;
     }
     spinner.finish_and_clear();
     let bundle = BatchBundle {

@@ -9,7 +9,7 @@ use hallmark_onnx::{Dataset, read_dataset};
 use hallmark_proof::{InputSecret, Mode, Progress, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 mod batch;
@@ -90,13 +90,17 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             batch,
             memory_mb,
         } => {
+            let secret = match Mode::from(mode) {
+                Mode::Public => None,
+                Mode::PrivateInput => Some(secret_file(&output, secret.as_deref())?),
+            };
             let files = (output.as_path(), secret.as_deref());
             let model = load(&model)?;
             memory::check(&model, memory_mb.map(|mib| mib.saturating_mul(1 << 20)))?;
             let context = parse_b256("--context", &context)?;
             match batch {
-                true => batch::prove(model, &input, files, context.0, mode.into(), report),
-                false => prove(model, &input, files, context, mode.into(), report),
+                true => batch::prove(model, &input, files, context.0, report),
+                false => prove(model, &input, files, context, report),
             }
         }
         ZkCommand::Verify {
@@ -176,7 +180,6 @@ fn prove(
     input: &Path,
     (output, secret_file): (&Path, Option<&Path>),
     context: alloy_primitives::B256,
-    mode: Mode,
     report: &Reporter,
 ) -> Result<(), Error> {
     let input = one_input(&model.graph, input)?;
@@ -190,16 +193,14 @@ fn prove(
     let trace = hallmark_engine::trace(&prepared, &input)?;
     let graph = proving.verifying_key().graph();
     let answer = graph.join_output(&trace.values);
-    let (proof, statement) = match mode {
-        Mode::Public => {
+    let (proof, statement) = match secret_file {
+        None => {
             let (proof, _) = hallmark_proof::prove_measured(&proving, &trace, &context.0, &watch)?;
             let output = answer.clone();
             (proof, BundleStatement::Public { input, output })
         }
-        Mode::PrivateInput => {
+        Some(file) => {
             let secret = bench::fresh_secret()?;
-            let default = output.with_extension("secret");
-            let file = secret_file.unwrap_or(&default);
             let (proof, _) = hallmark_proof::prove_private_measured(
                 &proving, &trace, &secret, &context.0, &watch,
             )?;
@@ -262,31 +263,63 @@ fn show(bar: &indicatif::ProgressBar, progress: Progress) {
     bar.set_position(at as u64);
 }
 
-/// Writes secrets, one a line, so that only their owner can read them.
+/// Where the secrets of private inputs go: beside the proof unless another file is named.
+///
+/// # Errors
+/// It is the file of the proof, which would overwrite them.
+fn secret_file(output: &Path, named: Option<&Path>) -> Result<PathBuf, Error> {
+    let file = match named {
+        Some(file) => file.to_owned(),
+        None => output.with_extension("secret"),
+    };
+    if is_same_file(&file, output) {
+        return Err(Error::at(
+            file.display(),
+            "the proof would overwrite its secret; give another file with --secret or --output",
+        ));
+    }
+    Ok(file)
+}
+
+/// Whether two paths name one file, also by way of links, and also if it is not there yet.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| {
+        if let Ok(place) = path.canonicalize() {
+            return Some(place);
+        }
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    a == b || matches!((place(a), place(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// Writes secrets, one a line, so that only their owner can read them. What was in the file stays there
+/// until all of the new is on disk.
 fn write_secrets(path: &Path, secrets: &[InputSecret]) -> Result<(), Error> {
     use std::io::Write as _;
-    // A file that is there may be readable by others, and would stay so.
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::at(path.display(), e));
-        }
-        _ => {}
-    }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let text: String = secrets
         .iter()
         .map(|secret| format!("{}\n", alloy_primitives::B256::from(secret.to_bytes())))
         .collect();
-    options
-        .open(path)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        })
-        .map_err(|e| Error::at(path.display(), e))
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&part).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&part, path)
+    });
+    written.map_err(|e| {
+        let _ = std::fs::remove_file(&part);
+        Error::at(path.display(), e)
+    })
 }
 
 fn read_secret(path: &Path) -> Result<InputSecret, Error> {

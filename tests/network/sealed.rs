@@ -297,7 +297,10 @@ async fn lies_about_a_sealed_order_are_refused_and_unopenable_envelopes_left_alo
         assert_eq!(status.expect("the sweep comes"), Status::Refunded);
     }
     let status = provider.status();
-    assert_eq!((status.delivered, status.refused), (0, 1), "{status:?}");
+    // On a slow machine the claim on `second`, which does not name this seller, lapses while the
+    // seller watches: that is a second refusal.
+    assert_eq!(status.delivered, 0, "{status:?}");
+    assert!((1..=2).contains(&status.refused), "{status:?}");
     provider.stop().await;
     world.assert_agreement_and_conservation();
 }

@@ -352,11 +352,11 @@ fn progress_tells_of_every_step_in_order() {
     use crate::{Progress, prove_private_measured};
     let world = World::new(mlp(1, &[8, 16, 10], 77), 6);
     let secret = InputSecret::from_bytes([6; 32]);
-    let told = std::cell::RefCell::new(Vec::new());
-    let watch = |progress| told.borrow_mut().push(progress);
+    let told = std::sync::Mutex::new(Vec::new());
+    let watch = |progress| told.lock().expect("told").push(progress);
     let proof = prove_private_measured(&world.pk, &world.trace, &secret, &CONTEXT, &watch);
     assert!(proof.is_ok());
-    let told = told.into_inner();
+    let told = told.into_inner().expect("told");
     let (first, rest) = told.split_at(2);
     assert_eq!(first, [Progress::Committing, Progress::Lookups]);
     let (layers, last) = rest.split_at(rest.len() - 2);

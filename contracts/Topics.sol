@@ -255,7 +255,8 @@ interface ITopics {
     error NothingCommitted(uint256 topic, uint64 epoch, uint16 slot);
     error InvalidPayload(string reason);
     error ValueOutOfRange(int128 value, int128 least, int128 greatest);
-    error TestSetUsed(bytes32 digest);
+    /// @notice An input with this keccak256 was opened in a test set before, in this topic or another.
+    error SampleUsed(bytes32 digest);
     error TestSetMissing(uint256 topic, uint64 epoch);
     error ModelTooYoung(bytes32 model);
     error AlreadyProven(uint32 sample);
@@ -328,7 +329,8 @@ interface ITopics {
     /// @notice Commits a score topic's test set for an epoch that is not open yet:
     /// `keccak256(abi.encode(salt, keccak256(testSet)))`.
     function commitTestSet(uint256 topic, uint64 epoch, bytes32 commitment) external;
-    /// @notice Opens the test set, after the models were committed.
+    /// @notice Opens the test set, after the models were committed. Its inputs are spent: none may
+    /// ever be in a test set again, of any topic.
     function revealTestSet(uint256 topic, uint64 epoch, bytes32 salt, bytes calldata testSet) external;
     /// @notice Proves what the committed model answers for one sample.
     function prove(
@@ -366,6 +368,8 @@ interface ITopics {
         external
         view
         returns (bytes32 commitment, bytes memory samples);
+    /// @notice Whether an input with this keccak256 was ever opened in a test set.
+    function sampleUsed(bytes32 digest) external view returns (bool);
     function pool(uint256 pool) external view returns (Pool memory);
     /// @notice An account's shares of a pool and what they are worth.
     function position(uint256 pool, address account) external view returns (uint256 shares, uint128 amount);

@@ -40,7 +40,7 @@ pub fn scripted_proof(digest: B256, claim: Claim<'_>, context: B256) -> Vec<u8> 
     keccak256(bytes).to_vec()
 }
 
-/// What a failed call gives back.
+/// What lasts from call to call.
 #[derive(Clone, Debug, Default)]
 struct World {
     storage: BTreeMap<Address, Words>,
@@ -48,11 +48,22 @@ struct World {
     logs: Vec<(Address, LogData)>,
 }
 
+/// What was there before a change.
+#[derive(Clone, Copy, Debug)]
+enum Before {
+    Word(Address, U256, U256),
+    Balance(Address, U256),
+    Log,
+}
+
 /// State, money and one block, in memory.
 #[derive(Clone, Debug)]
 pub struct MemoryHost {
     world: World,
-    marks: Vec<World>,
+    /// Changes of the present call or sweep.
+    journal: Vec<Before>,
+    /// Lengths of the journal to which it may be undone.
+    marks: Vec<usize>,
     pub chain_id: u64,
     pub block_number: u64,
     pub timestamp_ms: u64,
@@ -64,6 +75,8 @@ pub struct MemoryHost {
     pub gas_used: u64,
     /// Gas of each sweep.
     pub sweep_gas: u64,
+    /// Gas that the last block's sweeps used.
+    pub swept_gas: u64,
     gas_left: u64,
     caller: Address,
     value: U256,
@@ -81,6 +94,7 @@ impl MemoryHost {
         };
         Self {
             world,
+            journal: Vec::new(),
             marks: Vec::new(),
             chain_id: spec.chain_id,
             block_number: 100,
@@ -90,6 +104,7 @@ impl MemoryHost {
             verifications: 0,
             gas_used: 0,
             sweep_gas: u64::MAX,
+            swept_gas: 0,
             gas_left: u64::MAX,
             caller: Address::ZERO,
             value: U256::ZERO,
@@ -125,17 +140,17 @@ impl MemoryHost {
         calldata: &[u8],
         gas: u64,
     ) -> Result<Bytes> {
-        let before = self.world.clone();
+        self.journal.clear();
         (self.caller, self.value, self.gas_left) = (from, value, gas);
         let result = match self.transfer(from, to, value) {
             Ok(()) => crate::call(self, to, calldata),
             Err(error) => Err(error.into()),
         };
         self.gas_used = gas.saturating_sub(self.gas_left);
-        self.leave();
         if result.is_err() {
-            self.world = before;
+            self.revert_to(0);
         }
+        self.leave();
         result
     }
 
@@ -165,10 +180,13 @@ impl MemoryHost {
     ///
     /// What a sweep fails with, also if it runs out of gas.
     pub fn next_block(&mut self, ms: u64) -> Result<()> {
+        self.swept_gas = 0;
         for sweep in crate::Sweep::ALL {
             self.leave();
             self.gas_left = self.sweep_gas;
             crate::sweep(self, sweep)?;
+            let used = self.sweep_gas.saturating_sub(self.gas_left);
+            self.swept_gas = self.swept_gas.saturating_add(used);
         }
         self.leave();
         self.block_number = self.block_number.saturating_add(1);
@@ -179,7 +197,44 @@ impl MemoryHost {
     fn leave(&mut self) {
         (self.caller, self.value, self.gas_left) = (Address::ZERO, U256::ZERO, u64::MAX);
         self.is_static = false;
+        self.journal.clear();
         self.marks.clear();
+    }
+
+    /// Undoes changes until so many are left.
+    fn revert_to(&mut self, length: usize) {
+        for before in self.journal.split_off(length).into_iter().rev() {
+            match before {
+                Before::Word(address, slot, word) => self.put(address, slot, word),
+                Before::Balance(address, balance) => {
+                    self.world.balances.insert(address, balance);
+                }
+                Before::Log => {
+                    self.world.logs.pop();
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, address: Address, slot: U256, word: U256) {
+        let words = self.world.storage.entry(address).or_default();
+        if word.is_zero() {
+            words.remove(&slot);
+        } else {
+            words.insert(slot, word);
+        }
+    }
+
+    fn word(&self, address: Address, slot: U256) -> U256 {
+        let words = self.world.storage.get(&address);
+        let word = words.and_then(|words| words.get(&slot));
+        word.copied().unwrap_or_default()
+    }
+
+    fn set_balance(&mut self, address: Address, balance: U256) {
+        let before = self.balance_of(address);
+        self.journal.push(Before::Balance(address, before));
+        self.world.balances.insert(address, balance);
     }
 
     /// Balance in wei.
@@ -223,26 +278,16 @@ pub fn block_hash(number: u64) -> B256 {
 impl Host for MemoryHost {
     fn sload(&mut self, address: Address, slot: U256) -> Result<U256, HostError> {
         self.charge_gas(2_100)?;
-        Ok(self
-            .world
-            .storage
-            .get(&address)
-            .and_then(|w| w.get(&slot))
-            .copied()
-            .unwrap_or_default())
+        Ok(self.word(address, slot))
     }
 
     fn sstore(&mut self, address: Address, slot: U256, value: U256) -> Result<(), HostError> {
         if self.is_static {
             return Err(HostError::Fatal("a write in a static call".into()));
         }
-        let words = self.world.storage.entry(address).or_default();
-        let old = words.get(&slot).copied().unwrap_or_default();
-        if value.is_zero() {
-            words.remove(&slot);
-        } else {
-            words.insert(slot, value);
-        }
+        let old = self.word(address, slot);
+        self.journal.push(Before::Word(address, slot, old));
+        self.put(address, slot, value);
         self.charge_gas(if old.is_zero() && !value.is_zero() {
             22_100
         } else {
@@ -260,17 +305,17 @@ impl Host for MemoryHost {
             .balance_of(from)
             .checked_sub(amount)
             .ok_or_else(|| HostError::Fatal(format!("{from} lacks {amount} wei")))?;
-        self.world.balances.insert(from, left);
+        self.set_balance(from, left);
         let sum = self
             .balance_of(to)
             .checked_add(amount)
             .ok_or_else(|| HostError::Fatal("a balance above 2^256".into()))?;
-        self.world.balances.insert(to, sum);
+        self.set_balance(to, sum);
         Ok(())
     }
 
     fn mark(&mut self) {
-        self.marks.push(self.world.clone());
+        self.marks.push(self.journal.len());
     }
 
     fn keep(&mut self) {
@@ -278,8 +323,8 @@ impl Host for MemoryHost {
     }
 
     fn undo(&mut self) {
-        if let Some(world) = self.marks.pop() {
-            self.world = world;
+        if let Some(length) = self.marks.pop() {
+            self.revert_to(length);
         }
     }
 
@@ -337,6 +382,7 @@ impl Host for MemoryHost {
         if self.is_static {
             return Err(HostError::Fatal("a log in a static call".into()));
         }
+        self.journal.push(Before::Log);
         self.world.logs.push((address, log));
         self.charge_gas(2_000)
     }

@@ -11,13 +11,14 @@
 //! equation is checked transaction by transaction, and a block that breaks it is refused as
 //! [`BlockError::Fatal`]: an executor that makes money is broken, and must not vote.
 //!
-//! A sweep is part of the block's state transition, not a transaction: it has no sender, no
-//! receipt and no logs (Ethereum knows no log without a receipt). What it did is read from the
-//! contracts' state. Each contract's has gas of its own. When one fails by running out of it, that one
+//! A sweep is part of the block's state transition, not a transaction: it has no sender and no
+//! receipt (Ethereum knows no log without a receipt), so no header commits to what it tells. Its logs go
+//! beside the receipts ([`Executed::sweep_logs`]), the same on every node that executes the block; what it did is
+//! proven by the contracts' state alone. Each contract's has gas of its own. When one fails by running out of it, that one
 //! leaves no trace, the others and the block stand: the failure is the same on every validator.
 
 use alloy_consensus::{Eip658Value, Header, ReceiptWithBloom};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Log, U256};
 use hallmark_contracts::{ContractError, Sweep};
 use hallmark_state::{Executed, State, StateDiff};
 use hallmark_types::{Receipt, Transaction, addresses};
@@ -93,6 +94,8 @@ pub(crate) struct BlockRun<'a> {
 pub(crate) struct Outcome {
     pub(crate) receipts: Vec<Receipt>,
     pub(crate) gas_used: u64,
+    /// Of the sweeps that were not undone.
+    pub(crate) sweep_logs: Vec<Log>,
     pub(crate) diff: StateDiff,
     pub(crate) state: State,
 }
@@ -233,14 +236,16 @@ impl<'a> BlockRun<'a> {
         Ok(())
     }
 
-    /// The contracts' bounded end-of-block work.
-    fn sweep_all(&mut self) -> Result<(), String> {
+    /// The contracts' bounded end-of-block work; gives what they told.
+    fn sweep_all(&mut self) -> Result<Vec<Log>, String> {
         for (sweep, gas) in self.sweeps {
             self.sweep(sweep, gas)?;
         }
+        let logs = self.evm.ctx.journal_mut().take_logs();
         let state = self.evm.finalize();
         let sums = self.evm.ctx.db_mut().fold(state)?;
-        self.settle(sums, U256::ZERO)
+        self.settle(sums, U256::ZERO)?;
+        Ok(logs)
     }
 
     /// One contract's.
@@ -261,7 +266,7 @@ impl<'a> BlockRun<'a> {
 
     /// Sweeps, credits BURN and derives the state.
     pub(crate) fn finish(mut self, parent_state: &State) -> Result<Outcome, BlockError> {
-        self.sweep_all().map_err(BlockError::Fatal)?;
+        let sweep_logs = self.sweep_all().map_err(BlockError::Fatal)?;
         let burned = self.burned;
         let db = self.evm.ctx.db_mut();
         db.credit(addresses::BURN, burned)
@@ -283,6 +288,7 @@ impl<'a> BlockRun<'a> {
         Ok(Outcome {
             receipts,
             gas_used,
+            sweep_logs,
             diff,
             state,
         })

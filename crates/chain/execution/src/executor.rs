@@ -306,6 +306,7 @@ const LIST_FRAMING: usize = 32;
 fn executed(block: Arc<Block>, hash: B256, senders: Vec<Address>, outcome: Outcome) -> Executed {
     let Outcome {
         receipts,
+        sweep_logs,
         diff,
         state,
         ..
@@ -315,6 +316,7 @@ fn executed(block: Arc<Block>, hash: B256, senders: Vec<Address>, outcome: Outco
         hash,
         senders,
         receipts,
+        sweep_logs,
         diff,
         state,
     }

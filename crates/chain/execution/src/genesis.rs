@@ -47,6 +47,7 @@ pub(crate) fn genesis(spec: &ChainSpec) -> Executed {
         hash,
         senders: Vec::new(),
         receipts: Vec::new(),
+        sweep_logs: Vec::new(),
         diff,
         state,
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Log};
 use hallmark_types::{Block, Receipt};
 
 use crate::{State, StateDiff};
@@ -18,6 +18,9 @@ pub struct Executed {
     pub senders: Vec<Address>,
     /// Receipt of each transaction.
     pub receipts: Vec<Receipt>,
+    /// What the contracts told in the block's sweeps, in order. No header commits to these: every node
+    /// that executes the block has the same.
+    pub sweep_logs: Vec<Log>,
     /// What the block changed, relative to its parent's state.
     pub diff: StateDiff,
     /// The state after the block; its root is the header's.

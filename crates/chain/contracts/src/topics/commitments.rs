@@ -2,7 +2,8 @@
 //!
 //! A commitment binds chain, topic, epoch, mechanism, slot, operator, salt and payload, so that it
 //! is of no use to anybody else: whoever copies it can never open it, and loses a bond. Each
-//! commitment burns the policy's fee as income of the topic.
+//! commitment burns the policy's fee as income of the topic. The first to an epoch whose time to open has
+//! come opens it.
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue;
@@ -32,6 +33,9 @@ impl Topics {
             role,
         } = entry;
         let needed = commit_stage(kind, role).or_revert(ITopics::WrongRole { role: role as u8 })?;
+        if needed == Stage::Open {
+            self.open_if_due(host, id, &topic)?;
+        }
         topic.in_window(host, id, &[needed])?;
         if kind == Kind::Score && topic.test_sets.at(epoch).commitment.read(host)?.is_zero() {
             return revert(ITopics::TestSetMissing { topic: id, epoch });

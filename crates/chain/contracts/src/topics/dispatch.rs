@@ -89,6 +89,9 @@ pub(crate) fn call(host: &mut dyn Host, calldata: &[u8]) -> Result<Bytes> {
         testSetCall::SELECTOR => view(host, data, |h, c: testSetCall| {
             this.test_set(h, c.topic, c.epoch)
         }),
+        sampleUsedCall::SELECTOR => view(host, data, |h, c: sampleUsedCall| {
+            Ok(this.used_samples.at(c.digest).read(h)?)
+        }),
         poolCall::SELECTOR => view(host, data, |h, c: poolCall| this.pool(h, c.pool)),
         positionCall::SELECTOR => view(host, data, |h, c: positionCall| {
             this.position(h, c.pool, c.account)

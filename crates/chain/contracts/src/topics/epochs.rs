@@ -3,7 +3,7 @@
 use alloy_primitives::U256;
 use hallmark_abi::topics::ITopics::{self, Kind, Stage};
 
-use super::{Topic, Topics, emit};
+use super::{Epoch, Topic, Topics, emit};
 use crate::{
     ContractError, Host, Result,
     host::{checked, revert},
@@ -51,6 +51,16 @@ impl Topics {
         Ok(SLICE_WORK)
     }
 
+    /// Opens the next epoch for a commitment to it, if its time has come.
+    pub(super) fn open_if_due(&self, host: &mut dyn Host, id: U256, topic: &Topic) -> Result<()> {
+        let is_due = host.timestamp_ms() >= topic.due_ms(host)?;
+        if is_due && !topic.is_under_way(host)? {
+            self.activate(host, id, topic)?;
+            self.open(host, id, topic)?;
+        }
+        Ok(())
+    }
+
     /// Opens the next epoch.
     fn open(&self, host: &mut dyn Host, id: U256, topic: &Topic) -> Result<()> {
         self.apply_proposal(host, id, topic)?;
@@ -61,6 +71,7 @@ impl Topics {
             topic.last_settled_ms.write(host, now)?;
         }
         topic.opened_at_ms.write(host, now)?;
+        topic.stirred.write(host, false)?;
         topic.stage.write(host, Stage::Open)?;
         topic.stage_end_ms.write(host, closesAtMs)?;
         topic.epochs.at(number).opened_at_ms.write(host, now)?;
@@ -138,7 +149,7 @@ impl Topics {
         topic.ripen(host)?;
         if topic.retired.read(host)? {
             self.wind_up(host, topic)?;
-        } else if topic.slot_count(host)? == 0 {
+        } else if topic.slot_count(host)? == 0 || topic.is_idle(host, &epoch)? {
             self.rest(host, topic)?;
         }
         emit(
@@ -152,7 +163,7 @@ impl Topics {
         )
     }
 
-    /// Advances topics that are overdue by the grace, round robin, until the block's share of work
+    /// Advances topics that are overdue by the grace, round robin, and none that rest, until the block's share of work
     /// is done. A slice that fails is undone and ends the sweep, and the topic is left to `advance`; so
     /// is one that runs out of gas if it was the block's first. If others went before it, it is the next block's first.
     pub(crate) fn sweep(&self, host: &mut dyn Host) -> Result<()> {
@@ -249,6 +260,13 @@ impl Topic {
             return Ok(u64::MAX);
         }
         Ok(self.stage_end_ms.read(host)?)
+    }
+
+    /// Whether nobody took part in an epoch, and it paid nothing. Weights that are in force can pay
+    /// without a new commitment.
+    fn is_idle(&self, host: &mut dyn Host, epoch: &Epoch) -> Result<bool> {
+        let took_part = self.stirred.read(host)? || epoch.commitments.read(host)? != 0;
+        Ok(!took_part && epoch.paid.read(host)? == 0)
     }
 
     /// Number of the topic's synthesis, if it has one.

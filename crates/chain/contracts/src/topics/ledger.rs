@@ -60,6 +60,7 @@ impl Topics {
         topic.price_at_ms.write(host, now)?;
         self.owe(host, paid)?;
         self.free(host, operator, excess)?;
+        topic.stirred.write(host, true)?;
         self.activate(host, id, &topic)?;
         let event = ITopics::Registered {
             topic: id,
@@ -263,7 +264,7 @@ impl Topics {
         )
     }
 
-    /// Lets a topic without slots be, until somebody registers.
+    /// Lets a topic without slots or without anybody at work be, until somebody stirs it.
     pub(super) fn rest(&self, host: &mut dyn Host, topic: &Topic) -> Result<()> {
         self.set_weight(host, topic, 0)?;
         self.deactivate(host, topic)

@@ -24,6 +24,14 @@
 //! A stage of length zero is passed in the same slice. An epoch is Cancelled if no mechanism gave
 //! anybody a share. A topic without slots, or retired, opens no epochs.
 //!
+//! # Rest
+//!
+//! A topic rests after an epoch that paid nothing and while which nobody registered, committed, funded or
+//! granted, and no test set was committed for the next: its weight is zero, the chain opens no further
+//! epoch, and no block looks at it or writes about it. It goes on when somebody registers, funds, grants,
+//! commits a test set for the next epoch, calls `advance`, or commits: a commitment to an epoch whose
+//! time to open has come opens it. Then all is as it was, but its weight grows from zero.
+//!
 //! # Money (module `emission`)
 //!
 //! - Burned coin lies on `BURN`; what a topic pays is moved back from there, never more than
@@ -45,6 +53,7 @@
 //! | a payload that the mechanism does not take, a value outside the topic's range | `InvalidPayload`, `ValueOutOfRange`: the commitment stays open, and is withheld if nothing else opens it |
 //! | an epoch with nobody, or whose judges say nothing | Cancelled; nothing is paid (Yuma would pay by stake) |
 //! | a mechanism that fails | its memory begins anew, it pays nothing |
+//! | a test set with an input that was opened before, here or elsewhere | `SampleUsed`: the set stays closed |
 //! | an amount out of range in a call | `Overflow`, undone |
 //! | a slice at a block's end that fails or costs more than a block's sweep may | undone; the chain leaves the topic to `advance` |
 
@@ -68,7 +77,7 @@ mod views;
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolEvent;
 use hallmark_abi::topics::ITopics::{self, Kind, Stage};
 use hallmark_contracts_macros::contract;
@@ -169,6 +178,8 @@ pub struct Topics {
     pub topics: Mapping<U256, Topic>,
     pub pools: Mapping<u64, Pool>,
     pub accounts: Mapping<Address, Account>,
+    /// Inputs of all test sets that were ever opened, in any topic: keccak256 of their bytes.
+    pub used_samples: Mapping<B256, Slot<bool>>,
 }
 
 impl Topics {
@@ -226,6 +237,7 @@ impl Topics {
         let topic = self.living(host, id)?;
         let amount = paid_in(host)?;
         topic.burn_income(host, amount)?;
+        self.stir(host, id, &topic)?;
         let (from, burned) = (host.caller(), U256::from(amount));
         emit(
             host,
@@ -251,6 +263,7 @@ impl Topics {
         let slice = checked(granted.checked_div(epochs))?.max(1);
         topic.grant_slice.write(host, slice)?;
         self.owe(host, amount)?;
+        self.stir(host, id, &topic)?;
         let (from, amount) = (host.caller(), U256::from(amount));
         emit(
             host,
@@ -316,6 +329,18 @@ impl Topics {
     fn disown(&self, host: &mut dyn Host, amount: u128) -> Result<()> {
         let left = checked(self.liabilities.read(host)?.checked_sub(amount))?;
         Ok(self.liabilities.write(host, left)?)
+    }
+
+    /// Notes that somebody takes part; wakes a topic that rests. One that the chain left to `advance`
+    /// in the midst of an epoch stays there.
+    fn stir(&self, host: &mut dyn Host, id: U256, topic: &Topic) -> Result<()> {
+        if topic.is_under_way(host)? {
+            return Ok(topic.stirred.write(host, true)?);
+        }
+        if topic.slot_count(host)? != 0 {
+            self.activate(host, id, topic)?;
+        }
+        Ok(())
     }
 
     /// Puts a topic on the list of those that the chain advances.

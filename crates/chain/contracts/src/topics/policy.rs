@@ -3,10 +3,10 @@
 //! A proposal waits for `timelockMs` and is applied between two epochs. While it waits, and no longer,
 //! every position in a pool of the topic counts once against it, with what it is worth at that
 //! moment, and an operator's with its slot's bond too. More than `vetoBps` of the base strikes it at
-//! once; the base is all stake and all bonds of slots in the topic when the proposal was made. What
-//! was put in later has no say, so that neither side can grow, and what has voted cannot leave and
-//! come back within the time (`unstakeDelayMs ≥ timelockMs`). The number of slots never changes, and
-//! mechanisms never change.
+//! once; the base is all stake that counted and all bonds of slots in the topic when the proposal was
+//! made. What was put in later, and what waited then for the end of an epoch, is not of the base and has
+//! no say, so that neither side can grow, and what has voted cannot leave and come back within the time
+//! (`unstakeDelayMs ≥ timelockMs`). The number of slots never changes, and mechanisms never change.
 
 use alloy_primitives::{U256, keccak256};
 use alloy_sol_types::SolValue;
@@ -16,7 +16,7 @@ use hallmark_mechanisms::wire;
 
 use super::{
     LEAST_MIN_BOND, MAX_INFERERS, MAX_JUDGES, MAX_OWNER_BPS, MAX_STAGE_MS, MAX_VESTING_MS,
-    MAX_WORKERS, MIN_STAGE_MS, MOST_MIN_BOND, Topic, Topics, Young, emit, invalid_policy,
+    MAX_WORKERS, MIN_STAGE_MS, MOST_MIN_BOND, Proposal, Topic, Topics, Young, emit, invalid_policy,
 };
 use crate::{
     Host, Result,
@@ -52,9 +52,10 @@ impl Topics {
         proposal.effective_at_ms.write(host, effectiveAtMs)?;
         proposal.against.write(host, 0)?;
         let staked = topic.stake.read(host)?;
-        let staked = checked(staked.checked_add(topic.stake_waiting.read(host)?))?;
         let base = checked(staked.checked_add(topic.bonds.read(host)?))?;
         proposal.base.write(host, base)?;
+        let epoch = topic.epoch.read(host)?;
+        proposal.made_in.write(host, epoch)?;
         proposal.owner.write(host, call.newOwner)?;
         proposal.policy.store(host, &call.policy)?;
         let event = ITopics::PolicyProposed {
@@ -87,7 +88,8 @@ impl Topics {
             .voted
             .at(keccak256((number, pool_id, by).abi_encode()));
         let epoch = topic.epoch.read(host)?;
-        let shares = pool.shares_of(host, by, epoch)?;
+        pool.ripen_for(host, &topic, by, epoch)?;
+        let shares = pool.positions.at(by).read(host)?;
         let worth = pool.held(host, epoch)?.worth(shares)?;
         let young = pool.young.at(by).of(host, number)?;
         let mut stake = worth.saturating_sub(young);
@@ -138,6 +140,14 @@ impl Topics {
         topic.owner.write(host, owner)?;
         topic.proposal.effective_at_ms.write(host, 0)?;
         emit(host, ITopics::PolicyChanged { topic: id })
+    }
+}
+
+impl Proposal {
+    /// Whether it waits, and was made before what waited for the end of `epoch` counted.
+    pub(super) fn is_older_than(&self, host: &mut dyn Host, epoch: u64) -> Result<bool> {
+        let waits = self.effective_at_ms.read(host)? != 0;
+        Ok(waits && epoch >= self.made_in.read(host)?)
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! 1. Before an epoch opens, the owner commits to its test set.
 //! 2. In Open, workers commit to a model's id, which binds its verifying key and thereby its weights.
-//! 3. In Sealed, the owner opens the test set; its content was never opened in this topic before. In
-//!    Sealed and Lag the workers open their models.
+//! 3. In Sealed, the owner opens the test set, and each of its inputs is spent: no input that was ever
+//!    opened before, in any topic, whatever its label and its place, is taken. In Sealed and Lag the
+//!    workers open their models.
 //! 4. In Lag, each proof shows what the model answers for one sample; the answer is right if its
 //!    largest element, the first among equals, is at the sample's label. The model must have been
 //!    listed in an earlier block than the one that opened the test set. A sample without a proof
@@ -13,7 +14,11 @@
 //! A test set that stays closed pays nobody, costs no worker its bond, and costs the topic's owner
 //! `minBond` of the topic's bond if there were commitments: without such a bond no test set and no
 //! model is committed. Nothing stops an owner from
-//! telling a friend its test set: only who chooses the owner can.
+//! telling a friend its test set: only who chooses the owner can. Nothing stops it either from changing a
+//! pixel of a spent input: equal bytes are all that a contract can compare.
+//!
+//! An input can be spent only by who knew it when it committed, so nobody spends a set that is still
+//! hidden. Who builds a set from public data can find it spent; it was no secret then.
 
 use alloy_primitives::{B256, U256, keccak256};
 use alloy_sol_types::SolValue;
@@ -71,6 +76,9 @@ impl Topics {
             .at(epoch)
             .commitment
             .write(host, commitment)?;
+        if epoch == first {
+            self.stir(host, id, &topic)?;
+        }
         emit(
             host,
             ITopics::TestSetCommitted {
@@ -84,7 +92,8 @@ impl Topics {
     /// # Errors
     ///
     /// `UnknownTopic`, `NotOwner`, `WrongEpoch`, `WrongStage`, `TooLate`, `TestSetMissing`,
-    /// `DuplicateSubmission`, `InvalidPayload`, `CommitmentMismatch`, `TestSetUsed`.
+    /// `DuplicateSubmission`, `InvalidPayload`, `CommitmentMismatch`, `SampleUsed` also for
+    /// an input that the set has twice.
     pub fn reveal_test_set(
         &self,
         host: &mut dyn Host,
@@ -113,22 +122,19 @@ impl Topics {
                 reason: format!("longer than {MAX_TEST_SET_BYTES} bytes"),
             });
         }
-        gas::charge_bytes(host, 0, gas::HASH_PER_BYTE, content.len())?;
-        let digest = keccak256(content);
+        // Once for the commitment, once sample by sample.
+        gas::charge_bytes(host, 0, 2 * gas::HASH_PER_BYTE, content.len())?;
         let found = test_set_commitment(call.salt, content);
         if found != expected {
             return revert(ITopics::CommitmentMismatch { expected, found });
         }
-        let used = topic.used_tests.at(digest);
-        if used.read(host)? {
-            return revert(ITopics::TestSetUsed { digest });
-        }
         let samples = match wire::test_set(content) {
-            Ok(samples) => samples.len(),
+            Ok(samples) => samples,
             Err(reason) => return revert(ITopics::InvalidPayload { reason }),
         };
-        let samples = checked(u32::try_from(samples).ok().filter(|count| *count != 0))?;
-        used.write(host, true)?;
+        self.spend(host, &samples)?;
+        let samples = u32::try_from(samples.len()).ok();
+        let samples = checked(samples.filter(|count| *count != 0))?;
         test_set.samples.write(host, samples)?;
         let block = host.block_number();
         test_set.opened_in.write(host, block)?;
@@ -141,6 +147,19 @@ impl Topics {
                 samples,
             },
         )
+    }
+
+    /// Marks each input as spent for good: at most [`wire::MOST_SAMPLES`] words.
+    fn spend(&self, host: &mut dyn Host, samples: &[wire::Sample<'_>]) -> Result<()> {
+        for sample in samples {
+            let digest = keccak256(sample.input);
+            let used = self.used_samples.at(digest);
+            if used.read(host)? {
+                return revert(ITopics::SampleUsed { digest });
+            }
+            used.write(host, true)?;
+        }
+        Ok(())
     }
 
     /// # Errors

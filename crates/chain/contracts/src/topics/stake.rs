@@ -62,17 +62,17 @@ impl Topics {
         let number = seat.pool.read(host)?;
         let pool = self.pools.at(number);
         let (staker, epoch) = (host.caller(), topic.epoch.read(host)?);
-        pool.ripen_for(host, staker, epoch)?;
+        pool.ripen_for(host, &topic, staker, epoch)?;
         let held = pool.held(host, epoch)?;
         let mut shares = held.shares_for(amount)?;
         if shares.is_zero() {
             return revert(ITopics::ZeroAmount {});
         }
-        pool.young.at(staker).add(host, &topic, amount)?;
         if topic.is_under_way(host)? {
             topic.wait_for_end(host, &pool, staker, amount)?;
             shares = U256::ZERO;
         } else {
+            pool.young.at(staker).add(host, &topic, amount)?;
             let position = pool.positions.at(staker);
             let sum = checked(position.read(host)?.checked_add(shares))?;
             position.write(host, sum)?;
@@ -108,7 +108,7 @@ impl Topics {
             topic.not_settling(host, topic_id)?;
         }
         let epoch = topic.epoch.read(host)?;
-        pool.ripen_for(host, staker, epoch)?;
+        pool.ripen_for(host, &topic, staker, epoch)?;
         let position = pool.positions.at(staker);
         let held = position.read(host)?;
         let Some(left) = held.checked_sub(shares) else {
@@ -452,14 +452,25 @@ impl Pool {
         Ok(self.waiting.write(host, 0)?)
     }
 
-    /// [`ripen`](Self::ripen), and gives an account its part.
-    fn ripen_for(&self, host: &mut dyn Host, account: Address, epoch: u64) -> Result<()> {
+    /// [`ripen`](Self::ripen), and gives an account its part, which has no say in a change that was
+    /// proposed before it counted. Comes before every other change of the account's position.
+    pub(super) fn ripen_for(
+        &self,
+        host: &mut dyn Host,
+        topic: &Topic,
+        account: Address,
+        epoch: u64,
+    ) -> Result<()> {
         self.ripen(host, epoch)?;
         let wait = self.waits.at(account);
-        if wait.amount.read(host)? != 0 && wait.epoch.read(host)? < epoch {
+        let (waited, of) = (wait.amount.read(host)?, wait.epoch.read(host)?);
+        if waited != 0 && of < epoch {
             let shares = self.shares_of(host, account, epoch)?;
             self.positions.at(account).write(host, shares)?;
             wait.amount.write(host, 0)?;
+            if topic.proposal.is_older_than(host, of)? {
+                self.young.at(account).add(host, topic, waited)?;
+            }
         }
         Ok(())
     }

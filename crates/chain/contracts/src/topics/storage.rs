@@ -18,6 +18,8 @@ pub struct Topic {
     pub mechanism_count: Slot<u8>,
     /// Whether a mechanism gave shares in the epoch that is settling.
     pub pays: Slot<bool>,
+    /// Whether anybody took part since the epoch under way opened.
+    pub stirred: Slot<bool>,
     /// Next step of the settlement: a mechanism, then slots.
     pub cursor: Slot<u32>,
     /// The epoch under way, or the next.
@@ -61,8 +63,6 @@ pub struct Topic {
     pub seat_of: Mapping<Address, Slot<u32>>,
     pub epochs: Mapping<u64, Epoch>,
     pub test_sets: Mapping<u64, TestSet>,
-    /// Contents of the test sets that were opened.
-    pub used_tests: Mapping<B256, Slot<bool>>,
     /// Positions that voted in a proposal: keccak256 of its number, pool and account.
     pub voted: Mapping<B256, Slot<bool>>,
 }
@@ -96,8 +96,11 @@ pub struct Proposal {
     pub effective_at_ms: Slot<u64>,
     /// Stake and bonds that are against it, in wei.
     pub against: Slot<u128>,
-    /// Stake and bonds of the topic when it was made, what waited included, in wei.
+    /// Stake that counted and bonds of the topic when it was made, in wei.
     pub base: Slot<u128>,
+    /// The topic's epoch, under way or the next, when it was made: what waited for its end, or for the
+    /// end of a later one, has no say.
+    pub made_in: Slot<u64>,
     pub owner: Slot<Address>,
     pub policy: Policy,
 }

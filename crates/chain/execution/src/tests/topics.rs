@@ -6,6 +6,7 @@ use alloy_sol_types::{SolCall, SolEvent};
 use hallmark_abi::ITopics;
 use hallmark_abi::topics::ITopics::{Kind, Mechanism, Policy, Role, Stage};
 use hallmark_contracts::topics::commitment;
+use hallmark_mechanisms::wire::decode_explanation;
 use hallmark_types::{MARK, addresses};
 
 use super::world::*;
@@ -109,8 +110,8 @@ impl World {
     }
 }
 
-#[test]
-fn what_is_burned_in_a_topic_pays_the_useful_and_money_is_conserved() {
+/// A topic whose validator has weighed both workers, and which is funded.
+fn weighed() -> World {
     let mut world = World::with_topic();
     world.tell(OWNER, 50 * MARK, &ITopics::fundCall { topic: TOPIC });
     world.until(Stage::Open);
@@ -137,6 +138,46 @@ fn what_is_burned_in_a_topic_pays_the_useful_and_money_is_conserved() {
         payload: payload.into(),
     };
     world.tell(VALIDATOR, 0, &reveal);
+    world
+}
+
+#[test]
+fn what_the_chain_does_alone_is_told_beside_the_receipts() {
+    let mut world = weighed();
+    let mut told = Vec::new();
+    while world.topic().stage != Stage::Done {
+        let executed = world.block(vec![]);
+        assert!(executed.receipts.is_empty());
+        told.extend(executed.sweep_logs);
+    }
+    assert!(told.iter().all(|log| log.address == addresses::TOPICS));
+    let settled: Vec<_> = told
+        .iter()
+        .filter_map(|log| ITopics::Settled::decode_log(log).ok())
+        .collect();
+    assert_eq!(settled.len(), 1);
+    let epoch = world.topic().epoch - 1;
+    assert_eq!((settled[0].topic, settled[0].epoch), (TOPIC, epoch));
+    // It says what the state says.
+    let slots = world.topics(&ITopics::slotsCall {
+        topic: TOPIC,
+        offset: U256::ZERO,
+        limit: U256::from(3),
+    });
+    let shares: Vec<u64> = slots.iter().map(|slot| slot.shareBillionths).collect();
+    assert_eq!(settled[0].shares, shares);
+    let columns = decode_explanation(&settled[0].explanation, 3).unwrap();
+    assert!(columns.iter().any(|(name, _)| name == "incentive"));
+    let paid = told
+        .iter()
+        .filter_map(|log| ITopics::Paid::decode_log(log).ok());
+    let paid: u128 = paid.map(|event| event.toOperator + event.toPool).sum();
+    assert!(paid > MARK && paid < world.topic().paid);
+}
+
+#[test]
+fn what_is_burned_in_a_topic_pays_the_useful_and_money_is_conserved() {
+    let mut world = weighed();
     // A keeper's transactions leave the events that the chain's own steps do not.
     let mut signatures = Vec::new();
     while world.topic().stage != Stage::Done {
@@ -171,6 +212,29 @@ fn what_is_burned_in_a_topic_pays_the_useful_and_money_is_conserved() {
 fn the_chain_alone_brings_a_topic_through_its_epochs() {
     let mut world = World::with_topic();
     let first = world.topic().epoch;
+    world.tell(OWNER, MARK, &ITopics::fundCall { topic: TOPIC });
+    for _ in 0..100 {
+        world.block(vec![]);
+    }
+    assert_eq!(world.topic().epoch, first + 1);
+    // Nobody takes part any more: it rests, and blocks change nothing.
+    let before = world.head.state.root();
+    for _ in 0..100 {
+        world.block(vec![]);
+    }
+    assert_eq!(world.head.state.root(), before);
+    // A commitment is all that it takes.
+    let validator: Address = signer(VALIDATOR).address();
+    let to = (world.spec().chain_id, TOPIC, first + 1, 0, 0, validator);
+    let commit = ITopics::commitCall {
+        topic: TOPIC,
+        epoch: first + 1,
+        mechanism: 0,
+        slot: 0,
+        commitment: commitment(to, B256::ZERO, &[]),
+    };
+    world.tell(VALIDATOR, MARK, &commit);
+    assert_eq!(world.topic().stage, Stage::Open);
     for _ in 0..100 {
         world.block(vec![]);
     }
@@ -179,7 +243,8 @@ fn the_chain_alone_brings_a_topic_through_its_epochs() {
 
 #[test]
 fn a_sweep_that_runs_out_of_gas_leaves_no_trace_and_the_others_alone() {
-    let world = World::with_topic();
+    let mut world = World::with_topic();
+    world.tell(OWNER, MARK, &ITopics::fundCall { topic: TOPIC });
     let parent = &world.head;
     let mut context = world.proposer.context(&parent.block.header);
     context.number += 1;
@@ -207,5 +272,7 @@ fn a_sweep_that_runs_out_of_gas_leaves_no_trace_and_the_others_alone() {
             .unwrap();
         let topic = ITopics::getCall::abi_decode_returns_validate(&output(answer)).unwrap();
         assert_eq!(topic.stage, stage);
+        // What was undone was not told.
+        assert_eq!(outcome.sweep_logs.is_empty(), stage == Stage::Cancelled);
     }
 }

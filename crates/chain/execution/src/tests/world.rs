@@ -170,6 +170,7 @@ impl World {
         assert_eq!(judged.diff, built.executed.diff);
         assert_eq!(judged.senders, built.executed.senders);
         assert_eq!(judged.receipts, built.executed.receipts);
+        assert_eq!(judged.sweep_logs, built.executed.sweep_logs);
         assert_eq!(
             judged.state.total_balance(),
             self.spec().issued(),

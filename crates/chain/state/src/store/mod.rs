@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, Log};
 use alloy_rlp::Decodable;
 use arc_swap::ArcSwap;
 use hallmark_types::{Block, ChainSpec, Receipt};
@@ -335,6 +335,17 @@ impl Store {
         let receipts = Vec::<Receipt>::decode(&mut &bytes[..]);
         let damaged = |error| self.damaged(format!("receipts of block {number}: {error}"));
         self.reported(receipts.map(Some).map_err(damaged))
+    }
+
+    /// What the sweeps of the block at a height told: mostly nothing.
+    pub fn sweep_logs(&self, number: u64) -> Vec<Log> {
+        let Some(bytes) = self.reported(self.try_bytes(tables::SWEEP_LOGS, number)) else {
+            return Vec::new();
+        };
+        let logs = Vec::<Log>::decode(&mut &bytes[..]);
+        let damaged = |error| self.damaged(format!("sweep logs of block {number}: {error}"));
+        self.reported(logs.map(Some).map_err(damaged))
+            .unwrap_or_default()
     }
 
     /// Senders of the transactions of the block at a height.

@@ -14,7 +14,7 @@ use redb::{
 use crate::{Account, AccountDiff, Executed, State, StateDiff};
 
 /// Layout of the tables; another number cannot be read.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const ACCOUNTS: TableDefinition<'_, [u8; 20], [u8; 72]> = TableDefinition::new("accounts");
@@ -22,6 +22,8 @@ const STORAGE: TableDefinition<'_, [u8; 52], [u8; 32]> = TableDefinition::new("s
 const CODES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("codes");
 pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 pub(super) const RECEIPTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("receipts");
+/// Only of blocks whose sweeps told something.
+pub(super) const SWEEP_LOGS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("sweep_logs");
 pub(super) const SENDERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("senders");
 pub(super) const FINALIZATIONS: TableDefinition<'_, u64, &[u8]> =
     TableDefinition::new("finalizations");
@@ -97,6 +99,10 @@ pub(super) fn write_block(
         .insert(height, &executed.block.to_rlp()[..])?;
     txn.open_table(RECEIPTS)?
         .insert(height, &alloy_rlp::encode(&executed.receipts)[..])?;
+    let mut sweep_logs = txn.open_table(SWEEP_LOGS)?;
+    if !executed.sweep_logs.is_empty() {
+        sweep_logs.insert(height, &alloy_rlp::encode(&executed.sweep_logs)[..])?;
+    }
     let senders: Vec<u8> = executed
         .senders
         .iter()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alloy_consensus::{Receipt as PlainReceipt, ReceiptWithBloom, Signed, TxEip1559};
-use alloy_primitives::{Address, B256, Bytes, Signature, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, Signature, U256};
 use hallmark_types::{Block, ChainSpec, Receipt, Transaction, ValidatorSpec, header, merkle};
 
 use super::{InMemoryDisk, RECENT_STATES, Store, StoreError};
@@ -85,9 +85,20 @@ fn child(parent: Option<&Executed>, salt: u8) -> Executed {
         hash,
         senders,
         receipts,
+        sweep_logs: told(number),
         diff,
         state,
     }
+}
+
+/// What the sweeps of a block tell: at odd heights as many logs as its number.
+fn told(number: u64) -> Vec<Log> {
+    let count = if number % 2 == 1 { number } else { 0 };
+    let log = |index| {
+        let topics = vec![B256::left_padding_from(&[index as u8])];
+        Log::new_unchecked(Address::with_last_byte(5), topics, Bytes::from(vec![7; 40]))
+    };
+    (0..count).map(log).collect()
 }
 
 fn chain(length: usize) -> Vec<Executed> {
@@ -130,6 +141,7 @@ fn a_folder_opened_again_has_everything_that_was_committed() {
         assert_eq!(store.block_hash(number), Some(executed.hash));
         assert_eq!(store.number_by_hash(&executed.hash), Some(number));
         assert_eq!(store.receipts(number).unwrap(), executed.receipts);
+        assert_eq!(store.sweep_logs(number), executed.sweep_logs);
         assert_eq!(store.senders(number).unwrap(), executed.senders);
         let hash = executed.block.transactions[0].tx_hash();
         assert_eq!(store.transaction(hash), Some((number, 0)));

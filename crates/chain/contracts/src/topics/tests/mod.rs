@@ -4,9 +4,11 @@ mod epochs;
 mod games;
 mod measured;
 mod property;
+mod rest;
 mod score;
 mod slots;
 mod staking;
+mod waiting;
 
 use std::fmt::Debug;
 

@@ -1,6 +1,6 @@
 //! Proven scores: the order of commitments, and what each proof counts.
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolCall;
 use hallmark_abi::{
     IModels, ITopics,
@@ -27,6 +27,8 @@ struct Exam {
     world: World,
     model: Model,
     key: ProvingKey,
+    /// Added to the inputs: another round has others.
+    round: i32,
 }
 
 impl Exam {
@@ -37,7 +39,12 @@ impl Exam {
             world: World::with(Kind::Score, score_policy()),
             model,
             key,
+            round: 0,
         }
+    }
+
+    fn input(&self, sample: usize) -> [i32; 2] {
+        INPUTS[sample].map(|value| value + self.round)
     }
 
     fn models<C: SolCall>(&mut self, from: Address, call: C) -> C::Return {
@@ -78,19 +85,45 @@ impl Exam {
 
     /// A test set of these labels.
     fn test_set(&self, labels: &[u32]) -> Vec<u8> {
-        let inputs: Vec<_> = INPUTS
+        let places: Vec<_> = (0..).zip(labels.iter().copied()).collect();
+        self.arranged(&places)
+    }
+
+    /// A test set of these inputs, by their places, and labels.
+    fn arranged(&self, samples: &[(usize, u32)]) -> Vec<u8> {
+        let inputs: Vec<_> = samples
             .iter()
-            .map(|input| self.model.graph.encode_input(input))
+            .map(|(place, label)| (self.encoded(*place), *label))
             .collect();
         let samples: Vec<_> = inputs
             .iter()
-            .zip(labels)
             .map(|(input, label)| Sample {
                 input,
                 label: *label,
             })
             .collect();
         encode_test_set(&samples).unwrap()
+    }
+
+    fn encoded(&self, place: usize) -> Vec<u8> {
+        self.model.graph.encode_input(&self.input(place))
+    }
+
+    /// Whether an input is spent, as the contract's view says.
+    fn is_spent(&mut self, place: usize) -> bool {
+        let digest = keccak256(self.encoded(place));
+        self.world.ask(ITopics::sampleUsedCall { digest })
+    }
+
+    /// Ends the present epoch, and tries to open `content` in the next.
+    fn open_next(&mut self, content: &[u8]) -> Result<()> {
+        if self.world.stage() != Stage::None {
+            self.world.settle();
+        }
+        let epoch = self.world.get().epoch;
+        self.commit_test_set(epoch, content).unwrap();
+        self.world.reach(Stage::Sealed);
+        self.reveal_test_set(content)
     }
 
     fn commit_test_set(&mut self, epoch: u64, content: &[u8]) -> Result<()> {
@@ -114,7 +147,7 @@ impl Exam {
 
     /// A right proof of what the model answers.
     fn proof(&mut self, slot: u16, sample: u32) -> ITopics::proveCall {
-        let input = INPUTS[sample as usize];
+        let input = self.input(sample as usize);
         let output = hallmark_graph::reference::run(&self.model, &input).unwrap();
         let epoch = self.world.get().epoch;
         let to = (self.world.topic, epoch, 0, slot, sample);
@@ -200,6 +233,7 @@ fn who_opens_a_model_and_proves_nothing_right_is_not_paid_and_its_past_fades() {
     let before = exam.world.slot(1).score;
     assert!(before > 0);
     let paid = exam.world.balances(actor(1)).free;
+    exam.round = 1;
     let content = exam.test_set(&[0, 1, 0]);
     exam.commit_test_set(2, &content).unwrap();
     exam.world.reach(Stage::Open);
@@ -315,12 +349,92 @@ fn a_test_set_is_committed_before_its_epoch_and_its_content_is_new() {
     expect_revert::<ITopics::DuplicateSubmission>(exam.reveal_test_set(&content));
     exam.world.settle();
     exam.world.reach(Stage::Sealed);
-    expect_revert::<ITopics::TestSetUsed>(exam.reveal_test_set(&content));
+    expect_revert::<ITopics::SampleUsed>(exam.reveal_test_set(&content));
     let call = ITopics::testSetCall {
         topic: exam.world.topic,
         epoch: 2,
     };
     assert_eq!(exam.world.ask(call).samples, content);
+}
+
+#[test]
+fn a_sample_that_was_opened_once_is_in_no_other_test_set() {
+    let mut exam = Exam::new();
+    exam.world.workers(1);
+    let content = exam.test_set(&[0, 0]);
+    exam.open_next(&content).unwrap();
+    assert!(exam.is_spent(0) && exam.is_spent(1) && !exam.is_spent(2));
+    // A new sample beside it, and another label, do not make it new.
+    let repeated = exam.arranged(&[(2, 0), (1, 1)]);
+    let error = expect_revert::<ITopics::SampleUsed>(exam.open_next(&repeated));
+    assert_eq!(error.digest, keccak256(exam.encoded(1)));
+    assert!(!exam.is_spent(2), "a refused set spends nothing");
+    let fresh = exam.arranged(&[(2, 0)]);
+    exam.open_next(&fresh).unwrap();
+    exam.world.check_invariants();
+}
+
+#[test]
+fn the_same_test_set_in_another_order_is_the_same() {
+    let mut exam = Exam::new();
+    exam.world.workers(1);
+    let content = exam.arranged(&[(0, 0), (1, 1), (2, 0)]);
+    exam.open_next(&content).unwrap();
+    let turned = exam.arranged(&[(2, 0), (0, 0), (1, 1)]);
+    assert_ne!(content, turned);
+    expect_revert::<ITopics::SampleUsed>(exam.open_next(&turned));
+}
+
+#[test]
+fn a_sample_that_was_opened_in_one_topic_is_spent_in_every_other() {
+    let mut exam = Exam::new();
+    exam.world.workers(1);
+    let content = exam.test_set(&[0, 0, 0]);
+    exam.open_next(&content).unwrap();
+    exam.world.topic = exam
+        .world
+        .create(score_policy(), super::only(Kind::Score))
+        .unwrap();
+    exam.world.workers(1);
+    expect_revert::<ITopics::SampleUsed>(exam.open_next(&content));
+    let one = exam.arranged(&[(1, 1)]);
+    expect_revert::<ITopics::SampleUsed>(exam.open_next(&one));
+    exam.round = 1;
+    let other = exam.test_set(&[0]);
+    exam.open_next(&other).unwrap();
+}
+
+#[test]
+fn a_test_set_that_has_a_sample_twice_is_refused() {
+    let mut exam = Exam::new();
+    exam.world.workers(1);
+    let twice = exam.arranged(&[(0, 0), (1, 0), (0, 1)]);
+    expect_revert::<ITopics::SampleUsed>(exam.open_next(&twice));
+    assert!(!exam.is_spent(0) && !exam.is_spent(1));
+}
+
+#[test]
+fn the_longest_test_set_is_opened_at_a_price_that_grows_by_the_sample() {
+    let mut gas = Vec::new();
+    for count in [1u8, 64] {
+        let mut exam = Exam::new();
+        exam.world.workers(1);
+        let inputs: Vec<_> = (0..count).map(|number| [number; 700]).collect();
+        let samples: Vec<_> = inputs
+            .iter()
+            .map(|input| Sample { input, label: 0 })
+            .collect();
+        let content = encode_test_set(&samples).unwrap();
+        assert!(content.len() <= super::super::MAX_TEST_SET_BYTES);
+        exam.commit_test_set(1, &content).unwrap();
+        exam.world.reach(Stage::Sealed);
+        exam.reveal_test_set(&content).unwrap();
+        gas.push(exam.world.host.gas_used);
+    }
+    // A mark is a new word; the content is written too, a word for 32 bytes.
+    let words = 64 + 63 * 708 / 32;
+    assert!(gas[1] - gas[0] > 22_100 * words, "{gas:?}");
+    assert!(gas[1] < 60_000_000, "{gas:?}");
 }
 
 #[test]

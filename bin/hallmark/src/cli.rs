@@ -2,7 +2,10 @@
 
 mod topic;
 
-pub use topic::{OptionalKeyArgs, SaltArgs, SubmitArgs, TopicCommand, WorkArgs, WorkRole};
+pub use topic::{
+    OptionalKeyArgs, ProveArgs, SaltArgs, ScoreModelArgs, SubmitArgs, TestSetArgs, TopicCommand,
+    WorkArgs, WorkRole,
+};
 
 use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand, ValueEnum};

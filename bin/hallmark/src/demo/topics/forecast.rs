@@ -26,6 +26,7 @@ use hallmark_fixed::Q64;
 use hallmark_mechanisms::{simulate::Decimal, wire};
 use hallmark_types::MARK;
 use serde_json::{Value, json};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -332,6 +333,26 @@ struct Table {
     paid: f64,
 }
 
+/// Of all pairs of a loss and what it earned whose losses differ, the part in which the lower loss
+/// earned more. Equal earnings count half: pay by chance is in order half of the time.
+fn ordered(of: &[(f64, f64)]) -> Option<f64> {
+    let pairs = of
+        .iter()
+        .enumerate()
+        .flat_map(|(i, a)| of[i + 1..].iter().map(move |b| (*a, *b)))
+        .filter(|(a, b)| a.0 != b.0);
+    let (mut right, mut all) = (0.0, 0.0);
+    for (a, b) in pairs {
+        all += 1.0;
+        right += match (a.0 < b.0, a.1.total_cmp(&b.1)) {
+            (_, Ordering::Equal) => 0.5,
+            (true, Ordering::Greater) | (false, Ordering::Less) => 1.0,
+            _ => 0.0,
+        };
+    }
+    (all > 0.0).then(|| right / all)
+}
+
 /// log10 of the squared error.
 fn loss(said: f64, truth: f64) -> f64 {
     2.0 * (said - truth).abs().max(LEAST_ERROR).log10()
@@ -398,24 +419,16 @@ impl Table {
     }
 
     /// Of all pairs of honest workers whose losses differ, the part in which the better one earned
-    /// more.
-    fn in_order(&self) -> f64 {
-        let honest: Vec<(f64, f64)> = self
+    /// more; a pair that earned the same counts half. `None` without such a pair.
+    fn in_order(&self) -> Option<f64> {
+        let honest = self
             .lines
             .iter()
-            .filter(|line| line.name != "copier" && line.name != "liar")
+            .filter(|line| line.name != "copier" && line.name != "liar");
+        let honest: Vec<(f64, f64)> = honest
             .filter_map(|line| Some((line.loss?, line.earned)))
             .collect();
-        let pairs = honest
-            .iter()
-            .enumerate()
-            .flat_map(|(i, a)| honest[i + 1..].iter().map(move |b| (*a, *b)));
-        let (mut right, mut all) = (0.0, 0.0);
-        for (a, b) in pairs {
-            all += 1.0;
-            right += f64::from((a.0 < b.0) == (a.1 > b.1));
-        }
-        right / f64::max(all, 1.0)
+        ordered(&honest)
     }
 
     fn text(&self) -> String {
@@ -451,12 +464,13 @@ impl Table {
         let (name, best) = self.best().unwrap_or(("nobody", f64::NAN));
         text.push_str(&format!(
             "\n\nnetwork    log loss {:.3} over {} of {} epochs; the best single worker, known only afterwards, is \"{name}\" with {best:.3}: the network {}\n\
-             order      in {:.0} % of the pairs of honest workers the better one earned more",
+             order      in {} % of the pairs of honest workers the better one earned more (equal pay counts half)",
             self.network,
             self.network_epochs,
             self.epochs,
             if self.network < best { "beats it" } else { "does not beat it" },
-            100.0 * self.in_order(),
+            self.in_order()
+                .map_or_else(|| "-".to_owned(), |part| format!("{:.0}", 100.0 * part)),
         ));
         text
     }
@@ -494,6 +508,16 @@ mod tests {
         assert_eq!(series.truth(60), series.values[series.start + 59]);
         assert!(Series::read("1980-01", 60).is_err());
         assert!(Series::read("nonsense", 60).is_err());
+    }
+
+    #[test]
+    fn equal_pay_is_in_order_half_and_equal_losses_are_no_pair() {
+        assert_eq!(ordered(&[(-2.0, 5.0), (-1.0, 3.0), (0.0, 1.0)]), Some(1.0));
+        assert_eq!(ordered(&[(-2.0, 1.0), (-1.0, 3.0), (0.0, 5.0)]), Some(0.0));
+        assert_eq!(ordered(&[(-2.0, 0.0), (-1.0, 0.0)]), Some(0.5));
+        assert_eq!(ordered(&[(-1.0, 0.0), (-2.0, 7.0), (-2.0, 3.0)]), Some(1.0));
+        assert_eq!(ordered(&[(-2.0, 1.0), (-2.0, 3.0)]), None);
+        assert_eq!(ordered(&[]), None);
     }
 
     #[test]

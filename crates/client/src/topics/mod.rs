@@ -11,8 +11,9 @@
 //!
 //! [`work`] does these steps for a slot, epoch after epoch; [`program`] runs any program as the one
 //! who answers. [`score`] has the test sets and the proofs of score topics. [`explain`] reads from the
-//! log why a slot got what it got.
+//! log why a slot got what it got, and [`chart`] draws it.
 
+pub mod chart;
 mod events;
 pub mod explain;
 mod payload;

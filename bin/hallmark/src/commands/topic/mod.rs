@@ -1,7 +1,6 @@
 //! `hallmark topic`: markets of intelligence.
 
 mod chart;
-mod drawing;
 mod explain;
 mod manage;
 mod policy;
@@ -11,9 +10,6 @@ mod status;
 mod submit;
 mod watch;
 mod work;
-
-pub use chart::panels;
-pub use drawing::{Line, Panel, short, svg};
 
 use super::{
     Error, block_on,

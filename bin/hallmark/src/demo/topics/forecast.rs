@@ -9,14 +9,14 @@ use super::{
     network::{Network, Player},
 };
 use crate::cli::DemoTopicsArgs;
-use crate::commands::{Error, topic as charts, write};
+use crate::commands::{Error, write};
 use crate::output::Reporter;
 use alloy_primitives::U256;
 use futures::future::BoxFuture;
 use hallmark_client::{
     Topics,
     topics::{
-        Role,
+        Role, chart,
         explain::History,
         q64_to_f64,
         work::{Answerer, Question, Reply},
@@ -301,10 +301,10 @@ pub async fn play(
         .map(|player| (player.slot(), player.name.clone()))
         .collect();
     let mechanisms = owner.mechanisms(topic).await?;
-    let panels = charts::panels(&history, &mechanisms, |slot| {
+    let panels = chart::of_history(&history, &mechanisms, |slot| {
         names.get(&slot).cloned().unwrap_or_default()
     });
-    write(&file, charts::svg("CO2 at Mauna Loa", &panels).as_bytes())?;
+    write(&file, chart::svg("CO2 at Mauna Loa", &panels).as_bytes())?;
     report.say(format!("picture    {}\n", file.display()));
     let mut value = table.json();
     value["topic"] = json!(topic.to_string());

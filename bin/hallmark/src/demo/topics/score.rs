@@ -138,7 +138,7 @@ pub async fn play(
         "title": "handwritten digits, proven",
         "mechanisms": [{ "kind": "score" }],
         "policy": {
-            "open": stage, "sealed": stage, "lag": stage * 20, "reveal": 0,
+            "open": stage, "sealed": stage, "lag": stage * 10, "reveal": 0,
             "maxWorkers": 4, "minBond": "50", "submitFee": "0.01",
         },
     });

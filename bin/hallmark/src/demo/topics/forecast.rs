@@ -7,6 +7,7 @@
 use super::{
     models::{self, Model},
     network::{Network, Player},
+    rehearsal::rehearse,
 };
 use crate::cli::DemoTopicsArgs;
 use crate::commands::{Error, write};
@@ -16,7 +17,7 @@ use futures::future::BoxFuture;
 use hallmark_client::{
     Topics,
     topics::{
-        Role, chart,
+        Role, TopicPlan, chart,
         explain::History,
         q64_to_f64,
         work::{Answerer, Question, Reply},
@@ -37,9 +38,20 @@ const INCOME: u128 = 3_000 * MARK;
 /// Least error whose logarithm counts, as in the mechanism.
 const LEAST_ERROR: f64 = 1.0 / (1u64 << 32) as f64;
 
+/// A steep potential pays the best and hardly the rest.
+pub const STEEPNESS: u8 = 5;
+/// Forecasters and the part of the newest loss in what they expect.
+pub const FORECASTERS: [(&str, f64); 2] = [("slow forecaster", 0.1), ("quick forecaster", 0.4)];
+/// Reputers, their stake, and whether they round.
+pub const REPUTERS: [(&str, u128, bool); 3] = [
+    ("reputer", 400 * MARK, false),
+    ("reputer", 300 * MARK, false),
+    ("rounding reputer", 100 * MARK, true),
+];
+
 /// A monthly series, and which of its months an epoch asks for.
 #[derive(Clone)]
-struct Series {
+pub struct Series {
     months: Arc<Vec<String>>,
     values: Arc<Vec<f64>>,
     /// Index of the month of epoch `first_epoch`.
@@ -48,7 +60,7 @@ struct Series {
 }
 
 impl Series {
-    fn read(until: &str, epochs: u64) -> Result<Self, Error> {
+    pub fn read(until: &str, epochs: u64) -> Result<Self, Error> {
         let mut months = Vec::new();
         let mut values = Vec::new();
         for line in SERIES.lines().skip(1) {
@@ -87,7 +99,7 @@ impl Series {
         &self.values[..self.index(epoch)]
     }
 
-    fn truth(&self, epoch: u64) -> f64 {
+    pub fn truth(&self, epoch: u64) -> f64 {
         self.values[self.index(epoch)]
     }
 }
@@ -109,9 +121,9 @@ fn epoch_of(question: &Question) -> u64 {
 }
 
 /// A worker with a model.
-struct Forecaster {
-    model: Box<dyn Model>,
-    series: Series,
+pub struct Forecaster {
+    pub model: Box<dyn Model>,
+    pub series: Series,
 }
 
 impl Answerer for Forecaster {
@@ -158,7 +170,7 @@ impl Answerer for Copier {
 }
 
 /// Says five to ten too much, to draw the network with it.
-struct Liar(Series);
+pub struct Liar(pub Series);
 
 impl Answerer for Liar {
     fn answer<'a>(&'a mut self, question: &'a Question, _: Duration) -> Answer<'a> {
@@ -171,9 +183,16 @@ impl Answerer for Liar {
 }
 
 /// Expects of each worker the smoothed loss of its past.
-struct Expecting {
+pub struct Expecting {
     rate: f64,
     smoothed: BTreeMap<u16, f64>,
+}
+
+impl Expecting {
+    pub fn new(rate: f64) -> Self {
+        let smoothed = BTreeMap::new();
+        Self { rate, smoothed }
+    }
 }
 
 impl Answerer for Expecting {
@@ -207,9 +226,9 @@ impl Answerer for Expecting {
 }
 
 /// Says what was measured, or a rounded version of it.
-struct Measuring {
-    series: Series,
-    rounds: bool,
+pub struct Measuring {
+    pub series: Series,
+    pub rounds: bool,
 }
 
 impl Answerer for Measuring {
@@ -218,6 +237,21 @@ impl Answerer for Measuring {
         let truth = if self.rounds { truth.round() } else { truth };
         Box::pin(async move { Ok(Reply::truth(q64(truth))) })
     }
+}
+
+/// The demo's topic.
+pub fn plan(stage_ms: u64, steepness: u8) -> Result<TopicPlan, Error> {
+    let (long, short) = (stage_ms, stage_ms * 4 / 5);
+    let plan = json!({
+        "title": "CO2 at Mauna Loa, next month, ppm",
+        "mechanisms": [{ "kind": "synthesis", "params": { "steepness": steepness } }],
+        "policy": {
+            "open": long, "sealed": short, "lag": long, "reveal": short,
+            "maxWorkers": 10, "maxForecasters": 2, "maxReputers": 3,
+            "minBond": "50", "submitFee": "0.01", "valueMin": 200, "valueMax": 800,
+        },
+    });
+    Ok(TopicPlan::from_json(&plan.to_string())?)
 }
 
 pub async fn play(
@@ -232,20 +266,8 @@ pub async fn play(
         series.months[series.start]
     ));
     let owner = network.client(0).await?.topics();
-    let (long, short) = (args.stage_ms, args.stage_ms * 4 / 5);
-    let plan = json!({
-        "title": "CO2 at Mauna Loa, next month, ppm",
-        // A steep potential pays the best and hardly the rest.
-        "mechanisms": [{ "kind": "synthesis", "params": { "steepness": 5 } }],
-        "policy": {
-            "open": long, "sealed": short, "lag": long, "reveal": short,
-            "maxWorkers": 10, "maxForecasters": 2, "maxReputers": 3,
-            "minBond": "50", "submitFee": "0.01", "valueMin": 200, "valueMax": 800,
-        },
-    });
-    let topic = network
-        .topic(&owner, &plan.to_string(), INCOME, report)
-        .await?;
+    let plan = plan(args.stage_ms, STEEPNESS)?;
+    let topic = network.topic(&owner, &plan, INCOME, report).await?;
 
     let mut players = Vec::new();
     for model in models::all() {
@@ -269,18 +291,13 @@ pub async fn play(
         .join(topic, 1 + players.len(), Role::Worker, 0, false)
         .await?;
     players.push(Player::new("liar", desk, Liar(series.clone())));
-    for (name, rate) in [("slow forecaster", 0.1), ("quick forecaster", 0.4)] {
+    for (name, rate) in FORECASTERS {
         let desk = network
             .join(topic, 1 + players.len(), Role::Forecaster, 0, false)
             .await?;
-        let smoothed = BTreeMap::new();
-        players.push(Player::new(name, desk, Expecting { rate, smoothed }));
+        players.push(Player::new(name, desk, Expecting::new(rate)));
     }
-    for (name, stake, rounds) in [
-        ("reputer", 400 * MARK, false),
-        ("reputer", 300 * MARK, false),
-        ("rounding reputer", 100 * MARK, true),
-    ] {
+    for (name, stake, rounds) in REPUTERS {
         let desk = network
             .join(topic, 1 + players.len(), Role::Reputer, stake, false)
             .await?;
@@ -306,7 +323,13 @@ pub async fn play(
     });
     write(&file, chart::svg("CO2 at Mauna Loa", &panels).as_bytes())?;
     report.say(format!("picture    {}\n", file.display()));
+    let offline = rehearse(&series, &plan, args.epochs)?;
+    report.say(format!(
+        "offline    the same mechanism, months and parties, nobody late: network {:.3}, best single worker \"{}\" {:.3}\n",
+        offline.network, offline.best_name, offline.best
+    ));
     let mut value = table.json();
+    value["offline"] = offline.json();
     value["topic"] = json!(topic.to_string());
     value["chart"] = json!(file);
     value["from"] = json!(series.months[series.start]);
@@ -335,7 +358,7 @@ struct Table {
 
 /// Of all pairs of a loss and what it earned whose losses differ, the part in which the lower loss
 /// earned more. Equal earnings count half: pay by chance is in order half of the time.
-fn ordered(of: &[(f64, f64)]) -> Option<f64> {
+pub fn ordered(of: &[(f64, f64)]) -> Option<f64> {
     let pairs = of
         .iter()
         .enumerate()
@@ -354,11 +377,11 @@ fn ordered(of: &[(f64, f64)]) -> Option<f64> {
 }
 
 /// log10 of the squared error.
-fn loss(said: f64, truth: f64) -> f64 {
+pub fn loss(said: f64, truth: f64) -> f64 {
     2.0 * (said - truth).abs().max(LEAST_ERROR).log10()
 }
 
-fn mean(values: &[f64]) -> Option<f64> {
+pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 

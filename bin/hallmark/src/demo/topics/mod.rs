@@ -10,6 +10,7 @@
 mod forecast;
 mod models;
 mod network;
+mod rehearsal;
 mod score;
 mod weights;
 

@@ -14,7 +14,7 @@ use alloy_primitives::{B256, U256};
 use hallmark_client::{
     Client, ClientError, Listing, Topics,
     topics::{
-        Answer, Prover, Role, SaltStore, Stage, Submission, TestSet, proof_context,
+        Answer, Prover, Role, SaltStore, Stage, Submission, TestSet, TopicPlan, proof_context,
         work::{Deed, Desk, Silent, View, advance_if_due},
     },
 };
@@ -143,7 +143,12 @@ pub async fn play(
         },
     });
     let topic = network
-        .topic(&owner, &plan.to_string(), INCOME, report)
+        .topic(
+            &owner,
+            &TopicPlan::from_json(&plan.to_string())?,
+            INCOME,
+            report,
+        )
         .await?;
 
     // The test set is committed before anyone takes part, and so before the epoch opens.

@@ -458,6 +458,62 @@ fn models_prove_their_accuracy_on_a_test_set_that_was_hidden() {
 }
 
 #[test]
+fn a_test_set_that_nobody_answers_stays_closed_and_serves_again() {
+    let world = World::start();
+    let file = world.path("topic.json");
+    let plan = json!({
+        "title": "digits",
+        "mechanisms": [{ "kind": "score" }],
+        "policy": { "open": "3s", "sealed": "3s", "lag": "3s", "minBond": "10" },
+    });
+    std::fs::write(&file, plan.to_string()).expect("written");
+    world.ok(Some(0), &["create", &file]);
+    let model = world.model(1);
+    let set = digits_csv();
+    let from = ["test-set", "1", &set, "--model", &model, "--samples", "2"];
+    let of = |epoch: &'static str, extra: &'static [&'static str]| {
+        [from.as_slice(), &["--epoch", epoch], extra].concat()
+    };
+    world.ok(Some(0), &of("1", &["--commit-only"]));
+    // While epoch 1 can still open it, no other epoch may have it.
+    let twice = world.refused(Some(0), &of("9", &["--commit-only"]));
+    assert!(twice.contains("epoch 1 of topic 1"), "{twice}");
+    world.ok(Some(2), &["join", "1", "--max-bond", "1000"]);
+    let reveal = ["test-set", "1", "--reveal-only", "--epoch", "1"];
+    let closed = world.ok(Some(0), &reveal);
+    assert_eq!(closed["did"], "kept closed", "{closed}");
+
+    // Nobody published this one.
+    let other = world.path("other.hmk");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets");
+    let (onnx, csv) = (format!("{root}/digits.onnx"), digits_csv());
+    let compile = [
+        "zk",
+        "compile",
+        &onnx,
+        "--calibrate",
+        &csv,
+        "--bits",
+        "16",
+        "-o",
+        &other,
+    ];
+    assert!(world.hallmark(None, &compile).status.success());
+    let unknown = world.refused(Some(2), &["prove", "1", "--model", &other]);
+    assert!(unknown.contains("is published"), "{unknown}");
+    let float = world.refused(Some(2), &["prove", "1", "--model", &onnx]);
+    assert!(float.contains("--calibrate"), "{float}");
+
+    // Epoch 1 passes, and its samples are still nobody's.
+    while world.ok(None, &["status", "1"])["topic"]["epoch"] == 1 {
+        world.run(Some(0), &["advance", "1"]);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    let again = world.ok(Some(0), &of("9", &["--commit-only"]));
+    assert_eq!(again["epoch"], 9, "{again}");
+}
+
+#[test]
 fn a_change_waits_and_stake_strikes_it() {
     let world = World::start();
     world.ok(Some(0), &["create", "--kind", "yuma", "--title", "weights"]);

@@ -3,8 +3,7 @@
 mod topic;
 
 pub use topic::{
-    OptionalKeyArgs, ProveArgs, SaltArgs, ScoreModelArgs, SubmitArgs, TestSetArgs, TopicCommand,
-    WorkArgs, WorkRole,
+    OptionalKeyArgs, ProveArgs, SaltArgs, SubmitArgs, TestSetArgs, TopicCommand, WorkArgs, WorkRole,
 };
 
 use alloy_primitives::Address;

@@ -336,25 +336,18 @@ pub struct TestSetArgs {
     pub key: KeyArgs,
 }
 
-/// A model at work in score topics.
-#[derive(Args, Clone)]
-pub struct ScoreModelArgs {
-    /// Model to be judged in a score topic: compiled, or ONNX with --calibrate.
-    #[arg(long)]
-    pub model: Option<PathBuf>,
-    /// Representative inputs with which an ONNX model is compiled, as for `zk compile`; the result must
-    /// be the published one.
-    #[arg(long, requires = "model")]
-    pub calibrate: Option<PathBuf>,
-    #[command(flatten)]
-    pub quantise: QuantiseArgs,
-}
-
 #[derive(Args)]
 pub struct ProveArgs {
     pub topic: u64,
+    /// Model to be judged: compiled, or ONNX with --calibrate.
+    #[arg(long)]
+    pub model: PathBuf,
+    /// Representative inputs with which an ONNX model is compiled, as for `zk compile`; the result must
+    /// be the published one.
+    #[arg(long)]
+    pub calibrate: Option<PathBuf>,
     #[command(flatten)]
-    pub model: ScoreModelArgs,
+    pub quantise: QuantiseArgs,
     /// Commit to the model, and leave the rest to another call.
     #[arg(long)]
     pub commit_only: bool,
@@ -397,8 +390,15 @@ pub struct WorkArgs {
     /// Program to run, by `sh -c`.
     #[arg(long, required_unless_present = "model")]
     pub exec: Option<String>,
+    /// Model to be judged in a score topic: compiled, or ONNX with --calibrate.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Representative inputs with which an ONNX model is compiled, as for `zk compile`; the result must
+    /// be the published one.
+    #[arg(long, requires = "model")]
+    pub calibrate: Option<PathBuf>,
     #[command(flatten)]
-    pub model: ScoreModelArgs,
+    pub quantise: QuantiseArgs,
     /// Topic to work for.
     #[arg(long)]
     pub topic: u64,

@@ -1,7 +1,7 @@
 //! Score topics: an owner's test set, a worker's proofs.
 
 use super::{needed_slot, salts};
-use crate::cli::{ProveArgs, ScoreModelArgs, TestSetArgs};
+use crate::cli::{ProveArgs, QuantiseArgs, TestSetArgs};
 use crate::commands::{Error, block_on, chain::connect_signed, stop_signal, zk};
 use crate::output::Reporter;
 use alloy_primitives::{B256, U256};
@@ -13,6 +13,7 @@ use hallmark_client::{
     },
 };
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,7 +136,8 @@ fn read_set(args: &TestSetArgs) -> Result<TestSet, Error> {
 }
 
 pub fn prove(args: ProveArgs, report: &Reporter) -> Result<(), Error> {
-    let prover = prover(&args.model, report)?.ok_or_else(|| Error::new("give --model"))?;
+    let calibrate = args.calibrate.as_deref();
+    let prover = prover(&args.model, calibrate, &args.quantise, report)?;
     block_on(async {
         let client = connect_signed(&args.chain, &args.key).await?;
         let topics = client.topics();
@@ -205,16 +207,18 @@ fn report_entered(topic: U256, model: B256, done: &Entered, until: Until, report
     );
 }
 
-/// The model that the arguments name, ready to prove.
-pub fn prover(args: &ScoreModelArgs, report: &Reporter) -> Result<Option<Prover>, Error> {
-    let Some(path) = &args.model else {
-        return Ok(None);
-    };
+/// A model from its file, ready to prove.
+pub fn prover(
+    path: &Path,
+    calibrate: Option<&Path>,
+    quantise: &QuantiseArgs,
+    report: &Reporter,
+) -> Result<Prover, Error> {
     let spinner = report.spinner("committing to the model's weights");
-    let model = zk::load_to_prove(path, args.calibrate.as_deref(), &args.quantise.options())?;
+    let model = zk::load_to_prove(path, calibrate, &quantise.options())?;
     let prover = Prover::new(model).map_err(|error| Error::at(path.display(), error))?;
     spinner.finish_and_clear();
-    Ok(Some(prover))
+    Ok(prover)
 }
 
 /// The id under which a model is published.

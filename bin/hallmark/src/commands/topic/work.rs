@@ -21,7 +21,13 @@ use std::time::Duration;
 const NODE_PAUSE: Duration = Duration::from_secs(1);
 
 pub fn run(args: WorkArgs, report: &Reporter) -> Result<(), Error> {
-    let prover = score::prover(&args.model, report)?;
+    let prover = match &args.model {
+        Some(path) => {
+            let calibrate = args.calibrate.as_deref();
+            Some(score::prover(path, calibrate, &args.quantise, report)?)
+        }
+        None => None,
+    };
     block_on(async {
         let client = connect_signed(&args.chain, &args.key).await?;
         let topics = client.topics();
@@ -93,7 +99,7 @@ async fn take_slot(
             .to_lowercase(),
         ));
     }
-    if args.model.model.is_some() && (role != Role::Worker || !kinds.contains(&Kind::Score)) {
+    if args.model.is_some() && (role != Role::Worker || !kinds.contains(&Kind::Score)) {
         return Err(Error::new(format!(
             "topic {topic} judges no model of a {role}: --model is for workers where a mechanism is score"
         )));

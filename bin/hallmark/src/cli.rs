@@ -2,7 +2,9 @@
 
 mod topic;
 
-pub use topic::{OptionalKeyArgs, SaltArgs, SubmitArgs, TopicCommand, WorkArgs, WorkRole};
+pub use topic::{
+    OptionalKeyArgs, ProveArgs, SaltArgs, SubmitArgs, TestSetArgs, TopicCommand, WorkArgs, WorkRole,
+};
 
 use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand, ValueEnum};

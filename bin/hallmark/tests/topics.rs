@@ -112,6 +112,62 @@ impl World {
         Process(child)
     }
 
+    /// The digits model as a file, published by account `key`; the file's path.
+    fn model(&self, key: usize) -> String {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets");
+        let file = self.path("digits.hmk");
+        let compiled = self.hallmark(
+            None,
+            &[
+                "zk",
+                "compile",
+                &format!("{root}/digits.onnx"),
+                "--calibrate",
+                &format!("{root}/digits.csv"),
+                "-o",
+                &file,
+            ],
+        );
+        assert!(compiled.status.success());
+        let uri = "http://127.0.0.1/";
+        let published = self.hallmark(
+            Some(key),
+            &[
+                "model", "publish", &file, "--name", "digits", "--price", "1", "--uri", uri,
+            ],
+        );
+        let told = String::from_utf8_lossy(&published.stderr);
+        assert!(published.status.success(), "{told}");
+        file
+    }
+
+    fn hallmark(&self, key: Option<usize>, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hallmark"));
+        command.args(args).env("HALLMARK_RPC", &self.rpc);
+        command.env_remove("HALLMARK_KEY");
+        if let Some(index) = key {
+            command.env("HALLMARK_KEY", self.path(&format!("{index}.key")));
+        }
+        command.output().expect("hallmark runs")
+    }
+
+    /// A command that runs beside the test; its output goes to a file.
+    fn beside(&self, key: usize, name: &str, args: &[&str]) -> Process {
+        let log = std::fs::File::create(self.path(&format!("{name}.log"))).expect("a log");
+        let err = std::fs::File::create(self.path(&format!("{name}.err"))).expect("a log");
+        let mut command = self.command(Some(key), args);
+        command.stdout(Stdio::from(log)).stderr(Stdio::from(err));
+        Process(command.spawn().expect("hallmark runs"))
+    }
+
+    /// What a command that was started wrote; it must have ended well.
+    fn ended(&self, name: &str, process: &mut Process) -> String {
+        let status = process.0.wait().expect("it ends");
+        let read = |ending| std::fs::read_to_string(self.path(&format!("{name}.{ending}")));
+        assert!(status.success(), "{name}: {:?}", read("err"));
+        read("log").expect("a log")
+    }
+
     fn log(&self, key: usize) -> String {
         std::fs::read_to_string(self.path(&format!("{key}.log"))).unwrap_or_default()
     }
@@ -276,4 +332,247 @@ fn an_answer_by_hand_is_committed_and_revealed() {
     let left = world.ok(Some(2), &["leave", "1"]);
     assert!(wei(&left["bond"]) > 0, "{left}");
     assert!(Path::new(&world.path("secrets")).exists());
+}
+
+fn digits_csv() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/digits.csv").to_owned()
+}
+
+#[test]
+fn models_prove_their_accuracy_on_a_test_set_that_was_hidden() {
+    let world = World::start();
+    let file = world.path("topic.json");
+    let plan = json!({
+        "title": "digits",
+        "mechanisms": [{ "kind": "score" }],
+        "policy": {
+            "open": "15s", "sealed": "8s", "lag": "25s", "minBond": "10", "maxWorkers": 3,
+        },
+    });
+    std::fs::write(&file, plan.to_string()).expect("written");
+    world.ok(Some(0), &["create", &file]);
+    world.ok(Some(0), &["fund", "1", "100"]);
+    let model = world.model(1);
+    let set = digits_csv();
+
+    // What could never be opened is refused before anything is sent.
+    let many = world.refused(Some(0), &["test-set", "1", &set, "--model", &model]);
+    assert!(
+        many.contains("359 samples") && many.contains("--samples"),
+        "{many}"
+    );
+    let commit = |first: &'static str, epoch: &'static str| {
+        let file = [
+            "test-set",
+            "1",
+            &set,
+            "--model",
+            &model,
+            "--samples",
+            "3",
+            "--commit-only",
+        ];
+        [file.as_slice(), &["--first", first, "--epoch", epoch]].concat()
+    };
+    let strange = world.refused(Some(2), &commit("0", "1"));
+    assert!(strange.contains("NotOwner"), "{strange}");
+    let early = world.refused(Some(0), &["test-set", "1", "--reveal-only"]);
+    assert!(early.contains("no test set that was committed"), "{early}");
+    let committed = world.ok(Some(0), &commit("0", "1"));
+    assert_eq!(
+        (&committed["epoch"], &committed["samples"]),
+        (&json!(1), &json!(3))
+    );
+
+    // Without a slot, and without a published model, nobody takes part.
+    let no_slot = world.refused(Some(3), &["prove", "1", "--model", &model]);
+    assert!(no_slot.contains("hallmark topic join 1"), "{no_slot}");
+    let no_score = world.refused(
+        Some(2),
+        &[
+            "work",
+            "--topic",
+            "1",
+            "--exec",
+            "true",
+            "--max-bond",
+            "1000",
+        ],
+    );
+    assert!(no_score.contains("no mechanism synthesis"), "{no_score}");
+
+    // One proves by hand, one works epoch after epoch; the owner opens its set when it is time.
+    world.ok(Some(2), &["join", "1", "--max-bond", "1000"]);
+    let mut hand = world.beside(2, "hand", &["prove", "1", "--model", &model]);
+    let mut work = world.beside(
+        3,
+        "work",
+        &[
+            "work",
+            "--topic",
+            "1",
+            "--model",
+            &model,
+            "--epochs",
+            "1",
+            "--max-bond",
+            "1000",
+        ],
+    );
+    let mut owner = world.beside(
+        0,
+        "owner",
+        &["test-set", "1", "--reveal-only", "--epoch", "1"],
+    );
+    let opened: Value = serde_json::from_str(&world.ended("owner", &mut owner)).expect("JSON");
+    assert_eq!(opened["did"], "opened");
+    let proven: Value = serde_json::from_str(&world.ended("hand", &mut hand)).expect("JSON");
+    assert_eq!(
+        (&proven["did"], &proven["samples"]),
+        (&json!("proven"), &json!(3))
+    );
+    assert_eq!(proven["right"], proven["proven"]);
+    assert!(proven["proven"].as_u64() > Some(0), "{proven}");
+
+    // The samples are known now: in this folder no epoch takes them again.
+    let again = world.refused(Some(0), &commit("2", "5"));
+    assert!(again.contains("never used twice"), "{again}");
+
+    let log = world.ended("work", &mut work);
+    for event in ["joined", "committed", "revealed", "judged", "proven"] {
+        assert!(
+            log.contains(&format!("\"event\":\"{event}\"")),
+            "{event}: {log}"
+        );
+    }
+    let status = world.ok(None, &["status", "1"]);
+    let slots = status["slots"].as_array().expect("slots");
+    assert_eq!(slots.len(), 2);
+    for slot in slots {
+        assert_eq!(slot["shareBillionths"], 500_000_000, "{status}");
+    }
+
+    // Nobody has a test set for the epoch after that.
+    let none = world.refused(Some(2), &["prove", "1", "--model", &model]);
+    assert!(none.contains("no test set for epoch"), "{none}");
+}
+
+#[test]
+fn a_test_set_that_nobody_answers_stays_closed_and_serves_again() {
+    let world = World::start();
+    let file = world.path("topic.json");
+    let plan = json!({
+        "title": "digits",
+        "mechanisms": [{ "kind": "score" }],
+        "policy": { "open": "3s", "sealed": "3s", "lag": "3s", "minBond": "10" },
+    });
+    std::fs::write(&file, plan.to_string()).expect("written");
+    world.ok(Some(0), &["create", &file]);
+    let model = world.model(1);
+    let set = digits_csv();
+    let from = ["test-set", "1", &set, "--model", &model, "--samples", "2"];
+    let of = |epoch: &'static str, extra: &'static [&'static str]| {
+        [from.as_slice(), &["--epoch", epoch], extra].concat()
+    };
+    world.ok(Some(0), &of("1", &["--commit-only"]));
+    // While epoch 1 can still open it, no other epoch may have it.
+    let twice = world.refused(Some(0), &of("9", &["--commit-only"]));
+    assert!(twice.contains("epoch 1 of topic 1"), "{twice}");
+    world.ok(Some(2), &["join", "1", "--max-bond", "1000"]);
+    let reveal = ["test-set", "1", "--reveal-only", "--epoch", "1"];
+    let closed = world.ok(Some(0), &reveal);
+    assert_eq!(closed["did"], "kept closed", "{closed}");
+
+    // Nobody published this one.
+    let other = world.path("other.hmk");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets");
+    let (onnx, csv) = (format!("{root}/digits.onnx"), digits_csv());
+    let compile = [
+        "zk",
+        "compile",
+        &onnx,
+        "--calibrate",
+        &csv,
+        "--bits",
+        "16",
+        "-o",
+        &other,
+    ];
+    assert!(world.hallmark(None, &compile).status.success());
+    let unknown = world.refused(Some(2), &["prove", "1", "--model", &other]);
+    assert!(unknown.contains("is published"), "{unknown}");
+    let float = world.refused(Some(2), &["prove", "1", "--model", &onnx]);
+    assert!(float.contains("--calibrate"), "{float}");
+
+    // Epoch 1 passes, and its samples are still nobody's.
+    while world.ok(None, &["status", "1"])["topic"]["epoch"] == 1 {
+        world.run(Some(0), &["advance", "1"]);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    let again = world.ok(Some(0), &of("9", &["--commit-only"]));
+    assert_eq!(again["epoch"], 9, "{again}");
+}
+
+#[test]
+fn a_change_waits_and_stake_strikes_it() {
+    let world = World::start();
+    world.ok(Some(0), &["create", "--kind", "yuma", "--title", "weights"]);
+    let joined = world.ok(Some(1), &["join", "1", "--max-bond", "1000"]);
+    assert_eq!(joined["slot"], 0);
+    assert_eq!(world.ok(None, &["proposal", "1"]), Value::Null);
+
+    let file = world.path("change.json");
+    std::fs::write(&file, r#"{"open": "30s", "minBond": "25"}"#).expect("written");
+    let strange = world.refused(Some(1), &["propose", "1", &file]);
+    assert!(strange.contains("NotOwner"), "{strange}");
+    let proposed = world.ok(Some(0), &["propose", "1", &file]);
+    let names: Vec<&str> = proposed["changes"]
+        .as_array()
+        .expect("changes")
+        .iter()
+        .filter_map(|change| change["name"].as_str())
+        .collect();
+    assert_eq!(names, ["epochMs", "minBond", "openMs"]);
+    let waits = world.ok(None, &["proposal", "1"]);
+    assert_eq!(waits["effectiveAtMs"], proposed["effectiveAtMs"]);
+    assert_eq!(waits["policy"]["openMs"], 30_000);
+    assert_eq!(waits["changes"], proposed["changes"]);
+    assert_eq!(wei(&waits["against"]), 0);
+
+    let nobody = world.refused(Some(2), &["veto", "1", "0"]);
+    assert!(nobody.contains("InsufficientShares"), "{nobody}");
+    // The only bond in the topic is more than any part of all.
+    let vetoed = world.ok(Some(1), &["veto", "1", "0"]);
+    assert_eq!(vetoed["struck"], true, "{vetoed}");
+    assert_eq!(vetoed["stake"], joined["bond"]);
+    assert_eq!(world.ok(None, &["proposal", "1"]), Value::Null);
+    let nothing = world.refused(Some(1), &["veto", "1", "0"]);
+    assert!(nothing.contains("NothingProposed"), "{nothing}");
+
+    let lower = world.ok(Some(1), &["take", "1", "12.5"]);
+    assert_eq!(lower["takeBps"], 1_250);
+    let status = world.ok(None, &["status", "1"]);
+    assert_eq!(status["slots"][0]["takeBps"], 1_250);
+    let higher = world.ok(Some(1), &["take", "1", "50"]);
+    assert!(
+        higher["fromMs"].as_u64() > lower["fromMs"].as_u64(),
+        "{higher}"
+    );
+    assert_eq!(
+        world.ok(None, &["status", "1"])["slots"][0]["takeBps"],
+        1_250
+    );
+    // What is staked while an epoch is under way counts after it.
+    world.run(Some(0), &["advance", "1"]);
+    let staked = world.ok(Some(2), &["stake", "1", "0", "--add", "7"]);
+    assert_eq!(wei(&staked["stakeOfSlot"]), 0, "{staked}");
+    assert_eq!(staked["waitingStakeOfSlot"], staked["staked"], "{staked}");
+    let more = world.ok(Some(3), &["stake", "1", "0", "--add", "2"]);
+    assert_eq!(
+        wei(&more["waitingStakeOfSlot"]),
+        9 * 10u128.pow(18),
+        "{more}"
+    );
+    let wrong = world.refused(Some(1), &["take", "1", "101"]);
+    assert!(wrong.contains("percentage"), "{wrong}");
 }

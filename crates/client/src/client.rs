@@ -104,6 +104,15 @@ struct Head {
     extra_data: Bytes,
 }
 
+impl Head {
+    fn time_ms(&self) -> Result<u64, ClientError> {
+        let extra = hallmark_types::HeaderExtra::decode(&self.extra_data)
+            .map_err(|error| ClientError::Malformed(error.to_string()))?;
+        let seconds = self.timestamp.to::<u64>();
+        Ok(seconds.saturating_mul(1000).saturating_add(extra.ms.into()))
+    }
+}
+
 impl Client {
     /// Connects to `http(s)://` or `ws(s)://` and asks for the chain id.
     ///
@@ -198,14 +207,14 @@ impl Client {
 
     /// The newest header's clock, in milliseconds.
     pub async fn now_ms(&self) -> Result<u64, ClientError> {
-        let head = self.head().await?;
-        let extra = hallmark_types::HeaderExtra::decode(&head.extra_data)
-            .map_err(|error| ClientError::Malformed(error.to_string()))?;
-        Ok(head
-            .timestamp
-            .to::<u64>()
-            .saturating_mul(1000)
-            .saturating_add(extra.ms.into()))
+        self.head().await?.time_ms()
+    }
+
+    /// The clock of one block's header, in milliseconds; `None` if the node has no such block.
+    pub async fn block_time_ms(&self, number: u64) -> Result<Option<u64>, ClientError> {
+        let params = json!([format!("{number:#x}"), false]);
+        let head: Option<Head> = self.request("eth_getBlockByNumber", params).await?;
+        head.map(|head| head.time_ms()).transpose()
     }
 
     /// Hash of the genesis block: which chain this is, where several have one id.

@@ -85,6 +85,12 @@ pub enum ClientError {
     /// An answer that could never be revealed; nothing was committed.
     #[error(transparent)]
     Payload(#[from] crate::topics::PayloadFault),
+    /// A test set that could never be opened; nothing was committed.
+    #[error(transparent)]
+    TestSet(#[from] crate::topics::score::TestSetFault),
+    /// A model that does not prove.
+    #[error(transparent)]
+    Prover(#[from] crate::topics::score::ProverError),
     /// The node's answer breaks the ABI or a bound.
     #[error("the node's answer is malformed: {0}")]
     Malformed(String),

@@ -1,6 +1,6 @@
 //! Arguments of `hallmark topic`.
 
-use super::{ChainArgs, KeyArgs};
+use super::{ChainArgs, KeyArgs, QuantiseArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -28,9 +28,7 @@ pub enum TopicCommand {
         /// Title; instead of the file's.
         #[arg(long, required_unless_present = "file")]
         title: Option<String>,
-        /// Mechanism of a topic with one: yuma, synthesis or score; instead of a file. The test sets and
-        /// proofs of a score topic have no commands yet, only the contract's calls and the client
-        /// library's; `hallmark demo topics --only score` plays one.
+        /// Mechanism of a topic with one: yuma, synthesis or score; instead of a file.
         #[arg(long, conflicts_with = "file")]
         kind: Option<hallmark_client::topics::Kind>,
         #[command(flatten)]
@@ -112,6 +110,65 @@ pub enum TopicCommand {
         after_help = "Example:\n  hallmark topic submit 1 --value 421.3 --key worker.key\n  hallmark topic submit 1 --weights 2=3,3=1 --commit-only --key validator.key\n  hallmark topic submit 1 --reveal-only --key validator.key\n\nThe answer and the salt that opens it are kept in --secrets before anything is sent. A commitment\nthat is never revealed costs your bond."
     )]
     Submit(SubmitArgs),
+    /// Commit a score topic's hidden test set, and open it once the models are committed.
+    #[command(
+        after_help = "Example:\n  hallmark topic test-set 1 images.npz --model digits.hmk --key owner.key\n  hallmark topic test-set 1 assets/digits.csv --model digits.hmk --samples 8 --commit-only \\\n      --key owner.key\n  hallmark topic test-set 1 --reveal-only --key owner.key\n\nThe test set and the salt that opens it are kept in --secrets before anything is sent. A test set\nthat stays closed although models were committed costs minBond of the topic's bond; without\nmodels it stays closed, costs nothing and may serve another epoch."
+    )]
+    TestSet(TestSetArgs),
+    /// Commit to a model in a score topic, and prove its right answers on the test set.
+    #[command(
+        after_help = "Example:\n  hallmark topic prove 1 --model digits.hmk --key worker.key\n  hallmark topic prove 1 --model digits.onnx --calibrate assets/digits.csv --key worker.key\n  hallmark topic prove 1 --model digits.hmk --commit-only --key worker.key\n\nTakes part in one epoch: the one under way if this key has committed to it, else the next one that\nis open. The model must be published (`hallmark model publish`) before the test set is opened.\n`hallmark topic work --model` does the same epoch after epoch."
+    )]
+    Prove(ProveArgs),
+    /// Set your part of what your slot earns; the rest goes to the stake on it.
+    #[command(
+        after_help = "Example:\n  hallmark topic take 1 12.5 --key worker.key\n\nAll of it at first. Less counts at once, more after a delay."
+    )]
+    Take {
+        topic: u64,
+        /// Percent, with at most two decimals.
+        percent: String,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Propose another policy or owner of your topic; it waits, and stake may veto it.
+    #[command(
+        after_help = "Example:\n  hallmark topic propose 1 change.json --key owner.key\n  hallmark topic propose 1 --new-owner 0x12…9f --key owner.key\n\nThe file has the names of a topic's policy that change, such as {\"open\": \"30s\", \"minBond\": \"25\"};\ndocs/topics.md lists them. Numbers of slots and mechanisms never change."
+    )]
+    Propose {
+        topic: u64,
+        /// JSON file of what changes in the policy.
+        #[arg(required_unless_present = "new_owner")]
+        file: Option<PathBuf>,
+        /// Who shall own the topic; you when absent.
+        #[arg(long)]
+        new_owner: Option<alloy_primitives::Address>,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Show the change that waits in a topic.
+    #[command(after_help = "Example:\n  hallmark topic proposal 1 --json")]
+    Proposal {
+        topic: u64,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+    /// Count your stake on a slot, and its bond if the slot is yours, against the change that waits.
+    #[command(
+        after_help = "Example:\n  hallmark topic veto 1 5 --key staker.key\n\nEach position counts once; what was staked after the proposal does not."
+    )]
+    Veto {
+        topic: u64,
+        slot: u16,
+        #[command(flatten)]
+        chain: ChainArgs,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
     /// Burn coins as a topic's income: what it can pay grows by them, less what never comes back.
     #[command(
         after_help = "Example:\n  hallmark topic fund 1 50 --key buyer.key\n  hallmark topic fund 1 50 --grant --key donor.key"
@@ -196,9 +253,10 @@ pub enum TopicCommand {
         #[command(flatten)]
         chain: ChainArgs,
     },
-    /// Run any program as a worker, forecaster, reputer or validator of a topic.
+    /// Run any program as a worker, forecaster, reputer or validator of a topic, or a model in a score
+    /// topic.
     #[command(
-        after_help = "Example:\n  hallmark topic work --exec 'python3 docs/examples/worker.py' --topic 1 --key worker.key\n\nThe program reads a line of JSON, such as {\"type\":\"inference\",\"topic\":1,\"epoch\":7,\"slot\":0},\nand writes a line of JSON, such as {\"value\": 421.3}. docs/topics.md has all questions and answers."
+        after_help = "Example:\n  hallmark topic work --exec 'python3 docs/examples/worker.py' --topic 1 --key worker.key\n  hallmark topic work --model digits.hmk --topic 2 --key worker.key\n\nThe program reads a line of JSON, such as {\"type\":\"inference\",\"topic\":1,\"epoch\":7,\"slot\":0},\nand writes a line of JSON, such as {\"value\": 421.3}. docs/topics.md has all questions and answers."
     )]
     Work(WorkArgs),
 }
@@ -241,6 +299,69 @@ pub struct SubmitArgs {
     pub key: KeyArgs,
 }
 
+#[derive(Args)]
+pub struct TestSetArgs {
+    pub topic: u64,
+    /// Samples with labels: .npz with labels, .csv like assets/digits.csv, or .npy and .json with
+    /// --labels. Those that the file keeps for testing, if it says so.
+    #[arg(required_unless_present = "reveal_only", requires = "model")]
+    pub set: Option<PathBuf>,
+    /// A compiled model of the topic: its input is the form in which samples are written.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Labels (.npy or .npz) where the samples' file has none: the place of the output that must be
+    /// the largest.
+    #[arg(long, requires = "set")]
+    pub labels: Option<PathBuf>,
+    /// Samples of the file to pass over.
+    #[arg(long, default_value_t = 0, requires = "set")]
+    pub first: usize,
+    /// Samples to take, at most 64; all that follow when absent.
+    #[arg(long, requires = "set")]
+    pub samples: Option<usize>,
+    /// Epoch; when absent the next one to open, or with --reveal-only the present one.
+    #[arg(long)]
+    pub epoch: Option<u64>,
+    /// Commit, and leave opening to another call.
+    #[arg(long, conflicts_with = "reveal_only")]
+    pub commit_only: bool,
+    /// Open what was committed before, when its time has come.
+    #[arg(long, conflicts_with = "set")]
+    pub reveal_only: bool,
+    #[command(flatten)]
+    pub salts: SaltArgs,
+    #[command(flatten)]
+    pub chain: ChainArgs,
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+#[derive(Args)]
+pub struct ProveArgs {
+    pub topic: u64,
+    /// Model to be judged: compiled, or ONNX with --calibrate.
+    #[arg(long)]
+    pub model: PathBuf,
+    /// Representative inputs with which an ONNX model is compiled, as for `zk compile`; the result must
+    /// be the published one.
+    #[arg(long)]
+    pub calibrate: Option<PathBuf>,
+    #[command(flatten)]
+    pub quantise: QuantiseArgs,
+    /// Commit to the model, and leave the rest to another call.
+    #[arg(long)]
+    pub commit_only: bool,
+    /// Time between two looks at the topic, in milliseconds.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub poll_ms: u64,
+    #[command(flatten)]
+    pub salts: SaltArgs,
+    #[command(flatten)]
+    pub chain: ChainArgs,
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
 /// Where a slot keeps what opens its commitments.
 #[derive(Args, Clone)]
 pub struct SaltArgs {
@@ -267,8 +388,17 @@ pub struct OptionalKeyArgs {
 #[derive(Args)]
 pub struct WorkArgs {
     /// Program to run, by `sh -c`.
+    #[arg(long, required_unless_present = "model")]
+    pub exec: Option<String>,
+    /// Model to be judged in a score topic: compiled, or ONNX with --calibrate.
     #[arg(long)]
-    pub exec: String,
+    pub model: Option<PathBuf>,
+    /// Representative inputs with which an ONNX model is compiled, as for `zk compile`; the result must
+    /// be the published one.
+    #[arg(long, requires = "model")]
+    pub calibrate: Option<PathBuf>,
+    #[command(flatten)]
+    pub quantise: QuantiseArgs,
     /// Topic to work for.
     #[arg(long)]
     pub topic: u64,
@@ -304,7 +434,7 @@ pub struct WorkArgs {
 /// What a program does in a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WorkRole {
-    /// Says values (synthesis).
+    /// Says values (synthesis), has a model (score).
     Worker,
     /// Says what the workers' losses will be (synthesis).
     Forecaster,

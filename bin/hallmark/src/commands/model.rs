@@ -32,7 +32,7 @@ pub fn run(command: ModelCommand, report: &Reporter) -> Result<(), Error> {
                 content_size: bytes.len() as u64,
                 price: u128::try_from(parse_mark("--price", &price)?)
                     .map_err(|_| Error::new("--price is too large"))?,
-                owner_share_bps: parse_share(&owner_share)?,
+                owner_share_bps: parse_percent("--owner-share", &owner_share)?,
                 name,
                 uri,
             };
@@ -120,10 +120,10 @@ pub fn run(command: ModelCommand, report: &Reporter) -> Result<(), Error> {
 }
 
 /// Percent with at most two decimals, to basis points.
-fn parse_share(text: &str) -> Result<u16, Error> {
+pub fn parse_percent(what: &str, text: &str) -> Result<u16, Error> {
     let wrong = || {
         Error::new(format!(
-            "--owner-share must be a percentage such as 10 or 2.5, got `{text}`"
+            "{what} must be a percentage such as 10 or 2.5, got `{text}`"
         ))
     };
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -141,15 +141,15 @@ fn parse_share(text: &str) -> Result<u16, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_share;
+    use super::parse_percent;
 
     #[test]
     fn a_share_is_a_percentage_with_at_most_two_decimals() {
-        assert_eq!(parse_share("10").unwrap(), 1000);
-        assert_eq!(parse_share("2.5").unwrap(), 250);
-        assert_eq!(parse_share("0.05").unwrap(), 5);
+        assert_eq!(parse_percent("--owner-share", "10").unwrap(), 1000);
+        assert_eq!(parse_percent("--owner-share", "2.5").unwrap(), 250);
+        assert_eq!(parse_percent("--owner-share", "0.05").unwrap(), 5);
         for bad in ["", "-1", "101", "1.234", "x", "99999999"] {
-            assert!(parse_share(bad).is_err(), "{bad}");
+            assert!(parse_percent("--owner-share", bad).is_err(), "{bad}");
         }
     }
 }

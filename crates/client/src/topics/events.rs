@@ -113,7 +113,7 @@ impl Topics {
         .await
     }
 
-    async fn search(
+    pub(super) async fn search(
         &self,
         filter: Filter,
         from: u64,
@@ -136,7 +136,7 @@ impl Topics {
 
     /// Searches from `to` down to `from`, and ends with the first piece that has the event wanted.
     /// What it has read is returned whole, oldest first.
-    async fn search_back(
+    pub(super) async fn search_back(
         &self,
         filter: Filter,
         from: u64,

@@ -10,14 +10,18 @@
 //!    opened costs the slot's bond, so the store must survive whatever happens to the program.
 //!
 //! [`work`] does these steps for a slot, epoch after epoch; [`program`] runs any program as the one
-//! who answers. [`explain`] reads from the log why a slot got what it got.
+//! who answers. [`score`] has the test sets and the proofs of score topics. [`explain`] reads from the
+//! log why a slot got what it got, and [`chart`] draws it.
 
+pub mod chart;
 mod events;
 pub mod explain;
 mod payload;
 mod plan;
 pub mod program;
+mod proposals;
 mod salts;
+pub mod score;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -27,7 +31,9 @@ pub use events::{TopicEvent, TopicLog};
 pub use explain::History;
 pub use payload::{MAX_PAYLOAD_BYTES, Payload, PayloadFault};
 pub use plan::PlanError;
+pub use proposals::Proposal;
 pub use salts::{Answer, SaltError, SaltStore, Submission};
+pub use score::{KeptTestSet, Prover, TestSet};
 pub use types::{
     Balances, Epoch, Inference, Kind, Mechanism, NO_SLOT, NameError, Policy, Pool, Role, Rules,
     Slot, Stage, Topic, TopicPlan, decimal, q64_to_f64,
@@ -115,24 +121,40 @@ impl Topics {
         self.pay(&ITopics::grantCall { topic }, value).await
     }
 
-    /// Proposes another policy and owner, which wait for the timelock.
+    /// Proposes another policy and owner, which wait for the timelock: until the time that this gives,
+    /// in milliseconds.
+    ///
+    /// # Errors
+    /// The contract's own by name: `NotOwner`, `InvalidPolicy`…
     pub async fn propose_policy(
         &self,
         topic: U256,
         policy: &Policy,
         new_owner: Address,
-    ) -> Result<TransactionReceipt, ClientError> {
-        self.send(&ITopics::proposePolicyCall {
+    ) -> Result<(u64, TransactionReceipt), ClientError> {
+        let call = ITopics::proposePolicyCall {
             topic,
             policy: policy.to_abi(),
             newOwner: new_owner,
-        })
-        .await
+        };
+        let receipt = self.send(&call).await?;
+        let proposed: ITopics::PolicyProposed = event(&receipt)?;
+        Ok((proposed.effectiveAtMs, receipt))
     }
 
-    /// Adds the stake in a pool to the veto against the waiting proposal.
-    pub async fn veto(&self, topic: U256, pool: U256) -> Result<TransactionReceipt, ClientError> {
-        self.send(&ITopics::vetoCall { topic, pool }).await
+    /// Adds the stake in a pool to the veto against the waiting proposal; what was counted, in wei,
+    /// and whether that struck it.
+    ///
+    /// # Errors
+    /// The contract's own by name: `NothingProposed`, `InsufficientShares`…
+    pub async fn veto(
+        &self,
+        topic: U256,
+        pool: U256,
+    ) -> Result<(u128, bool, TransactionReceipt), ClientError> {
+        let receipt = self.send(&ITopics::vetoCall { topic, pool }).await?;
+        let vetoed: ITopics::Vetoed = event(&receipt)?;
+        Ok((vetoed.stake, vetoed.struck, receipt))
     }
 
     /// Opens no further epochs.
@@ -190,19 +212,25 @@ impl Topics {
         self.send(&ITopics::unstakeCall { pool, shares }).await
     }
 
-    /// Sets the operator's part of what its pool earns, in 1/10000.
+    /// Sets the operator's part of what its pool earns, in 1/10000; from when, in milliseconds: a raise
+    /// waits.
+    ///
+    /// # Errors
+    /// The contract's own by name: `NotOperator`, `InvalidPolicy`…
     pub async fn set_take(
         &self,
         topic: U256,
         slot: u16,
         take_bps: u16,
-    ) -> Result<TransactionReceipt, ClientError> {
-        self.send(&ITopics::setTakeCall {
+    ) -> Result<(u64, TransactionReceipt), ClientError> {
+        let call = ITopics::setTakeCall {
             topic,
             slot,
             takeBps: take_bps,
-        })
-        .await
+        };
+        let receipt = self.send(&call).await?;
+        let changed: ITopics::TakeChanged = event(&receipt)?;
+        Ok((changed.fromMs, receipt))
     }
 
     /// Moves what is free to this key's account; the amount in wei.
@@ -298,39 +326,6 @@ impl Topics {
             }
         }
         refusal.map_or(Ok(None), Err)
-    }
-
-    /// Commits a score topic's test set for an epoch that is not open yet.
-    pub async fn commit_test_set(
-        &self,
-        topic: U256,
-        epoch: u64,
-        salt: B256,
-        test_set: &[u8],
-    ) -> Result<TransactionReceipt, ClientError> {
-        self.send(&ITopics::commitTestSetCall {
-            topic,
-            epoch,
-            commitment: test_set_commitment(salt, test_set),
-        })
-        .await
-    }
-
-    /// Opens a score topic's test set.
-    pub async fn reveal_test_set(
-        &self,
-        topic: U256,
-        epoch: u64,
-        salt: B256,
-        test_set: &[u8],
-    ) -> Result<TransactionReceipt, ClientError> {
-        self.send(&ITopics::revealTestSetCall {
-            topic,
-            epoch,
-            salt,
-            testSet: Bytes::copy_from_slice(test_set),
-        })
-        .await
     }
 
     /// Proves what the committed model answers for one sample.

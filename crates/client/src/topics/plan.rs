@@ -175,6 +175,52 @@ impl TopicPlan {
     }
 }
 
+impl Policy {
+    /// The policy with some of its names changed; the rest stays. Without `epoch`, the pause after the
+    /// stages stays as long as it is.
+    ///
+    /// # Errors
+    /// What is wrong, and where; nothing changed.
+    pub fn with_changes(&self, text: &str) -> Result<Self, PlanError> {
+        let file: PolicyFile = serde_json::from_str(text).map_err(|e| PlanError(e.to_string()))?;
+        let mut to = self.clone();
+        let ms = |place: &mut u64, time: Option<Time>| *place = time.map_or(*place, |time| time.0);
+        ms(&mut to.open_ms, file.open);
+        ms(&mut to.sealed_ms, file.sealed);
+        ms(&mut to.lag_ms, file.lag);
+        ms(&mut to.reveal_ms, file.reveal);
+        let pause = self.epoch_ms.saturating_sub(self.stages_ms());
+        to.epoch_ms = to.stages_ms().saturating_add(pause);
+        ms(&mut to.epoch_ms, file.epoch);
+        ms(&mut to.immunity_ms, file.immunity);
+        ms(&mut to.vesting_ms, file.vesting);
+        let count = |place: &mut u16, count: Option<u16>| *place = count.unwrap_or(*place);
+        count(&mut to.max_workers, file.max_workers);
+        count(&mut to.max_forecasters, file.max_forecasters);
+        count(&mut to.max_reputers, file.max_reputers);
+        count(&mut to.owner_bps, file.owner_bps);
+        let coins = |place: &mut u128, coins: Option<Coins>| *place = coins.map_or(*place, |c| c.0);
+        coins(&mut to.min_bond, file.min_bond);
+        coins(&mut to.submit_fee, file.submit_fee);
+        let value = |place: &mut i128, value: Option<Decimal>| {
+            *place = value.map_or(*place, |value| value.0.to_bits());
+        };
+        value(&mut to.value_min, file.value_min);
+        value(&mut to.value_max, file.value_max);
+        if to == *self {
+            return Err(PlanError("this changes nothing".to_owned()));
+        }
+        Ok(to)
+    }
+
+    /// The sum of an epoch's stages.
+    fn stages_ms(&self) -> u64 {
+        [self.sealed_ms, self.lag_ms, self.reveal_ms]
+            .iter()
+            .fold(self.open_ms, |sum, ms| sum.saturating_add(*ms))
+    }
+}
+
 fn params(of: &MechanismFile) -> Result<Bytes, String> {
     let Some(given) = of.params else {
         return Ok(Bytes::new());
@@ -208,6 +254,40 @@ mod tests {
         let yuma = TopicPlan::of_kind("y", Kind::Yuma).unwrap();
         assert_eq!((yuma.policy.sealed_ms, yuma.policy.lag_ms), (0, 0));
         assert!(yuma.mechanisms[0].params.is_empty());
+    }
+
+    #[test]
+    fn a_policy_changes_where_a_name_is_given() {
+        let plan = TopicPlan::from_json(
+            r#"{"title":"t","mechanisms":[{"kind":"yuma"}],"policy":{"epoch":"100s"}}"#,
+        )
+        .unwrap();
+        let old = plan.policy;
+        assert_eq!((old.open_ms, old.reveal_ms), (60_000, 20_000));
+        let new = old
+            .with_changes(r#"{"open":"30s","minBond":"25","ownerBps":0,"valueMax":2}"#)
+            .unwrap();
+        let expected = Policy {
+            open_ms: 30_000,
+            // A pause of 20 s, as before.
+            epoch_ms: 70_000,
+            min_bond: 25 * hallmark_types::MARK,
+            owner_bps: 0,
+            value_max: 2 << 64,
+            ..old.clone()
+        };
+        assert_eq!(new, expected);
+        let timed = old.with_changes(r#"{"open":"30s","epoch":"2m"}"#).unwrap();
+        assert_eq!(timed.epoch_ms, 120_000);
+        for (text, part) in [
+            ("{}", "changes nothing"),
+            (r#"{"open":"60s"}"#, "changes nothing"),
+            (r#"{"opne":"1s"}"#, "opne"),
+            (r#"{"minBond":"-1"}"#, "-1"),
+        ] {
+            let refused = old.with_changes(text).unwrap_err().to_string();
+            assert!(refused.contains(part), "{refused}");
+        }
     }
 
     #[test]

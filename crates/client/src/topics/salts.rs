@@ -5,7 +5,7 @@
 use super::{Payload, commitment};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use rand::{TryRngCore, rngs::OsRng};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fs::OpenOptions,
     io::{ErrorKind, Read, Write},
@@ -111,22 +111,18 @@ impl SaltStore {
         if let Some(answer) = kept.into_iter().find(|answer| answer.payload == *payload) {
             return Ok(answer);
         }
-        let mut salt = [0; 32];
-        OsRng
-            .try_fill_bytes(&mut salt)
-            .map_err(|error| SaltError::Random(error.to_string()))?;
         let file = File {
             version: VERSION,
             chain_id,
             operator,
             submission,
-            salt: salt.into(),
+            salt: self.draw()?,
             payload: payload.clone(),
         };
         let answer = answer(&file);
         let prefix = self.prefix(operator, submission);
         let short = format!("{:x}", answer.commitment)[..16].to_owned();
-        self.write(&self.dir.join(format!("{prefix}{short}.json")), &file)?;
+        self.write(&format!("{prefix}{short}.json"), &file)?;
         Ok(answer)
     }
 
@@ -141,22 +137,11 @@ impl SaltStore {
         submission: Submission,
     ) -> Result<Vec<Answer>, SaltError> {
         let prefix = self.prefix(operator, submission);
-        let io = |error: std::io::Error| SaltError::Io {
-            path: self.dir.clone(),
-            reason: error.to_string(),
-        };
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(&self.dir).map_err(io)? {
-            let path = entry.map_err(io)?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(&prefix) && name.ends_with(".json") && paths.len() < MAX_ANSWERS {
-                paths.push(path);
-            }
-        }
-        paths.sort();
+        let paths = self.paths(&prefix)?;
         paths
             .iter()
-            .map(|path| read(path, chain_id, operator, submission))
+            .take(MAX_ANSWERS)
+            .map(|path| self.answer(path, chain_id, operator, submission))
             .collect()
     }
 
@@ -168,12 +153,63 @@ impl SaltStore {
         )
     }
 
-    fn write(&self, path: &Path, file: &File) -> Result<(), SaltError> {
-        let io = |reason: String| SaltError::Io {
+    fn answer(
+        &self,
+        path: &Path,
+        chain_id: u64,
+        operator: Address,
+        submission: Submission,
+    ) -> Result<Answer, SaltError> {
+        let malformed = |reason: String| SaltError::Malformed {
             path: path.to_owned(),
             reason,
         };
-        let text = serde_json::to_vec(file).map_err(|error| io(error.to_string()))?;
+        let file: File = self.read(path)?;
+        if file.version != VERSION {
+            return Err(malformed(format!("version {}", file.version)));
+        }
+        let found = (file.chain_id, file.operator, file.submission);
+        if found != (chain_id, operator, submission) {
+            return Err(malformed("it is of another submission".to_owned()));
+        }
+        Ok(answer(&file))
+    }
+
+    /// A fresh salt.
+    pub(super) fn draw(&self) -> Result<B256, SaltError> {
+        let mut salt = [0; 32];
+        OsRng
+            .try_fill_bytes(&mut salt)
+            .map_err(|error| SaltError::Random(error.to_string()))?;
+        Ok(salt.into())
+    }
+
+    /// Files whose names begin so, in the order of their names.
+    pub(super) fn paths(&self, prefix: &str) -> Result<Vec<PathBuf>, SaltError> {
+        let io = |error: std::io::Error| SaltError::Io {
+            path: self.dir.clone(),
+            reason: error.to_string(),
+        };
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(&self.dir).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(prefix) && name.ends_with(".json") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// Writes a new file that only its owner can read; whole, and on disk, when this returns.
+    pub(super) fn write(&self, name: &str, content: &impl Serialize) -> Result<(), SaltError> {
+        let path = self.dir.join(name);
+        let io = |reason: String| SaltError::Io {
+            path: path.clone(),
+            reason,
+        };
+        let text = serde_json::to_vec(content).map_err(|error| io(error.to_string()))?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -183,11 +219,31 @@ impl SaltStore {
         let written = options.open(&half).and_then(|mut file| {
             file.write_all(&text)?;
             file.sync_all()?;
-            std::fs::rename(&half, path)?;
+            std::fs::rename(&half, &path)?;
             // The name too must outlive a crash.
             std::fs::File::open(&self.dir)?.sync_all()
         });
         written.map_err(|error| io(error.to_string()))
+    }
+
+    /// Reads one file.
+    pub(super) fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<T, SaltError> {
+        let io = |error: std::io::Error| SaltError::Io {
+            path: path.to_owned(),
+            reason: match error.kind() {
+                ErrorKind::NotFound => "it was here a moment ago".to_owned(),
+                _ => error.to_string(),
+            },
+        };
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
+            .map_err(io)?;
+        // The error of the parser may quote the secret; say less.
+        serde_json::from_slice(&bytes).map_err(|error| SaltError::Malformed {
+            path: path.to_owned(),
+            reason: format!("line {}, column {}", error.line(), error.column()),
+        })
     }
 }
 
@@ -204,38 +260,4 @@ fn answer(file: &File) -> Answer {
         salt: file.salt,
         payload: file.payload.clone(),
     }
-}
-
-fn read(
-    path: &Path,
-    chain_id: u64,
-    operator: Address,
-    submission: Submission,
-) -> Result<Answer, SaltError> {
-    let malformed = |reason: String| SaltError::Malformed {
-        path: path.to_owned(),
-        reason,
-    };
-    let io = |error: std::io::Error| SaltError::Io {
-        path: path.to_owned(),
-        reason: match error.kind() {
-            ErrorKind::NotFound => "it was here a moment ago".to_owned(),
-            _ => error.to_string(),
-        },
-    };
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
-        .map_err(io)?;
-    // The error of the parser may quote the secret; say less.
-    let file: File = serde_json::from_slice(&bytes)
-        .map_err(|error| malformed(format!("line {}, column {}", error.line(), error.column())))?;
-    if file.version != VERSION {
-        return Err(malformed(format!("version {}", file.version)));
-    }
-    let found = (file.chain_id, file.operator, file.submission);
-    if found != (chain_id, operator, submission) {
-        return Err(malformed("it is of another submission".to_owned()));
-    }
-    Ok(answer(&file))
 }

@@ -30,7 +30,7 @@ fn numbers<S: Serializer>(list: &[i128; 5], to: S) -> Result<S::Ok, S::Error> {
 }
 
 /// A whole number as decimal JSON text: more than a double can hold.
-fn wei<S: Serializer>(amount: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn wei<S: Serializer>(amount: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(amount)
 }
 
@@ -253,7 +253,7 @@ impl Policy {
         }
     }
 
-    fn from_abi(found: ITopics::Policy) -> Self {
+    pub(super) fn from_abi(found: ITopics::Policy) -> Self {
         Self {
             open_ms: found.openMs,
             sealed_ms: found.sealedMs,
@@ -505,7 +505,11 @@ pub struct Rules {
     pub network_bps: u16,
     pub treasury: Address,
     pub unstake_delay_ms: u64,
+    /// A raise of a take waits so long.
+    pub take_delay_ms: u64,
     pub timelock_ms: u64,
+    /// More than this part of stake and bonds strikes a proposal.
+    pub veto_bps: u16,
     pub grant_epochs: u32,
     pub grace_ms: u64,
     pub slots_per_slice: u16,
@@ -520,7 +524,9 @@ impl Rules {
             network_bps: found.networkBps,
             treasury: found.treasury,
             unstake_delay_ms: found.unstakeDelayMs,
+            take_delay_ms: found.takeDelayMs,
             timelock_ms: found.timelockMs,
+            veto_bps: found.vetoBps,
             grant_epochs: found.grantEpochs,
             grace_ms: found.graceMs,
             slots_per_slice: found.slotsPerSlice,

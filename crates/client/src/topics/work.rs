@@ -6,183 +6,34 @@
 //! | synthesis, forecaster | [`Question::Forecast`] | Open | Sealed |
 //! | synthesis, reputer | [`Question::Truth`] | Lag | Reveal |
 //! | yuma, worker that judges | [`Question::Weights`] | Open | Reveal |
+//! | score, worker with a model | none: its model's id | Open | Sealed or Lag; in Lag it proves |
 //!
 //! [`Desk::act`] looks at the topic once and does what is due for the slot. An answer is kept before
 //! it is committed; after a restart the kept answer is committed and revealed, and the program is not
 //! asked again. What the chain says is done (`DuplicateSubmission`, `NothingCommitted`) is done.
 
+mod question;
+mod score;
+
 use super::{
-    Answer, History, Kind, Mechanism, Payload, Role, SaltStore, Slot, Stage, Submission, Topic,
-    Topics,
+    Answer, History, Kind, Mechanism, Payload, Prover, Role, SaltStore, Slot, Stage, Submission,
+    Topic, Topics,
 };
 use crate::ClientError;
-use alloy_primitives::{Address, U256};
-use futures::future::BoxFuture;
+use alloy_primitives::{Address, B256, U256};
 use hallmark_fixed::Q64;
-use hallmark_mechanisms::{
-    simulate::Decimal,
-    wire::{encode_forecast, encode_inference, encode_truth, encode_weights},
-};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
+pub use question::{Answerer, Peer, PrintedQ64, Question, Reply, Silent};
+pub use score::{EnterError, Entered, Until, enter};
+
 /// Time that a commitment needs to get into a block before its window closes.
 const MARGIN_MS: u64 = 150;
-
-/// What a slot's program is asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Question {
-    /// A value.
-    Inference { topic: u64, epoch: u64, slot: u16 },
-    /// The expected loss (log10 of the squared error) of each inferer.
-    Forecast {
-        topic: u64,
-        epoch: u64,
-        slot: u16,
-        workers: Vec<Peer>,
-    },
-    /// The true value.
-    Truth { topic: u64, epoch: u64, slot: u16 },
-    /// A weight, 0 to 65535, of each worker.
-    Weights {
-        topic: u64,
-        epoch: u64,
-        slot: u16,
-        workers: Vec<Peer>,
-    },
-}
-
-impl Question {
-    /// The epoch that an answer is for.
-    pub fn epoch(&self) -> u64 {
-        match self {
-            Self::Inference { epoch, .. }
-            | Self::Forecast { epoch, .. }
-            | Self::Truth { epoch, .. }
-            | Self::Weights { epoch, .. } => *epoch,
-        }
-    }
-}
-
-/// Another slot, as a question shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Peer {
-    pub slot: u16,
-    pub operator: Address,
-    /// Its loss in the latest epoch whose settlement the log has.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_loss: Option<PrintedQ64>,
-}
-
-/// A q64 that serialises as an exact JSON number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PrintedQ64(pub Q64);
-
-impl Serialize for PrintedQ64 {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_f64(super::q64_to_f64(self.0.to_bits()))
-    }
-}
-
-/// What a program answers: exactly one of these, with the epoch if it likes. Numbers are read exactly,
-/// as numbers or as text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reply {
-    /// To [`Question::Inference`].
-    pub value: Option<Decimal>,
-    /// To [`Question::Forecast`], by slot.
-    pub losses: Option<BTreeMap<u16, Decimal>>,
-    /// To [`Question::Truth`].
-    pub truth: Option<Decimal>,
-    /// To [`Question::Weights`], by slot.
-    pub weights: Option<BTreeMap<u16, u16>>,
-    /// Says nothing this epoch.
-    pub skip: Option<bool>,
-    /// The epoch of the question that this answers; another one than was asked is a failure.
-    pub epoch: Option<u64>,
-}
-
-impl Reply {
-    /// An inference.
-    pub fn value(value: Q64) -> Self {
-        Self {
-            value: Some(Decimal(value)),
-            ..Self::default()
-        }
-    }
-
-    /// A truth.
-    pub fn truth(value: Q64) -> Self {
-        Self {
-            truth: Some(Decimal(value)),
-            ..Self::default()
-        }
-    }
-
-    /// The payload of an answer to a question; `None` if the program skips the epoch.
-    ///
-    /// # Errors
-    /// The answer is to another question.
-    pub fn payload(&self, question: &Question) -> Result<Option<Vec<u8>>, String> {
-        let given = [
-            ("value", self.value.is_some()),
-            ("losses", self.losses.is_some()),
-            ("truth", self.truth.is_some()),
-            ("weights", self.weights.is_some()),
-            ("skip", self.skip == Some(true)),
-        ];
-        let given: Vec<&str> = given.iter().filter(|g| g.1).map(|g| g.0).collect();
-        let (wanted, payload) = match question {
-            Question::Inference { .. } => {
-                ("value", self.value.map(|value| encode_inference(value.0)))
-            }
-            Question::Truth { .. } => ("truth", self.truth.map(|truth| encode_truth(truth.0))),
-            Question::Forecast { .. } => {
-                let pairs = self.losses.as_ref().map(|losses| {
-                    let pairs: Vec<(u16, Q64)> =
-                        losses.iter().map(|(slot, loss)| (*slot, loss.0)).collect();
-                    encode_forecast(&pairs)
-                });
-                ("losses", pairs)
-            }
-            Question::Weights { .. } => {
-                let pairs = self.weights.as_ref().map(|weights| {
-                    let pairs: Vec<(u16, u16)> = weights
-                        .iter()
-                        .map(|(slot, weight)| (*slot, *weight))
-                        .collect();
-                    encode_weights(&pairs)
-                });
-                ("weights", pairs)
-            }
-        };
-        match (given.as_slice(), payload) {
-            (["skip"], _) => Ok(None),
-            ([one], Some(payload)) if *one == wanted => Ok(Some(payload)),
-            ([], _) => Err(format!("no `{wanted}` in the answer")),
-            (given, _) => Err(format!(
-                "`{wanted}` was asked, the answer has `{}`",
-                given.join("`, `")
-            )),
-        }
-    }
-}
-
-/// Whoever answers: a program, a model.
-pub trait Answerer: Send {
-    /// Answers within `limit`, or says why not.
-    fn answer<'a>(
-        &'a mut self,
-        question: &'a Question,
-        limit: Duration,
-    ) -> BoxFuture<'a, Result<Reply, String>>;
-}
 
 /// A topic as it stands now.
 #[derive(Clone, Debug)]
@@ -236,6 +87,27 @@ pub enum Deed {
         epoch: u64,
         mechanism: u8,
     },
+    /// The owner of a score topic committed no test set for the epoch, or did not open it.
+    #[serde(rename = "no test set")]
+    NoTestSet {
+        epoch: u64,
+        mechanism: u8,
+    },
+    /// The slot's model was run on the test set.
+    Judged {
+        epoch: u64,
+        mechanism: u8,
+        samples: u32,
+        right: u32,
+    },
+    /// A right answer of the model was proven to the chain.
+    Proven {
+        epoch: u64,
+        mechanism: u8,
+        sample: u32,
+        /// Bytes of the proof.
+        bytes: usize,
+    },
     /// The program gave no answer that can be used.
     Unanswered {
         epoch: u64,
@@ -257,9 +129,15 @@ pub struct Desk {
     slot: Slot,
     /// Whether a worker of a Yuma topic judges the others.
     judges: bool,
+    /// What it proves scores with, and the id under which it is published.
+    model: Option<(Arc<Prover>, B256)>,
     asked: BTreeSet<(u64, u8)>,
     committed: BTreeSet<(u64, u8)>,
     revealed: BTreeSet<(u64, u8)>,
+    /// Epochs whose proofs are all sent, or will never be.
+    proven: BTreeSet<(u64, u8)>,
+    /// Right answers that wait for their proofs, the next one last.
+    right: BTreeMap<(u64, u8), Vec<score::Right>>,
     /// By mechanism.
     losses: BTreeMap<u8, Losses>,
 }
@@ -280,11 +158,21 @@ impl Desk {
             store,
             slot,
             judges,
+            model: None,
             asked: BTreeSet::new(),
             committed: BTreeSet::new(),
             revealed: BTreeSet::new(),
+            proven: BTreeSet::new(),
+            right: BTreeMap::new(),
             losses: BTreeMap::new(),
         }
+    }
+
+    /// The same desk, which also serves score mechanisms: with a model that is published under `id`.
+    #[must_use]
+    pub fn with_model(mut self, prover: Arc<Prover>, id: B256) -> Self {
+        self.model = Some((prover, id));
+        self
     }
 
     pub fn slot(&self) -> &Slot {
@@ -322,6 +210,10 @@ impl Desk {
         let epoch = view.topic.epoch;
         for (index, mechanism) in view.mechanisms.iter().enumerate() {
             let index = u8::try_from(index).unwrap_or(u8::MAX);
+            if mechanism.kind == Kind::Score {
+                deeds.extend(self.score(view, index).await?);
+                continue;
+            }
             let Some((commits, reveals)) = self.stages(mechanism.kind) else {
                 continue;
             };
@@ -361,62 +253,81 @@ impl Desk {
         limit: Duration,
     ) -> Result<Option<Deed>, ClientError> {
         let epoch = view.topic.epoch;
-        let submission = self.submission(view, mechanism);
+        if let Some(kept) = self.kept(view, mechanism, kind)?.pop() {
+            return self.send_commitment(view, &kept).await;
+        }
+        if self.asked.contains(&(epoch, mechanism)) {
+            return Ok(None);
+        }
+        // What the node does not answer now is asked again at the next look.
+        let question = self.question(view, mechanism, kind).await?;
+        self.asked.insert((epoch, mechanism));
+        let reply = answerer.answer(&question, limit).await;
+        let payload = reply
+            .and_then(|reply| reply.payload(&question))
+            .and_then(|payload| {
+                let check = |bytes: Vec<u8>| self.check(view, mechanism, kind, &bytes);
+                payload.map(check).transpose()
+            });
+        match payload {
+            Ok(Some(payload)) => {
+                let answer = self.keep(view, mechanism, &payload)?;
+                self.send_commitment(view, &answer).await
+            }
+            Ok(None) => Ok(Some(Deed::Skipped { epoch, mechanism })),
+            Err(reason) => Ok(Some(Deed::Unanswered {
+                epoch,
+                mechanism,
+                reason,
+            })),
+        }
+    }
+
+    /// An answer that the chain will take, or why it will not.
+    fn check(
+        &self,
+        view: &View,
+        mechanism: u8,
+        kind: Kind,
+        bytes: &[u8],
+    ) -> Result<Payload, String> {
+        let (of, policy) = (self.submission(view, mechanism), &view.topic.policy);
+        Payload::check(of, kind, self.slot.role, policy, bytes).map_err(|fault| fault.to_string())
+    }
+
+    /// What was kept for the epoch before a restart, the chain may have its commitment already. One
+    /// that can no longer be revealed must not be committed to now, and is left out.
+    fn kept(&self, view: &View, mechanism: u8, kind: Kind) -> Result<Vec<Answer>, ClientError> {
         let operator = self.topics.client().address().ok_or(ClientError::NoKey)?;
         let chain = self.topics.client().chain_id();
-        let role = self.slot.role;
-        let check =
-            |bytes: &[u8]| Payload::check(submission, kind, role, &view.topic.policy, bytes);
-        // Kept before a restart: the chain may have its commitment already.
-        let kept = self.store.find(chain, operator, submission)?;
-        // One that can no longer be revealed must not be committed to now.
-        let kept = kept.into_iter().rfind(|kept| check(&kept.payload).is_ok());
-        let answer = match kept {
-            Some(answer) => answer,
-            None if self.asked.contains(&(epoch, mechanism)) => return Ok(None),
-            None => {
-                // What the node does not answer now is asked again at the next look.
-                let question = self.question(view, mechanism, kind).await?;
-                self.asked.insert((epoch, mechanism));
-                let reply = answerer.answer(&question, limit).await;
-                let payload =
-                    reply
-                        .and_then(|reply| reply.payload(&question))
-                        .and_then(|payload| {
-                            let checked = payload.map(|bytes| check(&bytes)).transpose();
-                            checked.map_err(|fault| fault.to_string())
-                        });
-                match payload {
-                    Ok(Some(payload)) => {
-                        self.store.prepare(chain, operator, submission, &payload)?
-                    }
-                    Ok(None) => return Ok(Some(Deed::Skipped { epoch, mechanism })),
-                    Err(reason) => {
-                        return Ok(Some(Deed::Unanswered {
-                            epoch,
-                            mechanism,
-                            reason,
-                        }));
-                    }
-                }
-            }
+        let of = self.submission(view, mechanism);
+        let mut kept = self.store.find(chain, operator, of)?;
+        kept.retain(|kept| self.check(view, mechanism, kind, &kept.payload).is_ok());
+        Ok(kept)
+    }
+
+    /// Draws a salt for an answer and keeps both.
+    fn keep(&self, view: &View, mechanism: u8, payload: &Payload) -> Result<Answer, ClientError> {
+        let operator = self.topics.client().address().ok_or(ClientError::NoKey)?;
+        let chain = self.topics.client().chain_id();
+        let of = self.submission(view, mechanism);
+        Ok(self.store.prepare(chain, operator, of, payload)?)
+    }
+
+    async fn send_commitment(
+        &mut self,
+        view: &View,
+        answer: &Answer,
+    ) -> Result<Option<Deed>, ClientError> {
+        let (epoch, mechanism) = (answer.submission.epoch, answer.submission.mechanism);
+        let sent = self.topics.commit(answer, view.topic.policy.submit_fee);
+        let deed = match sent.await {
+            Ok(_) => Some(Deed::Committed { epoch, mechanism }),
+            Err(error) if error.is_refusal("DuplicateSubmission") => None,
+            Err(error) => Some(refused(error, epoch, mechanism)?),
         };
-        let sent = self.topics.commit(&answer, view.topic.policy.submit_fee);
-        match sent.await {
-            Ok(_) => {
-                self.committed.insert((epoch, mechanism));
-                Ok(Some(Deed::Committed { epoch, mechanism }))
-            }
-            Err(error) if error.is_refusal("DuplicateSubmission") => {
-                self.committed.insert((epoch, mechanism));
-                Ok(None)
-            }
-            Err(error) => {
-                let deed = refused(error, epoch, mechanism)?;
-                self.committed.insert((epoch, mechanism));
-                Ok(Some(deed))
-            }
-        }
+        self.committed.insert((epoch, mechanism));
+        Ok(deed)
     }
 
     async fn reveal(&mut self, view: &View, mechanism: u8) -> Result<Option<Deed>, ClientError> {
@@ -525,9 +436,15 @@ impl Desk {
 
     /// Drops what is of past epochs.
     fn forget(&mut self, epoch: u64) {
-        for list in [&mut self.asked, &mut self.committed, &mut self.revealed] {
+        for list in [
+            &mut self.asked,
+            &mut self.committed,
+            &mut self.revealed,
+            &mut self.proven,
+        ] {
             list.retain(|key| key.0 >= epoch);
         }
+        self.right.retain(|key, _| key.0 >= epoch);
     }
 }
 

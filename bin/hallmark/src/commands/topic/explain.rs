@@ -1,6 +1,5 @@
 //! Why a slot got what it got: in words, then in numbers.
 
-use super::short;
 use super::status::amount;
 use crate::commands::Error;
 use crate::output::Reporter;
@@ -8,7 +7,9 @@ use alloy_primitives::U256;
 use hallmark_client::{
     Topics,
     topics::{
-        Epoch, Kind, Mechanism, Role, Slot, Stage, decimal,
+        Epoch, Kind, Mechanism, Role, Slot, Stage,
+        chart::short,
+        decimal,
         explain::{History, Judged, Settlement},
         q64_to_f64,
     },

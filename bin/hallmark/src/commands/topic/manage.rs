@@ -205,18 +205,27 @@ pub async fn stake(
     let amount = parse_mark("--add", amount)?;
     topics.stake(topic, slot, amount).await?;
     let now = topics.slot(topic, slot).await?;
+    let waiting = topics.waiting_stake(topic, now.pool).await?;
+    let mut text = format!(
+        "staked {} MARK on slot {slot} of topic {topic}; {} MARK count there",
+        mark(amount),
+        mark(U256::from(now.stake))
+    );
+    if waiting > 0 {
+        text.push_str(&format!(
+            ", {} MARK will when the present epoch has ended",
+            mark(U256::from(waiting))
+        ));
+    }
     report.result(
-        format!(
-            "staked {} MARK on slot {slot} of topic {topic}; it has {} MARK",
-            mark(amount),
-            mark(U256::from(now.stake))
-        ),
+        text,
         &json!({
             "topic": topic.to_string(),
             "slot": slot,
             "pool": now.pool.to_string(),
             "staked": amount.to_string(),
             "stakeOfSlot": now.stake.to_string(),
+            "waitingStakeOfSlot": waiting.to_string(),
         }),
     );
     Ok(())

@@ -1,17 +1,15 @@
 //! `hallmark topic`: markets of intelligence.
 
 mod chart;
-mod drawing;
 mod explain;
 mod manage;
+mod policy;
+mod score;
 mod simulate;
 mod status;
 mod submit;
 mod watch;
 mod work;
-
-pub use chart::panels;
-pub use drawing::{Line, Panel, short, svg};
 
 use super::{
     Error, block_on,
@@ -94,6 +92,41 @@ pub fn run(command: TopicCommand, report: &Reporter) -> Result<(), Error> {
             }
         }),
         TopicCommand::Submit(args) => submit::run(args, report),
+        TopicCommand::TestSet(args) => score::test_set(args, report),
+        TopicCommand::Prove(args) => score::prove(args, report),
+        TopicCommand::Take {
+            topic,
+            percent,
+            chain,
+            key,
+        } => block_on(async {
+            let topics = connect_signed(&chain, &key).await?.topics();
+            policy::take(&topics, U256::from(topic), &percent, report).await
+        }),
+        TopicCommand::Propose {
+            topic,
+            file,
+            new_owner,
+            chain,
+            key,
+        } => block_on(async {
+            let topics = connect_signed(&chain, &key).await?.topics();
+            let topic = U256::from(topic);
+            policy::propose(&topics, topic, file.as_deref(), new_owner, report).await
+        }),
+        TopicCommand::Proposal { topic, chain } => block_on(async {
+            let topics = connect(&chain).await?.topics();
+            policy::proposal(&topics, U256::from(topic), report).await
+        }),
+        TopicCommand::Veto {
+            topic,
+            slot,
+            chain,
+            key,
+        } => block_on(async {
+            let topics = connect_signed(&chain, &key).await?.topics();
+            policy::veto(&topics, U256::from(topic), slot, report).await
+        }),
         TopicCommand::Fund {
             topic,
             amount,

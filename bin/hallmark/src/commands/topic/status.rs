@@ -1,12 +1,11 @@
 //! Topics as tables.
 
-use super::short;
 use crate::commands::Error;
 use crate::output::{Reporter, mark, printable};
 use alloy_primitives::U256;
 use hallmark_client::{
     Topics,
-    topics::{Mechanism, Slot, Topic, q64_to_f64},
+    topics::{Mechanism, Slot, Topic, chart::short, q64_to_f64},
 };
 use serde_json::json;
 

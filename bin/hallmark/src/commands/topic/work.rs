@@ -1,6 +1,6 @@
-//! `hallmark topic work`: any program at work in a topic.
+//! `hallmark topic work`: any program at work in a topic, and a model in a score topic.
 
-use super::{manage, own_slot, salts};
+use super::{manage, own_slot, salts, score};
 use crate::cli::{WorkArgs, WorkRole};
 use crate::commands::{Error, block_on, chain::connect_signed, stop_signal};
 use crate::output::Reporter;
@@ -10,25 +10,37 @@ use hallmark_client::{
     topics::{
         Kind, Role, Slot,
         program::Program,
-        work::{Deed, Desk, View, advance_if_due},
+        work::{Answerer, Deed, Desk, Silent, View, advance_if_due},
     },
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Pause after the node did not answer.
 const NODE_PAUSE: Duration = Duration::from_secs(1);
 
 pub fn run(args: WorkArgs, report: &Reporter) -> Result<(), Error> {
+    let prover = match &args.model {
+        Some(path) => {
+            let calibrate = args.calibrate.as_deref();
+            Some(score::prover(path, calibrate, &args.quantise, report)?)
+        }
+        None => None,
+    };
     block_on(async {
         let client = connect_signed(&args.chain, &args.key).await?;
         let topics = client.topics();
         let topic = U256::from(args.topic);
         let store = salts(&client, &args.salts).await?;
+        let model = match &prover {
+            Some(prover) => Some(score::published(&client, prover).await?),
+            None => None,
+        };
         let slot = take_slot(&topics, topic, &args, report).await?;
         report.event(&json!({
             "event": "working", "topic": topic.to_string(), "slot": slot.index,
-            "role": slot.role, "operator": slot.operator,
+            "role": slot.role, "operator": slot.operator, "model": model,
         }));
         let mut desk = Desk::new(
             topics.clone(),
@@ -36,12 +48,21 @@ pub fn run(args: WorkArgs, report: &Reporter) -> Result<(), Error> {
             slot,
             args.role == WorkRole::Validator,
         );
-        let mut program = Program::new(&args.exec);
+        if let Some((prover, model)) = prover.zip(model) {
+            desk = desk.with_model(Arc::new(prover), model);
+        }
+        let mut program = args.exec.as_deref().map(Program::new);
+        let answerer: &mut dyn Answerer = match &mut program {
+            Some(program) => program,
+            None => &mut Silent,
+        };
         let done = tokio::select! {
-            done = work(&topics, topic, &mut desk, &mut program, &args, report) => done,
+            done = work(&topics, topic, &mut desk, answerer, &args, report) => done,
             signal = stop_signal() => signal.map_err(Error::from),
         };
-        program.stop().await;
+        if let Some(mut program) = program {
+            program.stop().await;
+        }
         done
     })
 }
@@ -64,18 +85,24 @@ async fn take_slot(
         .iter()
         .map(|m| m.kind)
         .collect();
-    let needed = match args.role {
+    // What a program needs, and what a model does.
+    let asked = match args.role {
         WorkRole::Validator => Kind::Yuma,
         _ => Kind::Synthesis,
     };
-    if !kinds.contains(&needed) {
+    if args.exec.is_some() && !kinds.contains(&asked) {
         return Err(Error::new(
             format!(
-                "topic {topic} has no mechanism {needed}, in which a {:?} answers questions",
+                "topic {topic} has no mechanism {asked}, in which a {:?} answers questions",
                 args.role
             )
             .to_lowercase(),
         ));
+    }
+    if args.model.is_some() && (role != Role::Worker || !kinds.contains(&Kind::Score)) {
+        return Err(Error::new(format!(
+            "topic {topic} judges no model of a {role}: --model is for workers where a mechanism is score"
+        )));
     }
     if let Some(slot) = own_slot(topics, topic).await? {
         if slot.role != role {
@@ -99,7 +126,7 @@ async fn work(
     topics: &Topics,
     topic: U256,
     desk: &mut Desk,
-    program: &mut Program,
+    program: &mut dyn Answerer,
     args: &WorkArgs,
     report: &Reporter,
 ) -> Result<(), Error> {
@@ -146,7 +173,7 @@ async fn step(
     topics: &Topics,
     topic: U256,
     desk: &mut Desk,
-    program: &mut Program,
+    program: &mut dyn Answerer,
     limit: Duration,
     args: &WorkArgs,
     report: &Reporter,

@@ -135,12 +135,42 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
     }
 }
 
-fn load(path: &Path) -> Result<Model, Error> {
+/// A compiled model from its file.
+pub fn load(path: &Path) -> Result<Model, Error> {
     Model::decode(&read(path)?).map_err(|e| Error::at(path.display(), e))
 }
 
+/// A model to prove with: compiled, or ONNX that is compiled now with what calibrates it. Refused if
+/// its proofs need more memory than the machine has.
+pub fn load_to_prove(
+    path: &Path,
+    calibrate: Option<&Path>,
+    options: &hallmark_onnx::CompileOptions,
+) -> Result<Model, Error> {
+    let is_onnx = path.extension().is_some_and(|ending| ending == "onnx");
+    let model = match (is_onnx, calibrate) {
+        (true, Some(calibrate)) => {
+            quantise::compile_onnx(path, calibrate, options)?
+                .compiled
+                .model
+        }
+        (true, None) => {
+            return Err(Error::at(
+                path.display(),
+                "an ONNX model needs --calibrate; or give the file that `hallmark zk compile` wrote",
+            ));
+        }
+        (false, Some(_)) => {
+            return Err(Error::at(path.display(), "--calibrate is for ONNX models"));
+        }
+        (false, None) => load(path)?,
+    };
+    memory::check(&model, None)?;
+    Ok(model)
+}
+
 /// Samples of a compiled model's inputs.
-fn dataset(graph: &Graph, path: &Path) -> Result<Dataset, Error> {
+pub fn dataset(graph: &Graph, path: &Path) -> Result<Dataset, Error> {
     let elements: Vec<usize> = graph.inputs.iter().map(|i| i.shape.elements()).collect();
     Ok(read_dataset(path, &elements)?)
 }

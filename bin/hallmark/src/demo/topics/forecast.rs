@@ -7,16 +7,17 @@
 use super::{
     models::{self, Model},
     network::{Network, Player},
+    rehearsal::rehearse,
 };
 use crate::cli::DemoTopicsArgs;
-use crate::commands::{Error, topic as charts, write};
+use crate::commands::{Error, write};
 use crate::output::Reporter;
 use alloy_primitives::U256;
 use futures::future::BoxFuture;
 use hallmark_client::{
     Topics,
     topics::{
-        Role,
+        Role, TopicPlan, chart,
         explain::History,
         q64_to_f64,
         work::{Answerer, Question, Reply},
@@ -26,6 +27,7 @@ use hallmark_fixed::Q64;
 use hallmark_mechanisms::{simulate::Decimal, wire};
 use hallmark_types::MARK;
 use serde_json::{Value, json};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,9 +38,20 @@ const INCOME: u128 = 3_000 * MARK;
 /// Least error whose logarithm counts, as in the mechanism.
 const LEAST_ERROR: f64 = 1.0 / (1u64 << 32) as f64;
 
+/// A steep potential pays the best and hardly the rest.
+pub const STEEPNESS: u8 = 5;
+/// Forecasters and the part of the newest loss in what they expect.
+pub const FORECASTERS: [(&str, f64); 2] = [("slow forecaster", 0.1), ("quick forecaster", 0.4)];
+/// Reputers, their stake, and whether they round.
+pub const REPUTERS: [(&str, u128, bool); 3] = [
+    ("reputer", 400 * MARK, false),
+    ("reputer", 300 * MARK, false),
+    ("rounding reputer", 100 * MARK, true),
+];
+
 /// A monthly series, and which of its months an epoch asks for.
 #[derive(Clone)]
-struct Series {
+pub struct Series {
     months: Arc<Vec<String>>,
     values: Arc<Vec<f64>>,
     /// Index of the month of epoch `first_epoch`.
@@ -47,7 +60,7 @@ struct Series {
 }
 
 impl Series {
-    fn read(until: &str, epochs: u64) -> Result<Self, Error> {
+    pub fn read(until: &str, epochs: u64) -> Result<Self, Error> {
         let mut months = Vec::new();
         let mut values = Vec::new();
         for line in SERIES.lines().skip(1) {
@@ -86,7 +99,7 @@ impl Series {
         &self.values[..self.index(epoch)]
     }
 
-    fn truth(&self, epoch: u64) -> f64 {
+    pub fn truth(&self, epoch: u64) -> f64 {
         self.values[self.index(epoch)]
     }
 }
@@ -108,9 +121,9 @@ fn epoch_of(question: &Question) -> u64 {
 }
 
 /// A worker with a model.
-struct Forecaster {
-    model: Box<dyn Model>,
-    series: Series,
+pub struct Forecaster {
+    pub model: Box<dyn Model>,
+    pub series: Series,
 }
 
 impl Answerer for Forecaster {
@@ -157,7 +170,7 @@ impl Answerer for Copier {
 }
 
 /// Says five to ten too much, to draw the network with it.
-struct Liar(Series);
+pub struct Liar(pub Series);
 
 impl Answerer for Liar {
     fn answer<'a>(&'a mut self, question: &'a Question, _: Duration) -> Answer<'a> {
@@ -170,9 +183,16 @@ impl Answerer for Liar {
 }
 
 /// Expects of each worker the smoothed loss of its past.
-struct Expecting {
+pub struct Expecting {
     rate: f64,
     smoothed: BTreeMap<u16, f64>,
+}
+
+impl Expecting {
+    pub fn new(rate: f64) -> Self {
+        let smoothed = BTreeMap::new();
+        Self { rate, smoothed }
+    }
 }
 
 impl Answerer for Expecting {
@@ -206,9 +226,9 @@ impl Answerer for Expecting {
 }
 
 /// Says what was measured, or a rounded version of it.
-struct Measuring {
-    series: Series,
-    rounds: bool,
+pub struct Measuring {
+    pub series: Series,
+    pub rounds: bool,
 }
 
 impl Answerer for Measuring {
@@ -217,6 +237,21 @@ impl Answerer for Measuring {
         let truth = if self.rounds { truth.round() } else { truth };
         Box::pin(async move { Ok(Reply::truth(q64(truth))) })
     }
+}
+
+/// The demo's topic.
+pub fn plan(stage_ms: u64, steepness: u8) -> Result<TopicPlan, Error> {
+    let (long, short) = (stage_ms, stage_ms * 4 / 5);
+    let plan = json!({
+        "title": "CO2 at Mauna Loa, next month, ppm",
+        "mechanisms": [{ "kind": "synthesis", "params": { "steepness": steepness } }],
+        "policy": {
+            "open": long, "sealed": short, "lag": long, "reveal": short,
+            "maxWorkers": 10, "maxForecasters": 2, "maxReputers": 3,
+            "minBond": "50", "submitFee": "0.01", "valueMin": 200, "valueMax": 800,
+        },
+    });
+    Ok(TopicPlan::from_json(&plan.to_string())?)
 }
 
 pub async fn play(
@@ -231,20 +266,8 @@ pub async fn play(
         series.months[series.start]
     ));
     let owner = network.client(0).await?.topics();
-    let (long, short) = (args.stage_ms, args.stage_ms * 4 / 5);
-    let plan = json!({
-        "title": "CO2 at Mauna Loa, next month, ppm",
-        // A steep potential pays the best and hardly the rest.
-        "mechanisms": [{ "kind": "synthesis", "params": { "steepness": 5 } }],
-        "policy": {
-            "open": long, "sealed": short, "lag": long, "reveal": short,
-            "maxWorkers": 10, "maxForecasters": 2, "maxReputers": 3,
-            "minBond": "50", "submitFee": "0.01", "valueMin": 200, "valueMax": 800,
-        },
-    });
-    let topic = network
-        .topic(&owner, &plan.to_string(), INCOME, report)
-        .await?;
+    let plan = plan(args.stage_ms, STEEPNESS)?;
+    let topic = network.topic(&owner, &plan, INCOME, report).await?;
 
     let mut players = Vec::new();
     for model in models::all() {
@@ -268,18 +291,13 @@ pub async fn play(
         .join(topic, 1 + players.len(), Role::Worker, 0, false)
         .await?;
     players.push(Player::new("liar", desk, Liar(series.clone())));
-    for (name, rate) in [("slow forecaster", 0.1), ("quick forecaster", 0.4)] {
+    for (name, rate) in FORECASTERS {
         let desk = network
             .join(topic, 1 + players.len(), Role::Forecaster, 0, false)
             .await?;
-        let smoothed = BTreeMap::new();
-        players.push(Player::new(name, desk, Expecting { rate, smoothed }));
+        players.push(Player::new(name, desk, Expecting::new(rate)));
     }
-    for (name, stake, rounds) in [
-        ("reputer", 400 * MARK, false),
-        ("reputer", 300 * MARK, false),
-        ("rounding reputer", 100 * MARK, true),
-    ] {
+    for (name, stake, rounds) in REPUTERS {
         let desk = network
             .join(topic, 1 + players.len(), Role::Reputer, stake, false)
             .await?;
@@ -300,12 +318,18 @@ pub async fn play(
         .map(|player| (player.slot(), player.name.clone()))
         .collect();
     let mechanisms = owner.mechanisms(topic).await?;
-    let panels = charts::panels(&history, &mechanisms, |slot| {
+    let panels = chart::of_history(&history, &mechanisms, |slot| {
         names.get(&slot).cloned().unwrap_or_default()
     });
-    write(&file, charts::svg("CO2 at Mauna Loa", &panels).as_bytes())?;
+    write(&file, chart::svg("CO2 at Mauna Loa", &panels).as_bytes())?;
     report.say(format!("picture    {}\n", file.display()));
+    let offline = rehearse(&series, &plan, args.epochs)?;
+    report.say(format!(
+        "offline    the same mechanism, months and parties, nobody late: network {:.3}, best single worker \"{}\" {:.3}\n",
+        offline.network, offline.best_name, offline.best
+    ));
     let mut value = table.json();
+    value["offline"] = offline.json();
     value["topic"] = json!(topic.to_string());
     value["chart"] = json!(file);
     value["from"] = json!(series.months[series.start]);
@@ -332,12 +356,32 @@ struct Table {
     paid: f64,
 }
 
+/// Of all pairs of a loss and what it earned whose losses differ, the part in which the lower loss
+/// earned more. Equal earnings count half: pay by chance is in order half of the time.
+pub fn ordered(of: &[(f64, f64)]) -> Option<f64> {
+    let pairs = of
+        .iter()
+        .enumerate()
+        .flat_map(|(i, a)| of[i + 1..].iter().map(move |b| (*a, *b)))
+        .filter(|(a, b)| a.0 != b.0);
+    let (mut right, mut all) = (0.0, 0.0);
+    for (a, b) in pairs {
+        all += 1.0;
+        right += match (a.0 < b.0, a.1.total_cmp(&b.1)) {
+            (_, Ordering::Equal) => 0.5,
+            (true, Ordering::Greater) | (false, Ordering::Less) => 1.0,
+            _ => 0.0,
+        };
+    }
+    (all > 0.0).then(|| right / all)
+}
+
 /// log10 of the squared error.
-fn loss(said: f64, truth: f64) -> f64 {
+pub fn loss(said: f64, truth: f64) -> f64 {
     2.0 * (said - truth).abs().max(LEAST_ERROR).log10()
 }
 
-fn mean(values: &[f64]) -> Option<f64> {
+pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
@@ -398,24 +442,16 @@ impl Table {
     }
 
     /// Of all pairs of honest workers whose losses differ, the part in which the better one earned
-    /// more.
-    fn in_order(&self) -> f64 {
-        let honest: Vec<(f64, f64)> = self
+    /// more; a pair that earned the same counts half. `None` without such a pair.
+    fn in_order(&self) -> Option<f64> {
+        let honest = self
             .lines
             .iter()
-            .filter(|line| line.name != "copier" && line.name != "liar")
+            .filter(|line| line.name != "copier" && line.name != "liar");
+        let honest: Vec<(f64, f64)> = honest
             .filter_map(|line| Some((line.loss?, line.earned)))
             .collect();
-        let pairs = honest
-            .iter()
-            .enumerate()
-            .flat_map(|(i, a)| honest[i + 1..].iter().map(move |b| (*a, *b)));
-        let (mut right, mut all) = (0.0, 0.0);
-        for (a, b) in pairs {
-            all += 1.0;
-            right += f64::from((a.0 < b.0) == (a.1 > b.1));
-        }
-        right / f64::max(all, 1.0)
+        ordered(&honest)
     }
 
     fn text(&self) -> String {
@@ -451,12 +487,13 @@ impl Table {
         let (name, best) = self.best().unwrap_or(("nobody", f64::NAN));
         text.push_str(&format!(
             "\n\nnetwork    log loss {:.3} over {} of {} epochs; the best single worker, known only afterwards, is \"{name}\" with {best:.3}: the network {}\n\
-             order      in {:.0} % of the pairs of honest workers the better one earned more",
+             order      in {} % of the pairs of honest workers the better one earned more (equal pay counts half)",
             self.network,
             self.network_epochs,
             self.epochs,
             if self.network < best { "beats it" } else { "does not beat it" },
-            100.0 * self.in_order(),
+            self.in_order()
+                .map_or_else(|| "-".to_owned(), |part| format!("{:.0}", 100.0 * part)),
         ));
         text
     }
@@ -494,6 +531,16 @@ mod tests {
         assert_eq!(series.truth(60), series.values[series.start + 59]);
         assert!(Series::read("1980-01", 60).is_err());
         assert!(Series::read("nonsense", 60).is_err());
+    }
+
+    #[test]
+    fn equal_pay_is_in_order_half_and_equal_losses_are_no_pair() {
+        assert_eq!(ordered(&[(-2.0, 5.0), (-1.0, 3.0), (0.0, 1.0)]), Some(1.0));
+        assert_eq!(ordered(&[(-2.0, 1.0), (-1.0, 3.0), (0.0, 5.0)]), Some(0.0));
+        assert_eq!(ordered(&[(-2.0, 0.0), (-1.0, 0.0)]), Some(0.5));
+        assert_eq!(ordered(&[(-1.0, 0.0), (-2.0, 7.0), (-2.0, 3.0)]), Some(1.0));
+        assert_eq!(ordered(&[(-2.0, 1.0), (-2.0, 3.0)]), None);
+        assert_eq!(ordered(&[]), None);
     }
 
     #[test]

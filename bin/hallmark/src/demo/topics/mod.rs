@@ -10,6 +10,7 @@
 mod forecast;
 mod models;
 mod network;
+mod rehearsal;
 mod score;
 mod weights;
 
@@ -113,6 +114,20 @@ fn checks(result: &Value) -> Vec<Check> {
             );
         }
     }
+    if let Some(part) = result.get("forecast") {
+        let all = part["participants"].as_array();
+        let nobody_was_late = all.is_some_and(|all| all.iter().all(|one| one["refusals"] == 0));
+        if nobody_was_late {
+            let losses = [&part["networkLogLoss"], &part["offline"]["networkLogLoss"]];
+            let [chain, offline] = losses.map(Value::as_f64);
+            need(
+                "forecast: the network said on chain what it says offline".to_owned(),
+                chain
+                    .zip(offline)
+                    .is_some_and(|(chain, offline)| (chain - offline).abs() < 1e-9),
+            );
+        }
+    }
     if let Some(part) = result.get("weights") {
         let per_stake = |name| -> Vec<f64> {
             let all = named(part, name);
@@ -145,10 +160,11 @@ mod tests {
     fn good() -> Value {
         json!({
             "conserved": true,
-            "forecast": { "paid": 100.0, "participants": [
-                { "name": "mean", "earned": 95.0 }, { "name": "copier", "earned": 2.9 },
-                { "name": "liar", "earned": 1.0 },
-            ] },
+            "forecast": { "paid": 100.0, "networkLogLoss": -1.5, "participants": [
+                { "name": "mean", "earned": 95.0, "refusals": 0 },
+                { "name": "copier", "earned": 2.9, "refusals": 0 },
+                { "name": "liar", "earned": 1.0, "refusals": 0 },
+            ], "offline": { "networkLogLoss": -1.5 } },
             "weights": { "participants": [
                 { "name": "worker 0", "perStakeOnChain": null },
                 { "name": "honest validator", "perStakeOnChain": 1.0 },
@@ -169,7 +185,12 @@ mod tests {
     #[test]
     fn a_demo_that_ends_as_it_must_fails_no_check() {
         assert!(failed(&good()).is_empty(), "{:?}", failed(&good()));
-        assert_eq!(checks(&good()).len(), 6);
+        assert_eq!(checks(&good()).len(), 7);
+        // Who was late has another network than the rehearsal.
+        let mut late = good();
+        late["forecast"]["participants"][0]["refusals"] = json!(1);
+        late["forecast"]["networkLogLoss"] = json!(-1.4);
+        assert_eq!((failed(&late).len(), checks(&late).len()), (0, 6));
         // Only the parts that were played are judged.
         assert!(failed(&json!({ "conserved": true })).is_empty());
     }
@@ -183,6 +204,8 @@ mod tests {
             ("/forecast/participants/1/earned", json!(3.0), "copier"),
             ("/forecast/participants/2/earned", json!(50), "liar"),
             ("/forecast/participants/2/name", json!("lier"), "liar"),
+            ("/forecast/networkLogLoss", json!(-1.4), "offline"),
+            ("/forecast/offline", json!(null), "offline"),
             (
                 "/weights/participants/3/perStakeOnChain",
                 json!(0.95),

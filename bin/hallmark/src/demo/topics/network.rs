@@ -69,12 +69,11 @@ impl Network {
     pub async fn topic(
         &self,
         owner: &Topics,
-        plan: &str,
+        plan: &TopicPlan,
         income: u128,
         report: &Reporter,
     ) -> Result<U256, Error> {
-        let plan = TopicPlan::from_json(plan)?;
-        let (topic, _) = owner.create(&plan).await?;
+        let (topic, _) = owner.create(plan).await?;
         owner.fund(topic, U256::from(income)).await?;
         report.say(format!(
             "topic {topic}: {}; its owner burned {} MARK, so it can pay up to {} MARK",

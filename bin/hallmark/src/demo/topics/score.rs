@@ -10,21 +10,19 @@ use super::network::{Network, wait_block};
 use crate::cli::DemoTopicsArgs;
 use crate::commands::Error;
 use crate::output::Reporter;
-use alloy_primitives::{B256, U256, keccak256};
+use alloy_primitives::{B256, U256};
 use hallmark_client::{
     Client, ClientError, Listing, Topics,
     topics::{
-        Answer, Role, SaltStore, Stage, Submission,
-        work::{View, advance_if_due},
+        Answer, Prover, Role, SaltStore, Stage, Submission, TestSet, TopicPlan, proof_context,
+        work::{Deed, Desk, Silent, View, advance_if_due},
     },
 };
-use hallmark_engine::Prepared;
 use hallmark_graph::{Elements, Model};
-use hallmark_mechanisms::wire::{Sample, encode_test_set};
 use hallmark_onnx::{CompileOptions, ImportOptions};
-use hallmark_proof::ProvingKey;
 use hallmark_types::MARK;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 const DIGITS_ONNX: &[u8] = include_bytes!("../../../../../assets/digits.onnx");
@@ -37,10 +35,9 @@ const PIXELS: usize = 64;
 const EXCHANGED: [usize; 10] = [10, 12, 18, 20, 26, 28, 34, 36, 42, 44];
 const POLL: Duration = Duration::from_millis(40);
 
-/// A model with what it takes to prove its runs.
+/// A published model.
 struct Entry {
-    model: Model,
-    key: ProvingKey,
+    prover: Arc<Prover>,
     id: B256,
     /// Right answers on the 359 test images.
     correct: usize,
@@ -49,9 +46,67 @@ struct Entry {
 /// A worker.
 struct Worker {
     name: &'static str,
-    topics: Topics,
-    slot: u16,
-    answer: Answer,
+    desk: Desk,
+}
+
+impl Worker {
+    fn topics(&self) -> &Topics {
+        self.desk.topics()
+    }
+
+    fn slot(&self) -> u16 {
+        self.desk.slot().index
+    }
+
+    /// Does what is due for its slot, and nothing may go wrong.
+    async fn act(&mut self, topic: U256) -> Result<Vec<Deed>, Error> {
+        let view = View::take(self.desk.topics(), topic).await?;
+        let deeds = self.desk.act(&view, &mut Silent, Duration::ZERO).await?;
+        let wrong = deeds.iter().find(|deed| {
+            !matches!(
+                deed,
+                Deed::Committed { .. }
+                    | Deed::Revealed { .. }
+                    | Deed::Judged { .. }
+                    | Deed::Proven { .. }
+            )
+        });
+        match wrong {
+            None => Ok(deeds),
+            Some(wrong) => Err(Error::at(self.name, serde_json::to_value(wrong)?)),
+        }
+    }
+
+    /// Acts until it has done what is wanted.
+    async fn act_until(
+        &mut self,
+        topic: U256,
+        is_wanted: impl Fn(&Deed) -> bool,
+    ) -> Result<Deed, Error> {
+        loop {
+            let deeds = self.act(topic).await?;
+            if let Some(done) = deeds.into_iter().find(&is_wanted) {
+                return Ok(done);
+            }
+            let view = View::take(self.desk.topics(), topic).await?;
+            if view.is_due() {
+                return Err(Error::at(
+                    self.name,
+                    "the stage passed too soon: give more with --stage-ms",
+                ));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn submission(&self, topic: U256) -> Submission {
+        Submission {
+            topic,
+            epoch: 1,
+            mechanism: 0,
+            slot: self.slot(),
+        }
+    }
 }
 
 pub async fn play(
@@ -83,18 +138,28 @@ pub async fn play(
         "title": "handwritten digits, proven",
         "mechanisms": [{ "kind": "score" }],
         "policy": {
-            "open": stage, "sealed": stage, "lag": stage * 20, "reveal": 0,
+            "open": stage, "sealed": stage, "lag": stage * 10, "reveal": 0,
             "maxWorkers": 4, "minBond": "50", "submitFee": "0.01",
         },
     });
     let topic = network
-        .topic(&owner, &plan.to_string(), INCOME, report)
+        .topic(
+            &owner,
+            &TopicPlan::from_json(&plan.to_string())?,
+            INCOME,
+            report,
+        )
         .await?;
 
     // The test set is committed before anyone takes part, and so before the epoch opens.
-    let (content, labels) = test_set(&digits, &good, &poor)?;
-    let salt = keccak256(hallmark_client::sealed::random()?);
-    let committed = owner.commit_test_set(topic, 1, salt, &content).await?;
+    let labels = chosen(&digits, &poor)?;
+    let inputs = inputs(&digits, &good, &labels)?;
+    let samples = inputs.iter().map(Vec::as_slice);
+    let set = TestSet::new(samples.zip(labels.iter().map(|label| label.label)))?;
+    let genesis = owner.client().genesis_hash().await?;
+    let store = SaltStore::open(&network.home.join("secrets"), genesis)?;
+    let set = owner.prepare_test_set(&store, topic, 1, &set).await?;
+    let committed = owner.commit_test_set(&set).await?;
     report.say(format!(
         "the owner committed to a test set of {} images",
         labels.len()
@@ -111,96 +176,76 @@ pub async fn play(
     .into_iter()
     .enumerate()
     {
-        let topics = network.client(2 + index).await?.topics();
-        let price = U256::from(20_000 * MARK);
-        let (slot, _) = topics.register(topic, Role::Worker, price).await?;
-        let submission = Submission {
-            topic,
-            epoch: 1,
-            mechanism: 0,
-            slot,
-        };
-        let genesis = topics.client().genesis_hash().await?;
-        let store = SaltStore::open(&network.home.join("secrets"), genesis)?;
-        let answer = topics
-            .prepare(&store, submission, entry.id.as_slice())
-            .await?;
-        workers.push(Worker {
-            name,
-            topics,
-            slot,
-            answer,
-        });
+        let desk = network
+            .join(topic, 2 + index, Role::Worker, 0, false)
+            .await?
+            .with_model(entry.prover.clone(), entry.id);
+        workers.push(Worker { name, desk });
     }
 
-    let view = until(&owner, topic, Stage::Open, &workers).await?;
-    for worker in &workers {
-        worker
-            .topics
-            .commit(&worker.answer, view.topic.policy.submit_fee)
-            .await?;
+    until(&owner, topic, Stage::Open, &workers).await?;
+    for worker in &mut workers {
+        let committed = |deed: &Deed| matches!(deed, Deed::Committed { .. });
+        worker.act_until(topic, committed).await?;
     }
     report.say("four workers committed to their models");
     until(&owner, topic, Stage::Sealed, &workers).await?;
-    let opened = owner.reveal_test_set(topic, 1, salt, &content).await?;
+    let opened = owner.reveal_test_set(&set).await?;
     for worker in &workers {
-        wait_block(
-            worker.topics.client(),
-            opened.block_number.unwrap_or_default(),
-        )
-        .await?;
+        let block = opened.block_number.unwrap_or_default();
+        wait_block(worker.topics().client(), block).await?;
     }
     report.say("the owner opened the test set");
 
     // The swapper has seen it, and would rather have committed to the good model.
     let swapper = &workers[3];
+    let kept = kept(&store, swapper, topic)?;
     let swapped = Answer {
         payload: good.id.0.into(),
-        ..swapper.answer.clone()
+        ..kept
     };
-    let swap = refusal(swapper.topics.reveal(&swapped).await)?;
+    let swap = refusal(swapper.topics().reveal(&swapped).await)?;
     say(report, "swapper: reveals the good model instead", &swap);
-    for worker in &workers {
-        worker.topics.reveal(&worker.answer).await?;
+    for worker in &mut workers {
+        let revealed = |deed: &Deed| matches!(deed, Deed::Revealed { .. });
+        worker.act_until(topic, revealed).await?;
     }
 
     until(&owner, topic, Stage::Lag, &workers).await?;
-    let inputs = inputs(&digits, &good, &labels)?;
     let mut proven = Vec::new();
-    for (worker, entry) in [(&workers[0], &good), (&workers[1], &poor)] {
-        let mut right = 0;
+    for worker in &mut workers[..2] {
+        let judged = |deed: &Deed| matches!(deed, Deed::Judged { .. });
+        let Deed::Judged { right, samples, .. } = worker.act_until(topic, judged).await? else {
+            continue;
+        };
         let mut bytes = 0;
-        for (sample, input) in (0u32..).zip(&inputs) {
-            let run = prove(worker, entry, sample, input)?;
-            bytes = run.proof.len();
-            let submission = worker.answer.submission;
-            worker
-                .topics
-                .prove(submission, sample, &run.output, &run.proof)
-                .await?;
-            right += usize::from(run.best == labels[sample as usize].label as usize);
+        for _ in 0..right {
+            let sent = |deed: &Deed| matches!(deed, Deed::Proven { .. });
+            if let Deed::Proven { bytes: size, .. } = worker.act_until(topic, sent).await? {
+                bytes = size;
+            }
         }
         report.say(format!(
-            "{}: {right} of {} right, each answer proven with {bytes} bytes",
-            worker.name,
-            inputs.len()
+            "{}: {right} of {samples} right, each right answer proven with {bytes} bytes",
+            worker.name
         ));
         proven.push((worker.name, right));
     }
 
     // The forger claims the answer that the good model gives, with a proof of its own bent to it.
-    let forger = &workers[2];
+    let (forger, swapper) = (&workers[2], &workers[3]);
     let sample = labels.iter().position(|label| label.is_hard).unwrap_or(0);
     let number = u32::try_from(sample)?;
-    let honest = prove(forger, &poor, number, &inputs[sample])?;
-    let wished = prove(forger, &good, number, &inputs[sample])?;
-    let forged = forger.topics.prove(
-        forger.answer.submission,
-        number,
-        &wished.output,
-        &honest.proof,
-    );
-    let forgery = refusal(forged.await)?;
+    let prove = |worker: &Worker, entry: &Entry| {
+        let chain = worker.topics().client().chain_id();
+        let context = proof_context(chain, worker.submission(topic), number);
+        entry.prover.prove(context, &inputs[sample])
+    };
+    let honest = prove(forger, &poor)?;
+    let wished = prove(forger, &good)?;
+    let of = forger.submission(topic);
+    let (at, answer) = (forger.topics(), &wished.output);
+    let forgery = refusal(at.prove(of, number, answer, &honest.proof).await)?;
     say(
         report,
         "forger: the right answer, with the proof of another",
@@ -209,20 +254,12 @@ pub async fn play(
     let mut bent = honest.proof.clone();
     let middle = bent.len() / 2;
     bent[middle] ^= 1;
-    let flipped = forger
-        .topics
-        .prove(forger.answer.submission, number, &honest.output, &bent);
-    let flipped = refusal(flipped.await)?;
+    let flipped = refusal(at.prove(of, number, &honest.output, &bent).await)?;
     say(report, "forger: one flipped bit in a proof", &flipped);
     // The swapper proves with the good model what it revealed the poor one for.
-    let other = prove(swapper, &good, number, &inputs[sample])?;
-    let late = swapper.topics.prove(
-        swapper.answer.submission,
-        number,
-        &other.output,
-        &other.proof,
-    );
-    let late = refusal(late.await)?;
+    let other = prove(swapper, &good)?;
+    let (of, at) = (swapper.submission(topic), swapper.topics());
+    let late = refusal(at.prove(of, number, &other.output, &other.proof).await)?;
     say(report, "swapper: an honest proof of the good model", &late);
 
     while View::take(&owner, topic).await?.topic.epoch == 1 {
@@ -237,9 +274,9 @@ pub async fn play(
     for worker in &workers {
         let share = history
             .settlement(1, 0)
-            .and_then(|settlement| settlement.slot(worker.slot))
+            .and_then(|settlement| settlement.slot(worker.slot()))
             .map_or(0, |judged| judged.share);
-        let paid = history.paid.get(&(1, worker.slot)).copied();
+        let paid = history.paid.get(&(1, worker.slot())).copied();
         let earned = paid.map_or(0, |paid| paid.to_operator + paid.to_pool) as f64 / 1e18;
         text.push_str(&format!(
             "\n{:<26}{:>12.2}{earned:>16.3}",
@@ -289,7 +326,7 @@ async fn until(
         if view.topic.stage == stage {
             let block = topics.client().block_number().await?;
             for worker in workers {
-                wait_block(worker.topics.client(), block).await?;
+                wait_block(worker.topics().client(), block).await?;
             }
             return Ok(view);
         }
@@ -341,8 +378,8 @@ async fn publish(
     model: Model,
     name: &str,
 ) -> Result<Entry, Error> {
-    let key = hallmark_proof::setup(&model)?;
     let file = model.encode();
+    let prover = Prover::new(model)?;
     let listing = Listing {
         content_hash: (*blake3::hash(&file).as_bytes()).into(),
         content_size: file.len() as u64,
@@ -352,26 +389,34 @@ async fn publish(
         uri: "http://127.0.0.1/".to_owned(),
     };
     let published = author
-        .publish_model(&key.verifying_key().encode(), &listing, |_| {})
+        .publish_model(&prover.verifying_key(), &listing, |_| {})
         .await?;
-    let prepared = Prepared::new(model.clone())?;
     let mut correct = 0;
     for image in digits.test_images(usize::MAX) {
-        let input = hallmark_onnx::quantize(&model.graph, image.pixels)?;
-        let best = best(&model, &hallmark_engine::trace(&prepared, &input)?.values);
-        correct += usize::from(best == usize::from(image.label));
+        let answer = prover.answer(&encoded(&prover, image.pixels)?)?;
+        correct += usize::from(answer == Some(u32::from(image.label)));
     }
     Ok(Entry {
-        model,
-        key,
+        prover: Arc::new(prover),
         id: published.id,
         correct,
     })
 }
 
-fn best(model: &Model, values: &[Vec<i32>]) -> usize {
-    let output = model.graph.join_output(values);
-    crate::commands::infer::argmax(&output).unwrap_or_default()
+/// An image in the encoding of a model's input.
+fn encoded(prover: &Prover, pixels: &[f32]) -> Result<Vec<u8>, Error> {
+    let input = hallmark_onnx::quantize(prover.graph(), pixels)?;
+    Ok(prover.graph().encode_input(&input))
+}
+
+/// The answer that a worker keeps.
+fn kept(store: &SaltStore, worker: &Worker, topic: U256) -> Result<Answer, Error> {
+    let client = worker.topics().client();
+    let operator = client.address().ok_or(ClientError::NoKey)?;
+    let mut found = store.find(client.chain_id(), operator, worker.submission(topic))?;
+    found
+        .pop()
+        .ok_or_else(|| Error::at(worker.name, "nothing is kept"))
 }
 
 /// One sample's label, where its image stands, and whether the damaged model is wrong about it.
@@ -382,72 +427,29 @@ struct Label {
 }
 
 /// Half images about which the damaged model is wrong, half others.
-fn test_set(digits: &Digits, good: &Entry, poor: &Entry) -> Result<(Vec<u8>, Vec<Label>), Error> {
-    let prepared = Prepared::new(poor.model.clone())?;
+fn chosen(digits: &Digits, poor: &Entry) -> Result<Vec<Label>, Error> {
     let images = digits.test_images(usize::MAX);
     let (mut hard, mut easy) = (Vec::new(), Vec::new());
     for (index, image) in images.iter().enumerate() {
-        let input = hallmark_onnx::quantize(&poor.model.graph, image.pixels)?;
-        let said = best(
-            &poor.model,
-            &hallmark_engine::trace(&prepared, &input)?.values,
-        );
-        let is_hard = said != usize::from(image.label);
+        let said = poor.prover.answer(&encoded(&poor.prover, image.pixels)?)?;
+        let label = u32::from(image.label);
+        let is_hard = said != Some(label);
         let list = if is_hard { &mut hard } else { &mut easy };
         list.push(Label {
             image: index,
-            label: image.label.into(),
+            label,
             is_hard,
         });
     }
     hard.truncate(SAMPLES / 2);
     easy.truncate(SAMPLES - hard.len());
-    let labels: Vec<Label> = hard.into_iter().chain(easy).collect();
-    let inputs = inputs(digits, good, &labels)?;
-    let encoded: Vec<Vec<u8>> = inputs
-        .iter()
-        .map(|input| good.model.graph.encode_input(input))
-        .collect();
-    let samples: Vec<Sample<'_>> = encoded
-        .iter()
-        .zip(&labels)
-        .map(|(input, label)| Sample {
-            input,
-            label: label.label,
-        })
-        .collect();
-    let content = encode_test_set(&samples).map_err(Error::new)?;
-    Ok((content, labels))
+    Ok(hard.into_iter().chain(easy).collect())
 }
 
-fn inputs(digits: &Digits, entry: &Entry, labels: &[Label]) -> Result<Vec<Vec<i32>>, Error> {
+fn inputs(digits: &Digits, entry: &Entry, labels: &[Label]) -> Result<Vec<Vec<u8>>, Error> {
     let images = digits.test_images(usize::MAX);
-    labels
-        .iter()
-        .map(|label| {
-            let pixels = images[label.image].pixels;
-            Ok(hallmark_onnx::quantize(&entry.model.graph, pixels)?)
-        })
+    let pixels = labels.iter().map(|label| images[label.image].pixels);
+    pixels
+        .map(|pixels| encoded(&entry.prover, pixels))
         .collect()
-}
-
-struct Run {
-    output: Vec<u8>,
-    proof: Vec<u8>,
-    best: usize,
-}
-
-/// Runs and proves a sample, bound to the worker's slot.
-fn prove(worker: &Worker, entry: &Entry, sample: u32, input: &[i32]) -> Result<Run, Error> {
-    let of = worker.answer.submission;
-    let chain = worker.topics.client().chain_id();
-    let context = hallmark_client::topics::proof_context(chain, of, sample);
-    let prepared = Prepared::new(entry.model.clone())?;
-    let trace = hallmark_engine::trace(&prepared, input)?;
-    let output = entry.model.graph.join_output(&trace.values);
-    Ok(Run {
-        output: entry.model.graph.encode_output(&output),
-        proof: hallmark_proof::prove(&entry.key, &trace, &context.0)?,
-        best: best(&entry.model, &trace.values),
-    })
 }

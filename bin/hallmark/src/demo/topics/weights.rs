@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use hallmark_client::{
     Topics,
     topics::{
-        Role,
+        Role, TopicPlan,
         explain::History,
         work::{Answerer, Question, Reply},
     },
@@ -126,7 +126,12 @@ pub async fn play(
         },
     });
     let topic = network
-        .topic(&owner, &plan.to_string(), INCOME, report)
+        .topic(
+            &owner,
+            &TopicPlan::from_json(&plan.to_string())?,
+            INCOME,
+            report,
+        )
         .await?;
     let mut account = 1;
     for _ in 0..=WORKERS {

@@ -254,6 +254,9 @@ pub enum ZkCommand {
         /// Draw the graph with the cost of every layer.
         #[arg(long)]
         svg: Option<PathBuf>,
+        /// The parameters of the key that is shown.
+        #[arg(long, value_enum, default_value = "standard")]
+        profile: ProofProfile,
     },
     /// Run a compiled model on an input.
     #[command(after_help = "Example:\n  hallmark zk run digits.hmk input.json")]
@@ -274,6 +277,9 @@ pub enum ZkCommand {
         /// What the proof hides.
         #[arg(long, value_enum, default_value = "public")]
         mode: ProofMode,
+        /// How long the proof is against how long it takes to make.
+        #[arg(long, value_enum, default_value = "standard")]
+        profile: ProofProfile,
         /// Where to write the secret that opens the output (mode private-input); beside the bundle
         /// with the extension .secret when absent.
         #[arg(long)]
@@ -318,6 +324,9 @@ pub enum ZkCommand {
         /// What the proofs hide.
         #[arg(long, value_enum, default_value = "private-input")]
         mode: ProofMode,
+        /// How long the proofs are against how long they take to make.
+        #[arg(long, value_enum, default_value = "standard")]
+        profile: ProofProfile,
         #[command(flatten)]
         quantise: QuantiseArgs,
     },
@@ -330,6 +339,25 @@ pub enum ProofMode {
     Public,
     /// The inputs, behind a commitment; the outputs, under a one-time pad; every value in between.
     PrivateInput,
+}
+
+/// Cryptographic parameters, of the same promise of 100 bits. A key has one profile, and so have all of
+/// its proofs.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProofProfile {
+    /// Quick to make.
+    Standard,
+    /// Shorter proofs that take longer to make, for those who pay by the byte.
+    Short,
+}
+
+impl From<ProofProfile> for hallmark_proof::Profile {
+    fn from(profile: ProofProfile) -> Self {
+        match profile {
+            ProofProfile::Standard => Self::Standard,
+            ProofProfile::Short => Self::Short,
+        }
+    }
 }
 
 impl From<ProofMode> for hallmark_proof::Mode {
@@ -409,6 +437,9 @@ pub enum ModelCommand {
         /// Where sellers download the .hmk file (http or https).
         #[arg(long)]
         uri: String,
+        /// Parameters of all proofs of the model. Each profile of one model is a model of its own on chain.
+        #[arg(long, value_enum, default_value = "standard")]
+        profile: ProofProfile,
         #[command(flatten)]
         chain: ChainArgs,
         #[command(flatten)]

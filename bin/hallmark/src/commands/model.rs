@@ -20,13 +20,14 @@ pub fn run(command: ModelCommand, report: &Reporter) -> Result<(), Error> {
             price,
             owner_share,
             uri,
+            profile,
             chain,
             key,
         } => {
             let bytes = read(&path)?;
             let model = Model::decode(&bytes).map_err(|e| Error::at(path.display(), e))?;
-            let proving =
-                hallmark_proof::setup(&model).map_err(|e| Error::at(path.display(), e))?;
+            let proving = hallmark_proof::setup_with(&model, profile.into())
+                .map_err(|e| Error::at(path.display(), e))?;
             let listing = Listing {
                 content_hash: blake3::hash(&bytes).as_bytes().into(),
                 content_size: bytes.len() as u64,

@@ -14,7 +14,7 @@ use alloy_primitives::B256;
 use hallmark_client::{Client, ClientError, ModelRecord};
 use hallmark_engine::Prepared;
 use hallmark_graph::Model;
-use hallmark_proof::{InputSecret, ProvingKey};
+use hallmark_proof::{InputSecret, Profile, ProvingKey};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -104,7 +104,9 @@ impl Served {
         }
         // Decoding checks shapes, ranges and bounds.
         let model = Model::decode(file).map_err(|error| LibraryError::Model(error.to_string()))?;
-        let proving = hallmark_proof::setup(&model)
+        // The key on chain says its profile. One that says none is refused below, where keys are compared.
+        let profile = Profile::of_key(key).unwrap_or_default();
+        let proving = hallmark_proof::setup_with(&model, profile)
             .map_err(|error| LibraryError::Model(error.to_string()))?;
         let own = proving.verifying_key();
         let found = B256::from(own.commitment());

@@ -16,6 +16,7 @@ use p3_whir::{
 };
 
 use crate::field::{E, F};
+use crate::profile::Profile;
 use crate::transcript::Challenger;
 
 type LeafHash = SerializingHasher<Blake3>;
@@ -55,7 +56,10 @@ struct Schedule {
 /// its own rate: of that, not of the first codeword, an opening's time is. So the more variables,
 /// the more are bound first, and the less the rate falls at once; the price is longer rows to open.
 /// The first rate is the time of a commitment, and the number of rows.
-const fn schedule(num_variables: usize) -> Schedule {
+fn schedule(num_variables: usize, profile: Profile) -> Schedule {
+    if profile == Profile::Short {
+        return short(num_variables);
+    }
     let (folds, log_inverse_rates) = match num_variables {
         ..15 => ((5, 4), [2, 5, 8, 10, 12, 14, 16, 18]),
         15..23 => ((6, 4), [2, 3, 5, 8, 10, 12, 14, 16]),
@@ -67,8 +71,27 @@ const fn schedule(num_variables: usize) -> Schedule {
     }
 }
 
-fn parameters(num_variables: usize) -> Option<ProtocolParameters> {
-    let schedule = schedule(num_variables);
+/// A lower first rate: fewer rows to open for the same error. Rates and folds are those, among folds of 3 to 8
+/// variables and rates that fall by a factor of 2 to 8 a round, that make the shortest openings with codewords
+/// hardly longer than the first; the last sizes keep to a rate that their error budget bears.
+fn short(num_variables: usize) -> Schedule {
+    let (folds, log_inverse_rates) = match num_variables {
+        ..13 => ((6, 3), [5, 6, 7, 8, 9, 10, 11, 12]),
+        13 => ((7, 3), [4, 5, 6, 7, 8, 9, 10, 11]),
+        16 | 20 | 23 => ((6, 4), [4, 5, 8, 10, 12, 14, 16, 18]),
+        19 | 22 => ((7, 3), [4, 6, 9, 10, 11, 12, 13, 14]),
+        14..24 => ((6, 3), [4, 5, 8, 10, 12, 14, 16, 18]),
+        25 => ((7, 4), [3, 5, 8, 10, 12, 14, 16, 18]),
+        24.. => ((6, 4), [3, 4, 7, 9, 11, 13, 15, 17]),
+    };
+    Schedule {
+        folds,
+        log_inverse_rates,
+    }
+}
+
+fn parameters(num_variables: usize, profile: Profile) -> Option<ProtocolParameters> {
+    let schedule = schedule(num_variables, profile);
     let (first, rest) = schedule.folds;
     let folding_factor = FoldingFactor::ConstantFromSecondRound(first, rest);
     let (rounds, _) = folding_factor
@@ -86,8 +109,8 @@ fn parameters(num_variables: usize) -> Option<ProtocolParameters> {
 
 impl Whir {
     /// The scheme of a size; `prover` prepares the transform's roots of unity.
-    pub(crate) fn new(num_variables: usize, prover: bool) -> Option<Self> {
-        let config = Config::new(num_variables, parameters(num_variables)?).ok()?;
+    pub(crate) fn new(num_variables: usize, profile: Profile, prover: bool) -> Option<Self> {
+        let config = Config::new(num_variables, parameters(num_variables, profile)?).ok()?;
         let dft = if prover {
             Dft::new(1 << config.max_fft_size())
         } else {
@@ -184,22 +207,45 @@ pub(crate) fn values(data: &WhirData) -> &[F] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::opening::codec::max_opening;
 
     #[test]
     fn every_size_up_to_the_limit_has_parameters_of_100_bits() {
-        for n in MIN_VARIABLES..=MAX_VARIABLES {
-            let whir = Whir::new(n, false).unwrap_or_else(|| panic!("no parameters for 2^{n}"));
-            let (bits, _) = whir.security();
-            assert!(bits >= 102.0, "2^{n}: {bits} bits");
-            assert_eq!(whir.config().max_pow_bits(), 0, "2^{n} grinds");
+        for profile in Profile::ALL {
+            for n in MIN_VARIABLES..=MAX_VARIABLES {
+                let whir = Whir::new(n, profile, false)
+                    .unwrap_or_else(|| panic!("{profile:?} has no parameters for 2^{n}"));
+                let (bits, _) = whir.security();
+                assert!(bits >= 102.0, "{profile:?}, 2^{n}: {bits} bits");
+                assert_eq!(whir.config().max_pow_bits(), 0, "2^{n} grinds");
+            }
+        }
+    }
+
+    /// At most four fifths of the bytes, and no less secure by more than two bits.
+    #[test]
+    fn openings_of_the_shorter_profile_are_shorter() {
+        for n in 12..=MAX_VARIABLES {
+            let [standard, short] = Profile::ALL.map(|profile| {
+                let whir = Whir::new(n, profile, false).unwrap();
+                (max_opening(whir.config()).0, whir.security().0)
+            });
+            assert!(
+                5 * short.0 <= 4 * standard.0,
+                "2^{n}: {short:?}, {standard:?}"
+            );
+            assert!(
+                short.1 >= standard.1 - 2.0,
+                "2^{n}: {short:?}, {standard:?}"
+            );
         }
     }
 
     /// Derived with floating point by a library: a change on any machine would fork the chain.
     #[test]
     fn query_counts_are_pinned() {
-        let counts = |n| {
-            let config = Whir::new(n, false).unwrap().config;
+        let counts = |n, profile| {
+            let config = Whir::new(n, profile, false).unwrap().config;
             let mut counts: Vec<usize> = config
                 .round_parameters()
                 .iter()
@@ -210,18 +256,25 @@ mod tests {
             assert!(rounds.iter().all(|r| r.ood_samples == 1), "2^{n}");
             (counts, config.commitment_ood_samples())
         };
-        assert_eq!(counts(10), (vec![117], 1));
-        assert_eq!(counts(13), (vec![117, 45], 1));
-        assert_eq!(counts(15), (vec![117, 76], 1));
-        assert_eq!(counts(17), (vec![117, 76, 45], 1));
+        let standard = |n| counts(n, Profile::Standard);
+        assert_eq!(standard(10), (vec![117], 1));
+        assert_eq!(standard(13), (vec![117, 45], 1));
+        assert_eq!(standard(15), (vec![117, 76], 1));
+        assert_eq!(standard(17), (vec![117, 76, 45], 1));
         // All sizes at once.
-        let mut hasher = blake3::Hasher::new();
-        for n in MIN_VARIABLES..=MAX_VARIABLES {
-            let (queries, samples) = counts(n);
-            for count in queries.into_iter().chain([samples]) {
-                hasher.update(&(count as u64).to_le_bytes());
+        for (profile, digest) in [
+            (Profile::Standard, "0818d6c82c613bb9"),
+            (Profile::Short, "b25eb96fb9565de5"),
+        ] {
+            let mut hasher = blake3::Hasher::new();
+            for n in MIN_VARIABLES..=MAX_VARIABLES {
+                let (queries, samples) = counts(n, profile);
+                for count in queries.into_iter().chain([samples]) {
+                    hasher.update(&(count as u64).to_le_bytes());
+                }
             }
+            let found = hasher.finalize().to_hex();
+            assert_eq!(&found[..16], digest, "{profile:?}");
         }
-        assert_eq!(hasher.finalize().to_hex()[..16], *"0818d6c82c613bb9");
     }
 }

@@ -12,7 +12,8 @@ use crate::opening::codec::max_opening;
 use crate::opening::hiding::HidingScheme;
 use crate::opening::plain::PlainScheme;
 use crate::plan::{Dims, LookupTable, Mode, Plan, PlanError, Stacking};
-use crate::proof::{HEADER_BYTES, PROFILE, VERSION, WitnessConfig, batch_header};
+use crate::profile::Profile;
+use crate::proof::{HEADER_BYTES, VERSION, WitnessConfig, batch_header};
 use crate::witness::{TraceError, Witness};
 
 const MAGIC: [u8; 4] = *b"HMVK";
@@ -68,6 +69,7 @@ pub struct VerifyingKey {
 }
 
 struct Inner {
+    profile: Profile,
     graph: Graph,
     /// One of every shard of the weights.
     roots: Vec<[u8; 32]>,
@@ -86,22 +88,28 @@ pub(crate) struct Private {
 }
 
 impl Private {
-    fn new(graph: &Graph, prover: bool) -> Option<Self> {
+    fn new(graph: &Graph, profile: Profile, prover: bool) -> Option<Self> {
         let plan = Plan::new(graph, Mode::PrivateInput).ok()?;
-        let witness = &plan.witness;
-        let scheme = HidingScheme::new(&witness.blocks, witness.variables, &plan.hiding, prover)?;
+        let scheme = HidingScheme::new(&plan.witness, &plan.hiding, profile, prover)?;
         Some(Self { plan, scheme })
     }
 }
 
 impl VerifyingKey {
-    fn new(graph: Graph, roots: Vec<[u8; 32]>, plan: Plan) -> Result<Self, usize> {
-        let scheme =
-            |stacking: &Stacking| PlainScheme::new(stacking, false).ok_or(stacking.variables);
+    fn new(
+        graph: Graph,
+        profile: Profile,
+        roots: Vec<[u8; 32]>,
+        plan: Plan,
+    ) -> Result<Self, usize> {
+        let scheme = |stacking: &Stacking| {
+            PlainScheme::new(stacking, profile, false).ok_or(stacking.variables)
+        };
         let witness = scheme(&plan.witness)?;
         let shards = plan.weights.stackings.iter();
         let weights = shards.map(scheme).collect::<Result<_, _>>()?;
         let mut inner = Inner {
+            profile,
             graph,
             roots,
             digest: [0; 32],
@@ -110,7 +118,7 @@ impl VerifyingKey {
             weights,
             private: OnceLock::new(),
         };
-        inner.digest = *blake3::hash(&encode(&inner.graph, &inner.roots)).as_bytes();
+        inner.digest = *blake3::hash(&encode(&inner)).as_bytes();
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -119,7 +127,7 @@ impl VerifyingKey {
     /// Canonical bytes: magic `HMVK`, version, profile, number of roots, roots, encoded graph.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        encode(&self.inner.graph, &self.inner.roots)
+        encode(&self.inner)
     }
 
     /// Reads what [`Self::encode`] writes, and nothing else.
@@ -137,9 +145,7 @@ impl VerifyingKey {
         if header[4] != VERSION {
             return Err(DecodeError::Version(header[4]));
         }
-        if header[5] != PROFILE {
-            return Err(DecodeError::Profile(header[5]));
-        }
+        let profile = Profile::from_key_number(header[5]).ok_or(DecodeError::Profile(header[5]))?;
         let (roots, graph) = graph
             .split_at_checked(32 * usize::from(header[6]))
             .ok_or(DecodeError::Magic)?;
@@ -149,13 +155,19 @@ impl VerifyingKey {
         if roots.len() != plan.weights.stackings.len() {
             return Err(DecodeError::Roots);
         }
-        Self::new(graph, roots.to_vec(), plan).map_err(DecodeError::Size)
+        Self::new(graph, profile, roots.to_vec(), plan).map_err(DecodeError::Size)
     }
 
     /// BLAKE3 of [`Self::encode`].
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         self.inner.digest
+    }
+
+    /// The parameters of the weight commitment and of all proofs for this key.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.inner.profile
     }
 
     /// The graph, without weights.
@@ -263,7 +275,7 @@ impl VerifyingKey {
     pub(crate) fn private(&self) -> Option<&Private> {
         let private = &self.inner.private;
         private
-            .get_or_init(|| Private::new(&self.inner.graph, false))
+            .get_or_init(|| Private::new(&self.inner.graph, self.inner.profile, false))
             .as_ref()
     }
 
@@ -287,6 +299,7 @@ impl VerifyingKey {
 impl std::fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VerifyingKey")
+            .field("profile", &self.inner.profile)
             .field("graph", &self.inner.graph)
             .field("commitment", &self.commitment())
             .finish_non_exhaustive()
@@ -295,19 +308,20 @@ impl std::fmt::Debug for VerifyingKey {
 
 impl PartialEq for VerifyingKey {
     fn eq(&self, other: &Self) -> bool {
-        self.inner.graph == other.inner.graph && self.inner.roots == other.inner.roots
+        let (a, b) = (&self.inner, &other.inner);
+        a.profile == b.profile && a.graph == b.graph && a.roots == b.roots
     }
 }
 
 impl Eq for VerifyingKey {}
 
-fn encode(graph: &Graph, roots: &[[u8; 32]]) -> Vec<u8> {
+fn encode(key: &Inner) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&[VERSION, PROFILE]);
+    bytes.extend_from_slice(&[VERSION, key.profile.key_number()]);
     // A plan has at most 16 shards.
-    bytes.push(roots.len() as u8);
-    bytes.extend_from_slice(roots.as_flattened());
-    bytes.extend_from_slice(&graph.encode());
+    bytes.push(key.roots.len() as u8);
+    bytes.extend_from_slice(key.roots.as_flattened());
+    bytes.extend_from_slice(&key.graph.encode());
     bytes
 }
 
@@ -336,7 +350,7 @@ impl ProvingKey {
     /// Plan and scheme of proofs of private inputs, if the graph has them.
     pub(crate) fn private(&self) -> Option<&Private> {
         self.private
-            .get_or_init(|| Private::new(self.vk.graph(), true))
+            .get_or_init(|| Private::new(self.vk.graph(), self.vk.profile(), true))
             .as_ref()
     }
 
@@ -363,12 +377,22 @@ impl std::fmt::Debug for ProvingKey {
     }
 }
 
-/// Checks a model and commits to its weights; the same model always gives the same key.
+/// As [`setup_with`], with [`Profile::Standard`].
+///
+/// # Errors
+///
+/// As [`setup_with`].
+pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
+    setup_with(model, Profile::Standard)
+}
+
+/// Checks a model and commits to its weights; the same model and profile always give the same key. Keys
+/// of two profiles are two keys, with digests of their own.
 ///
 /// # Errors
 ///
 /// A model that breaks a rule of its format, or whose graph does not fit the profile.
-pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
+pub fn setup_with(model: &Model, profile: Profile) -> Result<ProvingKey, SetupError> {
     model.check()?;
     let plan = Plan::new(&model.graph, Mode::Public)?;
     let constants: Vec<Vec<i32>> = model
@@ -409,7 +433,7 @@ pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
     }
 
     let scheme = |stacking: &Stacking| {
-        PlainScheme::new(stacking, true).ok_or(SetupError::Size(stacking.variables))
+        PlainScheme::new(stacking, profile, true).ok_or(SetupError::Size(stacking.variables))
     };
     let witness = scheme(&plan.witness)?;
     let (mut weights, mut roots, mut data) = (Vec::new(), Vec::new(), Vec::new());
@@ -425,7 +449,8 @@ pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
         roots.push(root);
         data.push(committed);
     }
-    let vk = VerifyingKey::new(model.graph.clone(), roots, plan).map_err(SetupError::Size)?;
+    let vk =
+        VerifyingKey::new(model.graph.clone(), profile, roots, plan).map_err(SetupError::Size)?;
     Ok(ProvingKey {
         vk,
         witness,

@@ -91,7 +91,7 @@
 //!
 //! # Soundness
 //!
-//! [`security_report`] sums all terms; the profile promises at least 100 bits. A root in the list
+//! [`security_report`] sums all terms; every [`Profile`] promises at least 100 bits. A root in the list
 //! regime leaves a few polynomials open, so every term outside WHIR pays the size of those lists.
 #![forbid(unsafe_code)]
 
@@ -112,6 +112,7 @@ mod opening;
 mod packed;
 mod plan;
 mod private;
+mod profile;
 mod proof;
 mod prover;
 mod run;
@@ -128,12 +129,13 @@ mod witness;
 mod tests;
 
 pub use cost::{VerifyCost, Work, work};
-pub use key::{DecodeError, ProvingKey, SetupError, VerifyingKey, setup};
+pub use key::{DecodeError, ProvingKey, SetupError, VerifyingKey, setup, setup_with};
 pub use plan::{Mode, PlanError};
 pub use private::{
     InputSecret, commit_input, decode_masked, encode_masked, is_commitment, mask_output,
     unmask_output,
 };
+pub use profile::Profile;
 pub use proof::FormatError;
 pub use prover::{
     BatchRun, Claim, Phases, Progress, ProveError, Watch, prove, prove_batch, prove_measured,

@@ -25,20 +25,10 @@ use crate::opening::masked::HidingConfig;
 use crate::opening::masked_codec::{encode_hiding, max_hiding};
 use crate::opening::plain::PlainOpening;
 use crate::plan::Mode;
+use crate::profile::Profile;
 
 pub(crate) const MAGIC: [u8; 4] = *b"HMKP";
 pub(crate) const VERSION: u8 = 3;
-/// KoalaBear^5, BLAKE3, WHIR in the Johnson regime without grinding.
-pub(crate) const PROFILE: u8 = 1;
-
-/// The parameters of a mode: its proofs say them, its transcripts begin with them.
-pub(crate) fn profile(mode: Mode) -> u8 {
-    match mode {
-        Mode::Public => PROFILE,
-        // As well, and the witness hidden in the unique-decoding regime.
-        Mode::PrivateInput => 2,
-    }
-}
 pub(crate) const HEADER_BYTES: usize = 6 + 4 * 32 + 32;
 const BATCH_MAGIC: [u8; 4] = *b"HMKB";
 /// Bytes before the messages of a batch.
@@ -49,6 +39,7 @@ pub(crate) const fn batch_header(runs: usize) -> usize {
 /// What a proof says it proves; the verifier compares it and absorbs its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
+    pub(crate) profile: Profile,
     pub(crate) mode: Mode,
     pub(crate) model: [u8; 32],
     /// A digest of the inputs, or the commitment to private ones.
@@ -58,10 +49,15 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
+    /// The number of its parameters.
+    fn number(&self) -> u8 {
+        self.profile.proof_number(self.mode)
+    }
+
     /// What the transcript absorbs first.
     pub(crate) fn transcript_seed(&self) -> Vec<u8> {
         let mut bytes = b"hallmark proof".to_vec();
-        bytes.extend_from_slice(&[VERSION, profile(self.mode)]);
+        bytes.extend_from_slice(&[VERSION, self.number()]);
         for part in [&self.model, &self.input, &self.output, &self.context] {
             bytes.extend_from_slice(part);
         }
@@ -179,7 +175,7 @@ pub(crate) fn encode(proof: &Proof) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend_from_slice(&MAGIC);
     let s = &proof.statement;
-    out.extend_from_slice(&[VERSION, profile(s.mode)]);
+    out.extend_from_slice(&[VERSION, s.number()]);
     for part in [&s.model, &s.input, &s.output, &s.context, &proof.root] {
         out.extend_from_slice(part);
     }
@@ -197,9 +193,9 @@ pub(crate) fn encode(proof: &Proof) -> Vec<u8> {
 pub(crate) fn encode_batch(proof: &BatchProof) -> Vec<u8> {
     let mut out = BATCH_MAGIC.to_vec();
     let first = proof.instances.first().map(|i| &i.statement);
-    let mode = first.map_or(Mode::Public, |s| s.mode);
+    let number = first.map_or(0, Statement::number);
     // At most 64.
-    out.extend_from_slice(&[VERSION, profile(mode), proof.instances.len() as u8]);
+    out.extend_from_slice(&[VERSION, number, proof.instances.len() as u8]);
     for part in first.iter().flat_map(|s| [&s.model, &s.context]) {
         out.extend_from_slice(part);
     }
@@ -233,6 +229,7 @@ pub(crate) fn decode_batch<'c>(
     bytes: &[u8],
     runs: usize,
     elements: usize,
+    profile: Profile,
     witness: WitnessConfig<'_>,
     weights: impl Iterator<Item = &'c Config>,
 ) -> Result<BatchProof, DecodeFailure> {
@@ -245,7 +242,7 @@ pub(crate) fn decode_batch<'c>(
     if version != VERSION {
         return Err(DecodeFailure::Version(version));
     }
-    if found != profile(mode) {
+    if found != profile.proof_number(mode) {
         return Err(DecodeFailure::Profile(found));
     }
     if usize::from(count) != runs {
@@ -260,6 +257,7 @@ pub(crate) fn decode_batch<'c>(
         .map(|[input, output, root]| {
             Ok(Instance {
                 statement: Statement {
+                    profile,
                     mode,
                     model,
                     input,
@@ -294,6 +292,7 @@ impl Reader<'_> {
 pub(crate) fn decode<'c>(
     bytes: &[u8],
     elements: usize,
+    profile: Profile,
     witness: WitnessConfig<'_>,
     weights: impl Iterator<Item = &'c Config>,
 ) -> Result<Proof, DecodeFailure> {
@@ -307,10 +306,11 @@ pub(crate) fn decode<'c>(
         return Err(DecodeFailure::Version(version));
     }
     let [found] = reader.array()?;
-    if found != profile(mode) {
+    if found != profile.proof_number(mode) {
         return Err(DecodeFailure::Profile(found));
     }
     let statement = Statement {
+        profile,
         mode,
         model: reader.array()?,
         input: reader.array()?,

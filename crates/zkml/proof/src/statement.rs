@@ -34,6 +34,7 @@ pub(crate) fn statement(
     context: &[u8; 32],
 ) -> Statement {
     Statement {
+        profile: vk.profile(),
         mode: inputs.mode(),
         model: vk.digest(),
         input: match inputs {

@@ -1,11 +1,30 @@
 //! Honest proofs of many graphs, and a kit of cheats, each refused for its own reason.
 
+/// Each function as a test of every profile.
+macro_rules! of_every_profile {
+    ($($test:ident),+ $(,)?) => {
+        mod standard {
+            $(#[test]
+            fn $test() {
+                super::$test(super::Profile::Standard);
+            })+
+        }
+        mod short {
+            $(#[test]
+            fn $test() {
+                super::$test(super::Profile::Short);
+            })+
+        }
+    };
+}
+
 mod batch;
 mod bytes;
 mod cheats;
 mod hiding;
 mod lies;
 mod operators;
+mod profiles;
 mod secrecy;
 
 use hallmark_graph::{
@@ -20,8 +39,8 @@ use crate::prover::prove_witness;
 use crate::statement::{Inputs, statement};
 use crate::witness::Witness;
 use crate::{
-    ProvingKey, VerifyError, VerifyingKey, commit_input, mask_output, prove, prove_private,
-    security_report, setup, unmask_output, verify, verify_private,
+    Profile, ProvingKey, VerifyError, VerifyingKey, commit_input, mask_output, prove,
+    prove_private, security_report, setup, setup_with, unmask_output, verify, verify_private,
 };
 
 const SCALE: Scale = Scale {
@@ -125,8 +144,12 @@ struct World {
 
 impl World {
     fn new(model: Model, seed: u64) -> Self {
+        Self::with(model, seed, Profile::Standard)
+    }
+
+    fn with(model: Model, seed: u64, profile: Profile) -> Self {
         let input = testing::random_input(&model, seed);
-        let pk = setup(&model).unwrap();
+        let pk = setup_with(&model, profile).unwrap();
         let trace = reference::trace(&model, &input).unwrap();
         let proof = prove(&pk, &trace, &CONTEXT).unwrap();
         Self {
@@ -191,7 +214,11 @@ fn output_of(model: &Model, trace: &Trace) -> Vec<i32> {
 }
 
 fn small() -> World {
-    World::new(mlp(1, &[8, 16, 10], 1), 2)
+    small_of(Profile::Standard)
+}
+
+fn small_of(profile: Profile) -> World {
+    World::with(mlp(1, &[8, 16, 10], 1), 2, profile)
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::opening::hiding::{HidingScheme, Relations};
 use crate::opening::plain::PlainOpening;
 use crate::plan::{Mode, Plan};
 use crate::private::{check_masked, read_digest};
+use crate::profile::describe;
 use crate::proof::{
     DecodeFailure, FormatError, Instance, Proof, Statement, WitnessConfig, WitnessOpening,
     batch_seed, decode, decode_batch,
@@ -30,8 +31,8 @@ pub enum VerifyError {
     /// Another version of the format.
     #[error("proof version {0} is not supported")]
     Version(u8),
-    /// Another set of cryptographic parameters.
-    #[error("security profile {0} is not supported")]
+    /// Other cryptographic parameters than those of the key and the mode that is asked for.
+    #[error("the proof is of security profile {0} ({name}), not of that of the key and mode", name = describe(.0))]
     Profile(u8),
     /// Proofs of private inputs are not available for this key.
     #[error("proofs of private inputs are not available for this key")]
@@ -205,7 +206,13 @@ pub fn verify_with(
     }
     let inputs_of = check_tensors(vk, inputs, output)?;
     let weights = vk.weight_schemes().iter().map(|s| s.whir().config());
-    let proof = decode(proof, check.plan.elements, check.config, weights)?;
+    let proof = decode(
+        proof,
+        check.plan.elements,
+        vk.profile(),
+        check.config,
+        weights,
+    )?;
     check_statement(&proof.statement, &statement(vk, inputs, output, context))?;
     // Nothing below panics on any proof that decodes: every length that the library asserts is
     // fixed by `decode`. A validator must not fall to a defect in that library either, and all
@@ -277,7 +284,14 @@ pub fn verify_batch(
     }
     let weights = vk.weight_schemes().iter().map(|s| s.whir().config());
     let elements = check.plan.elements;
-    let proof = decode_batch(proof, runs.len(), elements, check.config, weights)?;
+    let proof = decode_batch(
+        proof,
+        runs.len(),
+        elements,
+        vk.profile(),
+        check.config,
+        weights,
+    )?;
     for (run, instance) in runs.iter().zip(&proof.instances) {
         let expected = statement(vk, run.inputs, run.output, context);
         check_statement(&instance.statement, &expected)?;

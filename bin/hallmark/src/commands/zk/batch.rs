@@ -2,13 +2,13 @@
 //! weights.
 
 use super::{
-    BUNDLE_VERSION, BundleStatement, Error, bench, dataset, ms, parse_secret, read, write,
+    BUNDLE_VERSION, BundleStatement, Error, bench, dataset, memory, ms, parse_secret, read, write,
     write_secrets,
 };
 use crate::output::Reporter;
 use hallmark_engine::Prepared;
 use hallmark_graph::Model;
-use hallmark_proof::{BatchRun, BatchStatement, InputSecret, Inputs, Mode, VerifyingKey};
+use hallmark_proof::{BatchRun, BatchStatement, InputSecret, Inputs, Mode, Profile, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
@@ -29,20 +29,23 @@ pub(super) struct BatchBundle {
 /// Proves all samples of a file at once.
 pub(super) fn prove(
     model: Model,
+    profile: Profile,
     input: &Path,
     // A file of secrets if the inputs are private.
     (output, secret_file): (&Path, Option<&Path>),
-    context: [u8; 32],
+    // What the proof is bound to, and the bytes of memory that it may take.
+    (context, memory): ([u8; 32], Option<u64>),
     report: &Reporter,
 ) -> Result<(), Error> {
     let samples = dataset(&model.graph, input)?.samples;
+    memory::check(&model, profile, samples.len() as u64, memory)?;
     let inputs = samples
         .iter()
         .map(|sample| hallmark_onnx::quantize(&model.graph, sample))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| Error::at(input.display(), e))?;
     let spinner = report.spinner("committing to the weights");
-    let proving = hallmark_proof::setup(&model)?;
+    let proving = hallmark_proof::setup_with(&model, profile)?;
     let prepared = Prepared::new(model)?;
     spinner.set_message("proving");
     let started = Instant::now();

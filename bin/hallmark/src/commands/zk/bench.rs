@@ -6,7 +6,7 @@ use crate::commands::Error;
 use crate::output::Reporter;
 use hallmark_engine::Prepared;
 use hallmark_onnx::{CompileOptions, FloatGraph};
-use hallmark_proof::{InputSecret, Mode, ProvingKey, SecurityReport, VerifyingKey};
+use hallmark_proof::{InputSecret, Mode, Profile, ProvingKey, SecurityReport, VerifyingKey};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -24,12 +24,16 @@ pub(super) struct Bench<'a> {
     pub(super) calibrate: Option<PathBuf>,
     pub(super) repeat: u32,
     pub(super) mode: Mode,
+    pub(super) profile: Profile,
     pub(super) options: CompileOptions,
 }
 
 pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
     let Bench {
-        model: path, mode, ..
+        model: path,
+        mode,
+        profile,
+        ..
     } = bench;
     let spinner = report.spinner("compiling");
     let started = Instant::now();
@@ -58,10 +62,10 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
         .ok_or_else(|| Error::new("a compiled model needs --input FILE to be measured on"))?;
     let input = hallmark_onnx::quantize(&model.graph, sample)?;
     let model_bytes = model.encode().len();
-    let memory_estimate = memory::mib(memory::need(&model));
+    let memory_estimate = memory::mib(memory::need(&model, profile, 1));
 
     spinner.set_message("committing to the weights");
-    let (proving, setup_time) = timed(|| hallmark_proof::setup(&model));
+    let (proving, setup_time) = timed(|| hallmark_proof::setup_with(&model, profile));
     let proving: ProvingKey = proving?;
     let key = proving.verifying_key();
     let unavailable = || {
@@ -109,7 +113,7 @@ pub(super) fn run(bench: Bench<'_>, report: &Reporter) -> Result<(), Error> {
     let value = json!({
         "model": path, "params": params, "macs": macs,
         "lookups": work.lookups, "committed": work.committed,
-        "mode": mode_name(mode), "security_bits": security.bits(),
+        "mode": mode_name(mode), "profile": profile.name(), "security_bits": security.bits(),
         "compile_ms": ms(compile_time), "setup_ms": ms(setup_time),
         "plain_ms": ms(plain), "prove_ms": ms(prove),
         "prove_cpu_ms": ms(median(run.prove_cpu)),

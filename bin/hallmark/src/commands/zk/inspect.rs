@@ -4,13 +4,18 @@ use super::{Error, cost, drawing, load, memory, write};
 use crate::output::Reporter;
 use hallmark_graph::Op;
 use hallmark_onnx::real;
-use hallmark_proof::SecurityReport;
+use hallmark_proof::{Profile, SecurityReport};
 use serde_json::json;
 use std::path::Path;
 
-pub(super) fn inspect(path: &Path, svg: Option<&Path>, report: &Reporter) -> Result<(), Error> {
+pub(super) fn inspect(
+    path: &Path,
+    svg: Option<&Path>,
+    profile: Profile,
+    report: &Reporter,
+) -> Result<(), Error> {
     let model = load(path)?;
-    let proving = hallmark_proof::setup(&model)?;
+    let proving = hallmark_proof::setup_with(&model, profile)?;
     let key = proving.verifying_key();
     let security = hallmark_proof::security_report(key);
     let graph = &model.graph;
@@ -52,7 +57,7 @@ pub(super) fn inspect(path: &Path, svg: Option<&Path>, report: &Reporter) -> Res
             "macs": c.macs, "committed": c.committed, "weights": c.weights,
         }));
     }
-    let need = memory::mib(memory::need(&model));
+    let need = memory::mib(memory::need(&model, profile, 1));
     if let Some(svg) = svg {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         write(svg, drawing::svg(graph, &name).as_bytes())?;
@@ -76,6 +81,7 @@ pub(super) fn inspect(path: &Path, svg: Option<&Path>, report: &Reporter) -> Res
         "key     {} bytes, digest {digest}",
         key.encode().len()
     ));
+    lines.push(format!("profile {}", profile.name()));
     lines.push(format!("weights commitment {commitment}"));
     lines.push(format!(
         "proof   at most {} bytes, verification gas {}",
@@ -121,7 +127,7 @@ pub(super) fn inspect(path: &Path, svg: Option<&Path>, report: &Reporter) -> Res
             "nodes": nodes, "layers": costs, "memory_mb": need, "svg": svg, "params": graph.params(), "macs": graph.macs(),
             "key_bytes": key.encode().len(), "digest": digest, "commitment": commitment,
             "max_proof_bytes": key.max_proof_len(), "verify_gas": key.cost().gas(),
-            "mode": "public", "security_bits": security.bits(),
+            "profile": profile.name(), "mode": "public", "security_bits": security.bits(),
             "security_terms": listed(&security),
             "private_input": private.map(|security| json!({
                 "max_proof_bytes": key.max_private_proof_len(),

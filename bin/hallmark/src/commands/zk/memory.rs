@@ -1,8 +1,10 @@
 //! Whether a proof fits the memory, before any of it is taken.
 //!
 //! ```text
-//! need = BASE + 8·values + ELEMENT·2^⌈log2(looked up + table rows)⌉ + WEIGHT·weights
+//! need = BASE + 8·values·runs + (ELEMENT + HELD·(runs - 1))·2^⌈log2(looked up + table rows)⌉ + WEIGHT·weights
 //! ```
+//!
+//! The runs of a batch are argued one after the other, but all are committed to before the first is.
 //!
 //! The factors lie above the peaks of eight models from 26 thousand to 124 million weights and from
 //! 768 to 12.7 million lookups (`docs/zkml.md`). What is looked up is committed to as well; weights, with
@@ -10,17 +12,22 @@
 
 use super::{Error, cost};
 use hallmark_graph::{Model, Op, Table};
+use hallmark_proof::Profile;
 
 /// Bytes of a process that proves nothing yet.
 const BASE: u64 = 96 << 20;
 /// Bytes for every element that is looked up or a table's row: its column, its code, its Merkle
 /// tree, its leaf of the lookup tree.
 const ELEMENT: u64 = 184;
+/// Bytes for each of these of a run that waits in a batch: column, code, Merkle tree.
+const HELD: u64 = 64;
 /// Bytes for every weight, as it is committed to and opened.
 const WEIGHT: u64 = 64;
+/// Bytes more for each of them under the shorter profile, whose codewords are four times as long.
+const SHORT: u64 = 64;
 
-/// An estimate, from above, of a proof's peak memory in bytes.
-pub(super) fn need(model: &Model) -> u64 {
+/// An estimate, from above, of the peak memory in bytes of a proof of so many runs.
+pub(super) fn need(model: &Model, profile: Profile, runs: u64) -> u64 {
     let graph = &model.graph;
     let values: u64 = graph.nodes.iter().map(|n| n.shape.elements() as u64).sum();
     let weights: u64 = graph.constants().map(|n| n.shape.padded() as u64).sum();
@@ -30,9 +37,15 @@ pub(super) fn need(model: &Model) -> u64 {
         .saturating_add(columns / 8)
         .saturating_add(table_rows(model));
     let rounded = |count: u64| count.checked_next_power_of_two().unwrap_or(u64::MAX);
-    BASE.saturating_add(values.saturating_mul(8))
-        .saturating_add(ELEMENT.saturating_mul(rounded(looked_up)))
-        .saturating_add(WEIGHT.saturating_mul(weights))
+    let longer = match profile {
+        Profile::Standard => 0,
+        Profile::Short => SHORT,
+    };
+    let waiting = (HELD + longer).saturating_mul(runs.saturating_sub(1));
+    let element = (ELEMENT + longer).saturating_add(waiting);
+    BASE.saturating_add(values.saturating_mul(8).saturating_mul(runs))
+        .saturating_add(element.saturating_mul(rounded(looked_up)))
+        .saturating_add((WEIGHT + longer).saturating_mul(weights))
 }
 
 /// Rows of all different tables.
@@ -58,9 +71,14 @@ fn table_rows(model: &Model) -> u64 {
     tables.iter().map(|(bits, ..)| 1u64 << bits.min(&30)).sum()
 }
 
-/// Refuses a proof that needs more than `limit` bytes, or than the machine has available.
-pub(super) fn check(model: &Model, limit: Option<u64>) -> Result<u64, Error> {
-    let need = need(model);
+/// Refuses a proof of so many runs that needs more than `limit` bytes, or than the machine has available.
+pub(super) fn check(
+    model: &Model,
+    profile: Profile,
+    runs: u64,
+    limit: Option<u64>,
+) -> Result<u64, Error> {
+    let need = need(model, profile, runs);
     let (room, whose) = match (limit, available()) {
         (Some(limit), _) => (limit, "the limit given"),
         (None, Some(available)) => (available, "what this machine has available"),

@@ -6,7 +6,7 @@ use crate::output::Reporter;
 use hallmark_engine::Prepared;
 use hallmark_graph::{Graph, Model};
 use hallmark_onnx::{Dataset, read_dataset};
-use hallmark_proof::{InputSecret, Mode, Progress, VerifyingKey};
+use hallmark_proof::{InputSecret, Mode, Profile, Progress, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,11 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             &quantise.options(),
             report,
         ),
-        ZkCommand::Inspect { model, svg } => inspect::inspect(&model, svg.as_deref(), report),
+        ZkCommand::Inspect {
+            model,
+            svg,
+            profile,
+        } => inspect::inspect(&model, svg.as_deref(), profile.into(), report),
         ZkCommand::Run { model, input } => run_model(&model, &input, report),
         ZkCommand::Prove {
             model,
@@ -86,6 +90,7 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             output,
             context,
             mode,
+            profile,
             secret,
             batch,
             memory_mb,
@@ -96,11 +101,15 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             };
             let files = (output.as_path(), secret.as_deref());
             let model = load(&model)?;
-            memory::check(&model, memory_mb.map(|mib| mib.saturating_mul(1 << 20)))?;
+            let profile = profile.into();
+            let limit = memory_mb.map(|mib| mib.saturating_mul(1 << 20));
             let context = parse_b256("--context", &context)?;
             match batch {
-                true => batch::prove(model, &input, files, context.0, report),
-                false => prove(model, &input, files, context, report),
+                true => batch::prove(model, profile, &input, files, (context.0, limit), report),
+                false => {
+                    memory::check(&model, profile, 1, limit)?;
+                    prove(model, profile, &input, files, context, report)
+                }
             }
         }
         ZkCommand::Verify {
@@ -120,6 +129,7 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             calibrate,
             repeat,
             mode,
+            profile,
             quantise,
         } => bench::run(
             bench::Bench {
@@ -128,6 +138,7 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
                 calibrate,
                 repeat,
                 mode: mode.into(),
+                profile: profile.into(),
                 options: quantise.options(),
             },
             report,
@@ -207,6 +218,7 @@ fn run_model(path: &Path, input: &Path, report: &Reporter) -> Result<(), Error> 
 
 fn prove(
     model: Model,
+    profile: Profile,
     input: &Path,
     (output, secret_file): (&Path, Option<&Path>),
     context: alloy_primitives::B256,
@@ -214,7 +226,7 @@ fn prove(
 ) -> Result<(), Error> {
     let input = one_input(&model.graph, input)?;
     let spinner = report.spinner("committing to the weights");
-    let proving = hallmark_proof::setup(&model)?;
+    let proving = hallmark_proof::setup_with(&model, profile)?;
     let prepared = Prepared::new(model)?;
     spinner.finish_and_clear();
     let bar = report.bar(1, "running the model");
@@ -257,10 +269,16 @@ fn prove(
     write(output, &serde_json::to_vec_pretty(&bundle)?)?;
     report.result(
         format!(
-            "proof of {} bytes in {:.1} ms, written to {}\noutput {answer:?}",
-            proof.len(), ms(elapsed), output.display()
+            "proof of {} bytes (profile {}) in {:.1} ms, written to {}\noutput {answer:?}",
+            proof.len(),
+            profile.name(),
+            ms(elapsed),
+            output.display()
         ),
-        &json!({ "file": output, "proof_bytes": proof.len(), "prove_ms": ms(elapsed), "output_int": answer }),
+        &json!({
+            "file": output, "profile": profile.name(), "proof_bytes": proof.len(),
+            "prove_ms": ms(elapsed), "output_int": answer,
+        }),
     );
     Ok(())
 }
@@ -391,7 +409,7 @@ fn verify(
     let key = VerifyingKey::decode(key).map_err(|e| Error::at(path.display(), e))?;
     // Which model must have run is the caller's word, never the bundle's.
     let expected = match (model, digest) {
-        (Some(model), _) => hallmark_proof::setup(&load(model)?)?
+        (Some(model), _) => hallmark_proof::setup_with(&load(model)?, key.profile())?
             .verifying_key()
             .digest(),
         (None, Some(digest)) => parse_b256("--digest", digest)?.0,
@@ -443,8 +461,8 @@ fn verify(
     report.result(
         format!("verified in {:.1} ms: {said}", ms(elapsed)),
         &json!({
-            "verified": true, "mode": bench::mode_name(mode), "verify_ms": ms(elapsed),
-            "output_int": output, "context": bundle.context,
+            "verified": true, "mode": bench::mode_name(mode), "profile": key.profile().name(),
+            "verify_ms": ms(elapsed), "output_int": output, "context": bundle.context,
         }),
     );
     Ok(())

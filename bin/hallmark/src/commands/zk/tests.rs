@@ -2,6 +2,7 @@
 
 use super::{cost, drawing, memory};
 use hallmark_graph::{Graph, Model};
+use hallmark_proof::Profile;
 
 /// A model with several inputs, outputs and operators for every seed.
 fn models() -> impl Iterator<Item = Model> {
@@ -87,9 +88,23 @@ fn a_picture_has_a_box_for_every_layer_and_nothing_overlaps() {
 #[test]
 fn a_proof_that_does_not_fit_is_refused_with_what_it_needs() {
     let model = hallmark_graph::testing::random_model(1);
-    let need = memory::need(&model);
-    assert!(memory::check(&model, Some(need)).is_ok());
-    let refused = memory::check(&model, Some(need - 1))
+    for profile in Profile::ALL {
+        for runs in [1, 8] {
+            refused_for(&model, profile, runs);
+        }
+    }
+    let need = |runs| memory::need(&model, Profile::Standard, runs);
+    let more = need(2) - need(1);
+    assert!(more > 0);
+    assert_eq!(need(8), need(1) + 7 * more, "every run of a batch counts");
+    assert!(memory::need(&model, Profile::Short, 1) > need(1));
+    assert_eq!(need(u64::MAX), u64::MAX, "no overflow");
+}
+
+fn refused_for(model: &Model, profile: Profile, runs: u64) {
+    let need = memory::need(model, profile, runs);
+    assert!(memory::check(model, profile, runs, Some(need)).is_ok());
+    let refused = memory::check(model, profile, runs, Some(need - 1))
         .unwrap_err()
         .to_string();
     assert!(refused.contains("MiB of memory"), "{refused}");

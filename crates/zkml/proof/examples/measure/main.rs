@@ -1,5 +1,5 @@
 //! Times setup, proving and verification of a few models with random weights, on one thread and
-//! on all; names of models as arguments choose among them.
+//! on all, and eight runs in one proof; names of models and of a profile as arguments choose among them.
 //!
 //! `cargo run --release -p hallmark-proof --example measure`
 
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use hallmark_graph::{Model, reference};
 use hallmark_proof::{
-    BatchRun, InputSecret, Mode, Phases, commit_input, mask_output, private_security_report,
-    prove_batch, prove_measured, prove_private_measured, security_report, setup, verify,
-    verify_private, work,
+    BatchRun, InputSecret, Mode, Phases, Profile, commit_input, mask_output,
+    private_security_report, prove_batch, prove_measured, prove_private_measured, security_report,
+    setup_with, verify, verify_private, work,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -30,7 +30,11 @@ fn time<T>(runs: usize, mut f: impl FnMut() -> T) -> (Duration, Duration, T) {
 }
 
 fn main() {
-    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    let (profiles, chosen): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|name| Profile::ALL.iter().any(|profile| profile.name() == name));
+    let asked =
+        |profile: &Profile| profiles.is_empty() || profiles.contains(&profile.name().to_owned());
     type Make = fn() -> Model;
     let models: [(&str, Make, usize); 6] = [
         ("digit", || models::mlp(1, &[64, 128, 128, 10]), 15),
@@ -42,18 +46,20 @@ fn main() {
     ];
     for (name, model, runs) in models {
         if chosen.is_empty() || chosen.iter().any(|c| c == name) {
-            measure(name, &model(), runs);
+            for profile in Profile::ALL.into_iter().filter(asked) {
+                measure(name, &model(), profile, runs);
+            }
         }
     }
 }
 
-fn measure(name: &str, model: &Model, runs: usize) {
+fn measure(name: &str, model: &Model, profile: Profile, runs: usize) {
     let one = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
         .build()
         .expect("a thread pool");
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let (setup_min, _, pk) = time(1, || setup(model).expect("fits"));
+    let (setup_min, _, pk) = time(1, || setup_with(model, profile).expect("fits"));
     let vk = pk.verifying_key();
     let range = model.graph.inputs[0].range;
     let width = range.hi.abs_diff(range.lo) + 1;
@@ -67,7 +73,10 @@ fn measure(name: &str, model: &Model, runs: usize) {
     let graph = vk.graph();
     let commitment = commit_input(graph, &input, &secret).expect("in range");
     let masked = mask_output(graph, output, &secret).expect("in range");
-    println!("{name}: reference run {run:.2?}, setup {setup_min:.2?}");
+    println!(
+        "{name}, {}: reference run {run:.2?}, setup {setup_min:.2?}",
+        profile.name()
+    );
     for mode in [Mode::Public, Mode::PrivateInput] {
         let prove_once = || match mode {
             Mode::Public => prove_measured(&pk, &trace, &context, &|_| {}),
@@ -111,14 +120,44 @@ fn measure(name: &str, model: &Model, runs: usize) {
             println!("    {:<24} {:.1}", term.name, term.bits);
         }
     }
-    let batch: Vec<BatchRun<'_>> = (0..8)
-        .map(|_| BatchRun {
-            trace: &trace,
-            secret: None,
-        })
+    let secrets: Vec<InputSecret> = (0..8)
+        .map(|i| InputSecret::from_bytes([100 + i; 32]))
         .collect();
-    let (all, _, proof) = time(3, || prove_batch(&pk, &batch, &context));
-    if let Ok(proof) = proof {
-        println!("  8 at once, public: {all:.2?}, {} bytes", proof.len());
+    for mode in [Mode::Public, Mode::PrivateInput] {
+        let batch: Vec<BatchRun<'_>> = secrets
+            .iter()
+            .map(|secret| BatchRun {
+                trace: &trace,
+                secret: (mode == Mode::PrivateInput).then_some(secret),
+            })
+            .collect();
+        for count in [1, 8] {
+            let proved = || {
+                let cpu = cpu_time();
+                let proof = prove_batch(&pk, &batch[..count], &context).expect("proves");
+                (proof.len(), cpu_time().saturating_sub(cpu))
+            };
+            proved();
+            let (wall, _, _) = time(3, proved);
+            let mut cpu: Vec<_> = (0..5).map(|_| proved()).collect();
+            cpu.sort_by_key(|(_, cpu)| *cpu);
+            let (bytes, cpu) = cpu[2];
+            println!(
+                "  {count} at once, {mode:?}: {wall:.2?}, {cpu:.2?} of all cores, {bytes} bytes"
+            );
+        }
     }
+}
+
+/// Processor time of all threads (Linux; zero elsewhere).
+fn cpu_time() -> Duration {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+        return Duration::ZERO;
+    };
+    tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok())
+        .filter_map(|stat| stat.split_whitespace().next()?.parse().ok())
+        .map(Duration::from_nanos)
+        .sum()
 }

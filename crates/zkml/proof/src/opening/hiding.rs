@@ -42,8 +42,9 @@ use super::products;
 use super::reduction::{self, Weights};
 use crate::binding::Linear;
 use crate::field::{DEGREE, E, F, coordinates, log2_ceil};
-use crate::layout::Block;
+use crate::layout::{Block, Stacking};
 use crate::messages::BlockClaim;
+use crate::profile::Profile;
 use crate::transcript::{Lin, PRODUCTS, Transcript};
 
 #[cfg(test)]
@@ -211,17 +212,18 @@ fn places() -> (Vec<E>, E) {
 impl HidingScheme {
     /// The scheme of a plan's witness, or `None` where the profile has no parameters of its size.
     pub(crate) fn new(
-        blocks: &[Block],
-        variables: usize,
+        witness: &Stacking,
         plan: &HidingPlan,
+        profile: Profile,
         prover: bool,
     ) -> Option<Self> {
+        let variables = witness.variables;
         if 2 * variables > 1 << BLIND_BITS {
             return None;
         }
         Some(Self {
-            whir: HidingWhir::new(variables, prover)?,
-            blocks: blocks.to_vec(),
+            whir: HidingWhir::new(variables, profile, prover)?,
+            blocks: witness.blocks.clone(),
             plan: plan.clone(),
         })
     }

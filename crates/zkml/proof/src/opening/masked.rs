@@ -21,6 +21,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::field::{E, F};
+use crate::profile::Profile;
 use crate::transcript::Challenger;
 
 /// Random elements in every leaf.
@@ -57,7 +58,14 @@ struct Schedule {
 /// The smaller the message, the more the rows of randomness weigh, and the lower the rate. A round costs
 /// two groups of masks beside its oracle, so rounds are few and folds wide: what is left after the
 /// last has at most 64 elements.
-fn schedule(variables: usize) -> Schedule {
+fn schedule(variables: usize, profile: Profile) -> Schedule {
+    match profile {
+        Profile::Standard => standard(variables),
+        Profile::Short => short(variables),
+    }
+}
+
+fn standard(variables: usize) -> Schedule {
     let (level, rates, folds): (usize, &'static [usize], (usize, usize)) = match variables {
         ..=12 => (116, &[5], (6, 4)),
         13 => (116, &[5], (7, 4)),
@@ -81,8 +89,35 @@ fn schedule(variables: usize) -> Schedule {
     }
 }
 
-fn parameters(variables: usize) -> Option<ProtocolParameters> {
-    let schedule = schedule(variables);
+/// Lower rates. Every query is worth less than a bit in this regime, whatever the rate, and most bytes are
+/// those of masks: so a fifth is the most that can be saved.
+fn short(variables: usize) -> Schedule {
+    let (rates, folds): (&'static [usize], (usize, usize)) = match variables {
+        ..=12 => (&[5], (6, 4)),
+        13 => (&[5], (7, 4)),
+        14 => (&[5], (8, 4)),
+        15 => (&[4, 5], (6, 3)),
+        16 => (&[4, 5], (6, 4)),
+        17 => (&[4, 5], (7, 4)),
+        18 => (&[4, 6], (7, 5)),
+        19 => (&[3, 6], (8, 5)),
+        20 => (&[3, 4, 5], (6, 4)),
+        21 => (&[3, 4, 5], (7, 4)),
+        22 => (&[3, 4, 6], (6, 5)),
+        23 => (&[3, 4, 6], (7, 5)),
+        24 => (&[3, 4, 6], (8, 5)),
+        25 => (&[3, 4, 5, 6], (7, 4)),
+        _ => (&[3, 4, 5, 6], (8, 4)),
+    };
+    Schedule {
+        level: 110,
+        rates,
+        folds,
+    }
+}
+
+fn parameters(variables: usize, profile: Profile) -> Option<ProtocolParameters> {
+    let schedule = schedule(variables, profile);
     let folding_factor = FoldingFactor::ConstantFromSecondRound(schedule.folds.0, schedule.folds.1);
     let (rounds, _) = folding_factor.compute_number_of_rounds(variables).ok()?;
     Some(ProtocolParameters {
@@ -130,12 +165,12 @@ impl Committed {
 impl HidingWhir {
     /// The scheme of a size, or `None` where the profile has no parameters for it; `prover`
     /// prepares the transform's roots of unity.
-    pub(crate) fn new(variables: usize, prover: bool) -> Option<Self> {
+    pub(crate) fn new(variables: usize, profile: Profile, prover: bool) -> Option<Self> {
         let zk = ZkParameters {
             ell_zk: MASK_COEFFICIENTS,
             mask_log_inv_rate: MASK_LOG_INVERSE_RATE,
         };
-        let config = HidingConfig::new(variables, parameters(variables)?, zk).ok()?;
+        let config = HidingConfig::new(variables, parameters(variables, profile)?, zk).ok()?;
         let dft = if prover {
             Dft::new(1 << config.max_fft_size())
         } else {
@@ -246,65 +281,100 @@ mod tests {
             .collect()
     }
 
+    fn bits(config: &HidingConfig) -> f64 {
+        let sum: f64 = errors(config, 2).iter().map(|(_, b)| (-b).exp2()).sum();
+        -sum.log2()
+    }
+
+    fn all() -> impl Iterator<Item = (Profile, usize)> {
+        let sizes = MIN_VARIABLES..=crate::commitment::MAX_VARIABLES;
+        Profile::ALL
+            .into_iter()
+            .flat_map(move |profile| sizes.clone().map(move |n| (profile, n)))
+    }
+
     #[test]
     fn every_size_up_to_the_limit_has_parameters_of_100_bits() {
-        for n in MIN_VARIABLES..=crate::commitment::MAX_VARIABLES {
-            let whir = HidingWhir::new(n, false).unwrap_or_else(|| panic!("none for 2^{n}"));
+        for (profile, n) in all() {
+            let whir = HidingWhir::new(n, profile, false)
+                .unwrap_or_else(|| panic!("{profile:?}: none for 2^{n}"));
             let config = whir.config();
-            let sum: f64 = errors(config, 2).iter().map(|(_, b)| (-b).exp2()).sum();
-            let bits = -sum.log2();
+            let bits = bits(config);
             let report = config.hiding_base_case_security_report();
             let base = report.round_by_round.proven_bits().unwrap_or(0.0);
             println!(
-                "2^{n}: {bits:.1} bits, base case {base:.1}, {:?}",
+                "{profile:?}, 2^{n}: {bits:.1} bits, base case {base:.1}, {:?}",
                 errors(config, 2)
             );
-            assert!(bits >= 105.5, "2^{n}: {bits} bits");
-            assert!(base >= 102.0, "2^{n}: {base} bits in the base case");
+            assert!(bits >= 105.5, "{profile:?}, 2^{n}: {bits} bits");
+            assert!(
+                base >= 102.0,
+                "{profile:?}, 2^{n}: {base} bits in the base case"
+            );
             assert_eq!(config.max_pow_bits(), 0, "2^{n} grinds");
             assert_eq!(config.randomized_terminal().pow_bits, 0, "2^{n} grinds");
+        }
+    }
+
+    #[test]
+    fn openings_of_the_shorter_profile_are_shorter() {
+        for n in MIN_VARIABLES..=crate::commitment::MAX_VARIABLES {
+            let length = |profile| {
+                let whir = HidingWhir::new(n, profile, false).unwrap();
+                crate::opening::masked_codec::max_hiding(whir.config()).0
+            };
+            let (standard, short) = (length(Profile::Standard), length(Profile::Short));
+            assert!(100 * short <= 97 * standard, "2^{n}: {short} of {standard}");
         }
     }
 
     /// Derived with floating point by a library: a change on any machine would fork the chain.
     #[test]
     fn parameters_are_pinned() {
-        let mut hasher = blake3::Hasher::new();
-        for n in MIN_VARIABLES..=crate::commitment::MAX_VARIABLES {
-            let config = HidingWhir::new(n, false).unwrap().config;
-            let rounds = config.round_parameters();
-            let mut numbers = vec![
-                config.randomized_terminal().num_queries,
-                config.mask_queries(),
-                config.sumcheck_mask().domain_size,
-            ];
-            numbers.extend(config.oracle_randomness());
-            numbers.extend(config.switch_masks().iter().map(|m| m.domain_size));
-            let round = rounds.iter();
-            numbers.extend(round.flat_map(|r| [r.num_queries, r.ood_samples, r.domain_size]));
-            // Every opened row is hidden by a row of randomness, and no codeword is opened whole.
-            let opened = rounds.iter().map(|r| r.num_queries);
-            let opened = opened.chain([config.randomized_terminal().num_queries]);
-            assert!(
-                opened.eq(config.oracle_randomness().iter().copied()),
-                "2^{n}"
-            );
-            for group in config.mask_groups() {
-                let shape = group.shape;
-                assert_eq!(shape.randomness_len, config.mask_queries(), "2^{n}");
-                assert!(config.mask_queries() < shape.domain_size / 4, "2^{n}");
+        let mut digests = Vec::new();
+        for profile in Profile::ALL {
+            let mut hasher = blake3::Hasher::new();
+            for n in MIN_VARIABLES..=crate::commitment::MAX_VARIABLES {
+                for number in numbers(n, profile) {
+                    hasher.update(&(number as u64).to_le_bytes());
+                }
             }
-            for number in numbers {
-                hasher.update(&(number as u64).to_le_bytes());
-            }
+            digests.push(hasher.finalize().to_hex()[..16].to_owned());
         }
-        assert_eq!(hasher.finalize().to_hex()[..16], *"531bac195e0bf672");
+        assert_eq!(digests, ["531bac195e0bf672", "7f330273d44f6ff1"]);
+    }
+
+    fn numbers(n: usize, profile: Profile) -> Vec<usize> {
+        let config = HidingWhir::new(n, profile, false).unwrap().config;
+        let rounds = config.round_parameters();
+        let mut numbers = vec![
+            config.randomized_terminal().num_queries,
+            config.mask_queries(),
+            config.sumcheck_mask().domain_size,
+        ];
+        numbers.extend(config.oracle_randomness());
+        numbers.extend(config.switch_masks().iter().map(|m| m.domain_size));
+        let round = rounds.iter();
+        numbers.extend(round.flat_map(|r| [r.num_queries, r.ood_samples, r.domain_size]));
+        // Every opened row is hidden by a row of randomness, and no codeword is opened whole.
+        let opened = rounds.iter().map(|r| r.num_queries);
+        let opened = opened.chain([config.randomized_terminal().num_queries]);
+        assert!(
+            opened.eq(config.oracle_randomness().iter().copied()),
+            "2^{n}"
+        );
+        for group in config.mask_groups() {
+            let shape = group.shape;
+            assert_eq!(shape.randomness_len, config.mask_queries(), "2^{n}");
+            assert!(config.mask_queries() < shape.domain_size / 4, "2^{n}");
+        }
+        numbers
     }
 
     #[test]
     fn an_opening_holds_for_the_committed_values_only() {
-        for n in [MIN_VARIABLES, 14] {
-            let whir = HidingWhir::new(n, true).unwrap();
+        for (profile, n) in all().filter(|(_, n)| [MIN_VARIABLES, 14].contains(n)) {
+            let whir = HidingWhir::new(n, profile, true).unwrap();
             let values = polynomial(n);
             let (root, data) = whir.commit(values, StdRng::from_seed([1; 32])).unwrap();
             let mut prover = Transcript::new(b"t");

@@ -12,6 +12,7 @@ use super::reduction::{self, Weights};
 use crate::commitment::{Whir, WhirData, WhirOpening, values};
 use crate::field::{E, F};
 use crate::layout::{Block, Stacking};
+use crate::profile::Profile;
 use crate::transcript::Transcript;
 
 /// A lower bound of `log2 |E|`.
@@ -36,10 +37,10 @@ pub(crate) struct PlainOpening {
 impl PlainScheme {
     /// The scheme of a stacking, or `None` where the profile has no parameters of that size;
     /// `prover` prepares the transform's roots of unity.
-    pub(crate) fn new(stacking: &Stacking, prover: bool) -> Option<Self> {
+    pub(crate) fn new(stacking: &Stacking, profile: Profile, prover: bool) -> Option<Self> {
         Some(Self {
             blocks: stacking.blocks.clone(),
-            whir: Whir::new(stacking.variables, prover)?,
+            whir: Whir::new(stacking.variables, profile, prover)?,
         })
     }
 

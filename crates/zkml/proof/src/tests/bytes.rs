@@ -3,9 +3,14 @@
 use super::*;
 use crate::proof::FormatError;
 
-#[test]
-fn every_flipped_bit_is_refused() {
-    let world = small();
+of_every_profile![
+    every_flipped_bit_is_refused,
+    lengths_and_non_canonical_elements_are_refused,
+    a_claimed_count_is_bounded_before_anything_is_allocated,
+];
+
+fn every_flipped_bit_is_refused(profile: Profile) {
+    let world = small_of(profile);
     let mut random = Random::new(11);
     let len = world.proof.len();
     let mut positions: Vec<usize> = (0..40).map(|i| i * len / 40).collect();
@@ -30,9 +35,8 @@ fn every_flipped_bit_is_refused() {
     }
 }
 
-#[test]
-fn lengths_and_non_canonical_elements_are_refused() {
-    let world = small();
+fn lengths_and_non_canonical_elements_are_refused(profile: Profile) {
+    let world = small_of(profile);
     let proof = &world.proof;
     for cut in [0, 1, 100, 165, 166, 200, proof.len() / 2, proof.len() - 1] {
         let verdict = world.verify(&proof[..cut]);
@@ -53,9 +57,8 @@ fn lengths_and_non_canonical_elements_are_refused() {
     assert_eq!(world.verify(&alias), Err(FormatError::NonCanonical.into()));
 }
 
-#[test]
-fn a_claimed_count_is_bounded_before_anything_is_allocated() {
-    let world = small();
+fn a_claimed_count_is_bounded_before_anything_is_allocated(profile: Profile) {
+    let world = small_of(profile);
     // Every aligned word set to the maximum: whichever of them is a count must be refused.
     for start in (166..world.proof.len() - 4).step_by(997) {
         let mut proof = world.proof.clone();

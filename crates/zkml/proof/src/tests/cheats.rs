@@ -88,8 +88,8 @@ fn model() -> Model {
 }
 
 impl Order {
-    fn new(seed: u64) -> Self {
-        let world = World::new(model(), seed);
+    fn new(seed: u64, profile: Profile) -> Self {
+        let world = World::with(model(), seed, profile);
         let graph = &world.model.graph;
         let secret = InputSecret::from_bytes([seed as u8; 32]);
         let masked = mask_output(graph, &world.output(), &secret).unwrap();
@@ -99,6 +99,14 @@ impl Order {
             secret,
             world,
         }
+    }
+
+    /// The same order once more.
+    fn again(&self) -> Self {
+        Self::new(
+            u64::from(self.secret.to_bytes()[0]),
+            self.world.vk().profile(),
+        )
     }
 
     fn private(&self) -> &Private {
@@ -147,8 +155,8 @@ impl Order {
         let mut pads = scheme.pads(&mut rng);
         let mut other = plan.hiding.clone();
         other.products.rotate_left(usize::from(plot.products));
-        let blocks = &plan.witness.blocks;
-        let commits = HidingScheme::new(blocks, plan.witness.variables, &other, true).unwrap();
+        let profile = pk.vk.profile();
+        let commits = HidingScheme::new(&plan.witness, &other, profile, true).unwrap();
         let commitment = match plot.secret {
             None => commits.commit(committed.clone(), pads.clone(), rng),
             Some(secret) => commits.commit_false(committed.clone(), pads.clone(), rng, secret),
@@ -261,11 +269,23 @@ impl Order {
     }
 }
 
+of_every_profile![
+    every_kind_of_false_witness_is_refused,
+    an_input_beyond_its_range_is_refused_though_the_commitment_holds_it,
+    a_commitment_of_anything_but_what_the_messages_are_of_is_refused,
+    false_messages_and_pads_of_others_are_refused,
+    no_two_proofs_of_one_statement_share_a_pad,
+    every_part_of_an_opening_is_bound,
+    everything_that_hides_is_bound,
+    a_digest_that_false_cubes_lead_to_is_refused,
+    every_byte_of_the_commitments_part_is_bound,
+    a_proof_of_another_order_is_none_of_this_one,
+];
+
 const REFUSED: Result<(), VerifyError> = Err(VerifyError::WitnessOpening);
 
-#[test]
-fn every_kind_of_false_witness_is_refused() {
-    let order = Order::new(1);
+fn every_kind_of_false_witness_is_refused(profile: Profile) {
+    let order = Order::new(1, profile);
     order.honest();
     let mut random = Random::new(5);
     let mut at = |len: usize| random.between(0, len as i64 - 1) as usize;
@@ -379,10 +399,9 @@ fn every_kind_of_false_witness_is_refused() {
     }
 }
 
-#[test]
-fn an_input_beyond_its_range_is_refused_though_the_commitment_holds_it() {
+fn an_input_beyond_its_range_is_refused_though_the_commitment_holds_it(profile: Profile) {
     // The buyer's own lie: committed to, proven about, and outside what the model allows.
-    let mut order = Order::new(2);
+    let mut order = Order::new(2, profile);
     for (index, value) in [(0, 5_001), (14, -70_001), (16, 9), (17, -9)] {
         let truth = order.world.input();
         let mut input = truth.clone();
@@ -406,12 +425,11 @@ fn an_input_beyond_its_range_is_refused_though_the_commitment_holds_it() {
         });
         assert_eq!(verdict, REFUSED, "element {index} is {value}");
     }
-    Order::new(2).honest();
+    Order::new(2, profile).honest();
 }
 
-#[test]
-fn a_commitment_of_anything_but_what_the_messages_are_of_is_refused() {
-    let order = Order::new(3);
+fn a_commitment_of_anything_but_what_the_messages_are_of_is_refused(profile: Profile) {
+    let order = Order::new(3, profile);
     order.honest();
     let plan = &order.private().plan;
     let mut random = Random::new(6);
@@ -437,9 +455,8 @@ fn a_commitment_of_anything_but_what_the_messages_are_of_is_refused() {
     assert!(kinds(|c| matches!(c, Content::Input(..))) > 1);
 }
 
-#[test]
-fn false_messages_and_pads_of_others_are_refused() {
-    let order = Order::new(4);
+fn false_messages_and_pads_of_others_are_refused(profile: Profile) {
+    let order = Order::new(4, profile);
     order.honest();
     let pads = order.private().plan.hiding.pads;
     let mut random = Random::new(7);
@@ -469,9 +486,8 @@ fn false_messages_and_pads_of_others_are_refused() {
     assert_eq!(order.plot(4, &reused), REFUSED, "pads of another proof");
 }
 
-#[test]
-fn no_two_proofs_of_one_statement_share_a_pad() {
-    let order = Order::new(9);
+fn no_two_proofs_of_one_statement_share_a_pad(profile: Profile) {
+    let order = Order::new(9, profile);
     let prove = || prove_private(&order.world.pk, &order.world.trace, &order.secret, &CONTEXT);
     let (a, b) = (prove().unwrap(), prove().unwrap());
     assert_eq!((order.verify(&a), order.verify(&b)), (Ok(()), Ok(())));
@@ -493,9 +509,8 @@ fn no_two_proofs_of_one_statement_share_a_pad() {
     );
 }
 
-#[test]
-fn every_part_of_an_opening_is_bound() {
-    let order = Order::new(5);
+fn every_part_of_an_opening_is_bound(profile: Profile) {
+    let order = Order::new(5, profile);
     order.honest();
     let variables = order.private().plan.witness.variables;
     let mut lies = vec![Lie::Factor(0), Lie::Factor(1), Lie::Value, Lie::Sigma];
@@ -532,9 +547,8 @@ fn every_part_of_an_opening_is_bound() {
     }
 }
 
-#[test]
-fn everything_that_hides_is_bound() {
-    let order = Order::new(10);
+fn everything_that_hides_is_bound(profile: Profile) {
+    let order = Order::new(10, profile);
     order.honest();
     let hiding = &order.private().plan.hiding;
     let (pads, products) = (hiding.pads, hiding.products.len());
@@ -563,10 +577,9 @@ fn everything_that_hides_is_bound() {
     }
 }
 
-#[test]
-fn a_digest_that_false_cubes_lead_to_is_refused() {
+fn a_digest_that_false_cubes_lead_to_is_refused(profile: Profile) {
     // All that is linear holds: only the last cube of the sponge is none.
-    let mut order = Order::new(11);
+    let mut order = Order::new(11, profile);
     let layout = order
         .private()
         .plan
@@ -597,9 +610,8 @@ fn a_digest_that_false_cubes_lead_to_is_refused() {
     order.honest();
 }
 
-#[test]
-fn every_byte_of_the_commitments_part_is_bound() {
-    let order = Order::new(6);
+fn every_byte_of_the_commitments_part_is_bound(profile: Profile) {
+    let order = Order::new(6, profile);
     let (proof, payload) = order.prove(8, |_| {}, &TRUTH);
     assert_eq!(order.verify(&proof), Ok(()));
     let mut random = Random::new(8);
@@ -622,9 +634,8 @@ fn every_byte_of_the_commitments_part_is_bound() {
     }
 }
 
-#[test]
-fn a_proof_of_another_order_is_none_of_this_one() {
-    let (order, other) = (Order::new(7), Order::new(8));
+fn a_proof_of_another_order_is_none_of_this_one(profile: Profile) {
+    let (order, other) = (Order::new(7, profile), Order::new(8, profile));
     let (proof, of_other) = (order.honest(), other.honest());
     assert_eq!(order.verify(&of_other), Err(VerifyError::WrongInput));
     // Under this order's digests it meets the equations.

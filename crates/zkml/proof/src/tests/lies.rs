@@ -2,14 +2,26 @@
 
 use super::*;
 
+of_every_profile![
+    a_proof_of_another_statement_is_refused_by_name,
+    a_false_output_under_its_own_digest_is_refused_by_an_equation,
+    a_witness_of_another_input_is_refused_by_an_equation,
+    false_lookups_are_refused,
+    every_changed_value_limb_and_multiplicity_is_refused,
+    a_quotient_outside_the_window_is_refused,
+    a_consistent_false_activation_breaks_the_sum,
+    a_permuted_relayout_is_refused,
+    another_models_weights_are_refused,
+    a_trace_that_does_not_fit_is_refused_by_the_prover,
+];
+
 fn is_lookup(verdict: &Result<(), VerifyError>) -> bool {
     matches!(verdict, Err(VerifyError::Lookup(_)))
 }
 
-#[test]
-fn a_proof_of_another_statement_is_refused_by_name() {
-    let world = small();
-    let other = World::new(mlp(1, &[8, 16, 10], 77), 2);
+fn a_proof_of_another_statement_is_refused_by_name(profile: Profile) {
+    let world = small_of(profile);
+    let other = World::with(mlp(1, &[8, 16, 10], 77), 2, profile);
     let (input, output) = (world.input(), world.output());
     let mut false_output = output.clone();
     false_output[3] ^= 1;
@@ -34,9 +46,8 @@ fn a_proof_of_another_statement_is_refused_by_name() {
     );
 }
 
-#[test]
-fn a_false_output_under_its_own_digest_is_refused_by_an_equation() {
-    let world = small();
+fn a_false_output_under_its_own_digest_is_refused_by_an_equation(profile: Profile) {
+    let world = small_of(profile);
     let mut output = world.output();
     output[3] ^= 1;
     // The statement names the false output; the witness is the true run.
@@ -59,9 +70,8 @@ fn a_false_output_under_its_own_digest_is_refused_by_an_equation() {
     assert!(is_lookup(&verdict), "{verdict:?}");
 }
 
-#[test]
-fn a_witness_of_another_input_is_refused_by_an_equation() {
-    let world = small();
+fn a_witness_of_another_input_is_refused_by_an_equation(profile: Profile) {
+    let world = small_of(profile);
     let truth = world.input();
     let mut input = truth.clone();
     input[2] = (input[2] + 1) % 128;
@@ -85,9 +95,8 @@ fn a_witness_of_another_input_is_refused_by_an_equation() {
     );
 }
 
-#[test]
-fn false_lookups_are_refused() {
-    let world = small();
+fn false_lookups_are_refused(profile: Profile) {
+    let world = small_of(profile);
     let y = world.vk().plan().lookups[0].value as usize;
     let refused = |verdict: Result<(), VerifyError>, what: &str| {
         assert!(is_lookup(&verdict), "{what}: {verdict:?}");
@@ -122,12 +131,11 @@ fn false_lookups_are_refused() {
     );
 }
 
-#[test]
-fn every_changed_value_limb_and_multiplicity_is_refused() {
+fn every_changed_value_limb_and_multiplicity_is_refused(profile: Profile) {
     let mut random = Random::new(3);
     let mut read = 0;
     for seed in 0..25 {
-        let world = World::new(testing::random_model(seed), seed);
+        let world = World::with(testing::random_model(seed), seed, profile);
         for value in 0..world.trace.values.len() {
             let witness = world.pk.witness(&world.trace).unwrap();
             let mut changed = witness.values[value].to_vec();
@@ -176,9 +184,8 @@ fn every_changed_value_limb_and_multiplicity_is_refused() {
     assert!(read > 100, "{read} lies were told");
 }
 
-#[test]
-fn a_quotient_outside_the_window_is_refused() {
-    let world = small();
+fn a_quotient_outside_the_window_is_refused(profile: Profile) {
+    let world = small_of(profile);
     let v = world.vk().plan().lookups[0].input as usize;
     // The accumulator is declared far beyond the window, with a remainder that fits.
     let mut values = world.trace.values[v].clone();
@@ -187,10 +194,9 @@ fn a_quotient_outside_the_window_is_refused() {
     assert!(is_lookup(&verdict), "{verdict:?}");
 }
 
-#[test]
-fn a_consistent_false_activation_breaks_the_sum() {
+fn a_consistent_false_activation_breaks_the_sum(profile: Profile) {
     // A cheat with balanced lookups: v, rem and y are a true rounding of a false accumulator.
-    let world = small();
+    let world = small_of(profile);
     let lookup = world.vk().plan().lookups[0].clone();
     let mut trace = world.trace.clone();
     let v = &mut trace.values[lookup.input as usize][0];
@@ -207,12 +213,11 @@ fn a_consistent_false_activation_breaks_the_sum() {
     );
 }
 
-#[test]
-fn a_permuted_relayout_is_refused() {
+fn a_permuted_relayout_is_refused(profile: Profile) {
     let mut b = Builder::new(vec![input(&[3, 5], -90, 90)]);
     let x = b.lookup(0, 1, clamp(-20, 40)).unwrap();
     let flat = b.reshape(x, shape(&[15])).unwrap();
-    let world = World::new(finish(b, &[flat]), 4);
+    let world = World::with(finish(b, &[flat]), 4, profile);
     let mut trace = world.trace.clone();
     let z = &mut trace.values[flat as usize];
     let i = (1..z.len()).find(|&i| z[i] != z[0]).unwrap();
@@ -233,11 +238,10 @@ fn a_permuted_relayout_is_refused() {
     );
 }
 
-#[test]
-fn another_models_weights_are_refused() {
-    let world = small();
+fn another_models_weights_are_refused(profile: Profile) {
+    let world = small_of(profile);
     let other_model = mlp(1, &[8, 16, 10], 78);
-    let mut swapped = setup(&other_model).unwrap();
+    let mut swapped = setup_with(&other_model, profile).unwrap();
     let trace = reference::trace(&other_model, &world.input()).unwrap();
     let output = output_of(&other_model, &trace);
     // Everything is computed and opened with the other weights, under the true key's statement.
@@ -261,9 +265,8 @@ fn another_models_weights_are_refused() {
     assert_eq!(verdict, Err(VerifyError::WeightOpening));
 }
 
-#[test]
-fn a_trace_that_does_not_fit_is_refused_by_the_prover() {
-    let world = small();
+fn a_trace_that_does_not_fit_is_refused_by_the_prover(profile: Profile) {
+    let world = small_of(profile);
     let mut trace = world.trace.clone();
     trace.values.pop();
     assert!(prove(&world.pk, &trace, &CONTEXT).is_err());

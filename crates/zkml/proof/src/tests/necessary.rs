@@ -222,7 +222,7 @@ fn plain_lies(order: &Order, record: &mut Record) {
 /// Outputs that are not what the messages are of; `of` places the messages of this model.
 fn outputs_lie(order: &Order, record: &mut Record) {
     let other = |index: usize| {
-        let mut other = Order::new(4);
+        let mut other = order.again();
         other.masked[index] += 1;
         other
     };
@@ -235,7 +235,7 @@ fn outputs_lie(order: &Order, record: &mut Record) {
     let deed = Deed::new(&order_2).fit(2, Claim(2));
     record.note("another input returned, fitted", deed);
     // The commitment holds other pads than the output's.
-    let mut of_other = Order::new(4);
+    let mut of_other = order.again();
     let secret = InputSecret::from_bytes([99; 32]);
     let plan = &order.private().plan;
     let layout = plan.binding.as_ref().unwrap().layout.clone();
@@ -344,7 +344,7 @@ fn values_lie(order: &Order, record: &mut Record) {
     };
     let by = step(truth.values[2][3]);
     let other = changed(2, by);
-    let mut of_product = Order::new(4);
+    let mut of_product = order.again();
     add(
         &mut of_product.masked,
         3,
@@ -361,7 +361,7 @@ fn values_lie(order: &Order, record: &mut Record) {
         for weight in (0..20).map(|bits| 1i32 << bits) {
             let by = step(truth.shifts[0][limb][3]);
             let other = changed(3, by * weight);
-            let mut of_product = Order::new(4);
+            let mut of_product = order.again();
             let product = i64::from(by * weight) * i64::from(truth.values[2][3]);
             add(&mut of_product.masked, 3, product);
             let mut deed = Deed::new(&of_product);
@@ -386,7 +386,7 @@ fn values_lie(order: &Order, record: &mut Record) {
     }
     // A sum over another operand.
     let other = changed(1, 1);
-    let mut of_sum = Order::new(4);
+    let mut of_sum = order.again();
     let at = other.iter().zip(truth.values[1]).position(|(a, b)| a != b);
     for column in 0..2 {
         let w = truth.values[5][2 * at.unwrap() + column];
@@ -427,7 +427,7 @@ fn sponge_lies(order: &Order, record: &mut Record) {
         sponge.digest[lane] += column[lane];
         sponge.capacities[lane * permutations + last] += column[8 + lane];
     }
-    let mut other = Order::new(4);
+    let mut other = order.again();
     other.commitment = crate::private::write_digest(&sponge.digest);
     record.note("another digest", Deed::new(&other));
     let mut deed = Deed::new(&other);
@@ -439,9 +439,10 @@ fn sponge_lies(order: &Order, record: &mut Record) {
     record.note("a false cube", deed);
 }
 
-#[test]
-fn for_every_relation_there_is_a_lie_that_only_this_relation_refuses() {
-    let order = Order::new(4);
+of_every_profile![for_every_relation_there_is_a_lie_that_only_this_relation_refuses];
+
+fn for_every_relation_there_is_a_lie_that_only_this_relation_refuses(profile: Profile) {
+    let order = Order::new(4, profile);
     let deed = Deed::new(&order);
     assert_eq!(deed.broken(), [], "the truth");
     let all: Vec<Relation> = deed.values().into_keys().collect();

@@ -289,15 +289,18 @@ fn until(now_ms: u64, then_ms: u64) -> Duration {
 /// Hands final blocks from marshal to the task that commits them.
 #[derive(Clone)]
 pub(crate) struct Finalizer {
+    core: Arc<Core>,
     blocks: mpsc::UnboundedSender<(Digested<WireBlock>, Exact)>,
 }
 
 impl Finalizer {
     /// The reporter for marshal, and the queue that [`commit_blocks`] empties. Marshal itself bounds
     /// the queue: it sends at most `max_pending_acks` blocks ahead of their acknowledgements.
-    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<(Digested<WireBlock>, Exact)>) {
+    pub(crate) fn new(
+        core: Arc<Core>,
+    ) -> (Self, mpsc::UnboundedReceiver<(Digested<WireBlock>, Exact)>) {
         let (blocks, queue) = mpsc::unbounded_channel();
-        (Self { blocks }, queue)
+        (Self { core, blocks }, queue)
     }
 }
 
@@ -306,7 +309,10 @@ impl Reporter for Finalizer {
 
     fn report(&mut self, update: Self::Activity) -> Feedback {
         match update {
-            Update::Tip(..) => Feedback::Ok,
+            Update::Tip(_, height, _) => {
+                self.core.note_tip(height.get());
+                Feedback::Ok
+            }
             Update::Block(block, acknowledgement) => {
                 match self.blocks.send((block, acknowledgement)) {
                     Ok(()) => Feedback::Ok,

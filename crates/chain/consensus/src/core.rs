@@ -365,6 +365,11 @@ impl Core {
         self.execute(block).map(|_| ())
     }
 
+    /// Notes that the network has finalized a height, whether or not its block is here yet.
+    pub fn note_tip(&self, height: u64) {
+        self.store.note_tip(height);
+    }
+
     /// Commits a finalized block with its certificate (empty if it became final through a descendant).
     ///
     /// # Errors

@@ -332,7 +332,7 @@ where
         },
     )
     .await;
-    let (finalizer, final_blocks) = Finalizer::new();
+    let (finalizer, final_blocks) = Finalizer::new(core.clone());
     let mut marshal = marshal.start(finalizer, buffer, resolver);
     let commits = context.child("commit").spawn({
         let (core, mailbox) = (core.clone(), mailbox.clone());

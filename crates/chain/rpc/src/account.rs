@@ -8,6 +8,7 @@ use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::{EIP1186AccountProofResponse, EIP1186StorageProof};
 use alloy_serde::JsonStorageKey;
+use hallmark_state::State;
 use jsonrpsee::proc_macros::rpc;
 
 /// Storage slots that one `eth_getProof` may ask for.
@@ -93,31 +94,41 @@ impl AccountsServer for Rpc {
         slots: Vec<JsonStorageKey>,
         block: Option<BlockId>,
     ) -> Reply<EIP1186AccountProofResponse> {
-        if slots.len() > MAX_PROOF_SLOTS {
-            return Err(Fault::Limit(format!(
-                "too many slots: at most {MAX_PROOF_SLOTS}"
-            )));
-        }
         let (state, _) = self.state(block)?;
-        let keys: Vec<U256> = slots.iter().map(|slot| slot.as_b256().into()).collect();
-        let proof = state.prove(&address, &keys);
-        let account = proof.account.unwrap_or_default();
-        Ok(EIP1186AccountProofResponse {
-            address,
-            balance: account.balance,
-            code_hash: account.code_hash,
-            nonce: account.nonce,
-            storage_hash: proof.storage_root,
-            account_proof: proof.proof,
-            storage_proof: slots
-                .into_iter()
-                .zip(proof.storage)
-                .map(|(key, slot)| EIP1186StorageProof {
-                    key,
-                    value: slot.value,
-                    proof: slot.proof,
-                })
-                .collect(),
-        })
+        account_proof(&state, address, slots)
     }
+}
+
+/// # Errors
+/// `Limit` for more than [`MAX_PROOF_SLOTS`] slots.
+pub(crate) fn account_proof(
+    state: &State,
+    address: Address,
+    slots: Vec<JsonStorageKey>,
+) -> Reply<EIP1186AccountProofResponse> {
+    if slots.len() > MAX_PROOF_SLOTS {
+        return Err(Fault::Limit(format!(
+            "too many slots: at most {MAX_PROOF_SLOTS}"
+        )));
+    }
+    let keys: Vec<U256> = slots.iter().map(|slot| slot.as_b256().into()).collect();
+    let proof = state.prove(&address, &keys);
+    let account = proof.account.unwrap_or_default();
+    Ok(EIP1186AccountProofResponse {
+        address,
+        balance: account.balance,
+        code_hash: account.code_hash,
+        nonce: account.nonce,
+        storage_hash: proof.storage_root,
+        account_proof: proof.proof,
+        storage_proof: slots
+            .into_iter()
+            .zip(proof.storage)
+            .map(|(key, slot)| EIP1186StorageProof {
+                key,
+                value: slot.value,
+                proof: slot.proof,
+            })
+            .collect(),
+    })
 }

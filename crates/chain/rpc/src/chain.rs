@@ -3,6 +3,7 @@
 use crate::{
     context::{Rpc, Sealed},
     error::{Fault, Reply},
+    sync::SyncStatus,
     view,
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
@@ -23,9 +24,9 @@ pub(crate) trait Chain {
     #[method(name = "chainId")]
     fn chain_id(&self) -> Result<U64, Fault>;
 
-    /// Always `false`: a node answers from what it has finalized.
+    /// `false`, or how far behind the network's finalized tip this node is.
     #[method(name = "syncing")]
-    fn syncing(&self) -> Result<bool, Fault>;
+    fn syncing(&self) -> Result<SyncStatus, Fault>;
 
     #[method(name = "blockNumber")]
     fn block_number(&self) -> Result<U64, Fault>;
@@ -114,8 +115,8 @@ impl ChainServer for Rpc {
         Ok(U64::from(self.spec.chain_id))
     }
 
-    fn syncing(&self) -> Reply<bool> {
-        Ok(false)
+    fn syncing(&self) -> Reply<SyncStatus> {
+        Ok(self.sync_status())
     }
 
     fn block_number(&self) -> Reply<U64> {

@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
     pub(crate) filters: Filters,
     pub(crate) tip_cache: TipCache,
+    /// Height of the head when the server started.
+    pub(crate) started_at: u64,
     /// Places of clients that wait for a receipt.
     pub(crate) waiting: Semaphore,
     context: RpcContext,
@@ -67,11 +69,13 @@ impl Rpc {
         let workers = Workers::new(config.workers, config.queue, config.call_timeout);
         let filters = Filters::new(config.max_filters, config.filter_lifetime);
         let tip_cache = TipCache::default();
+        let started_at = context.store.head().block.number();
         Self(Arc::new(Shared {
             config,
             workers,
             filters,
             tip_cache,
+            started_at,
             waiting: Semaphore::new(MAX_WAITING),
             context,
         }))

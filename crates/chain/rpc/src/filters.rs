@@ -7,6 +7,7 @@
 use crate::{
     context::Rpc,
     error::{Fault, Reply},
+    logs::check_filter,
 };
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::B256;
@@ -111,6 +112,7 @@ impl Filters {
 #[async_trait]
 impl PollingFiltersServer for Rpc {
     fn new_filter(&self, filter: Filter) -> Reply<String> {
+        check_filter(&filter)?;
         let next = self.next_height();
         self.filters.insert(Kind::Logs {
             filter: Box::new(filter),

@@ -2,15 +2,18 @@
 //!
 //! A certificate finalizes one block and, by parent hashes, all its ancestors. Validators do not
 //! make one for every height, so a block may be proven by a descendant's: [`Finality`] then carries
-//! the headers in between. [`Inclusion`] adds the Merkle proofs of a transaction and its receipt.
-//! Both are checked against a chain spec by `hallmark_consensus::certificate::verify`.
+//! the headers in between. [`Inclusion`] adds the Merkle proofs of a transaction and its receipt,
+//! [`StateProof`] those of an account and its slots. All are checked against a chain spec by `hallmark_consensus::certificate::verify`.
 
 use crate::{
+    account::account_proof,
     context::{Rpc, Sealed},
     error::{Fault, Reply},
 };
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
-use alloy_primitives::{B256, Bytes, U64};
+use alloy_primitives::{Address, B256, Bytes, U64};
+use alloy_rpc_types_eth::EIP1186AccountProofResponse;
+use alloy_serde::JsonStorageKey;
 use hallmark_types::merkle;
 use jsonrpsee::proc_macros::rpc;
 use serde::{Deserialize, Serialize};
@@ -53,11 +56,31 @@ pub struct Inclusion {
     pub receipt_proof: Vec<Bytes>,
 }
 
+/// Proof of an account and of some of its slots in the state after a final block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateProof {
+    /// The block and why it is final.
+    pub finality: Finality,
+    /// EIP-1186 proof against the state root in that block's header.
+    pub account: EIP1186AccountProofResponse,
+}
+
 #[rpc(server, namespace = "net")]
 pub(crate) trait FinalityApi {
     /// Proof that the block at a height (or `latest`) is final.
     #[method(name = "finalizedCertificate", blocking)]
     fn finalized_certificate(&self, block: BlockNumberOrTag) -> Result<Finality, Fault>;
+
+    /// Account and slots, with the proofs that lead from them to a certificate. `block` is a height
+    /// or a tag, by default `latest`; its state must still be kept.
+    #[method(name = "stateProof", blocking)]
+    fn state_proof(
+        &self,
+        address: Address,
+        slots: Vec<JsonStorageKey>,
+        block: Option<BlockNumberOrTag>,
+    ) -> Result<StateProof, Fault>;
 }
 
 #[rpc(server, namespace = "hallmark")]
@@ -89,6 +112,19 @@ pub(crate) trait Debug {
 impl FinalityApiServer for Rpc {
     fn finalized_certificate(&self, block: BlockNumberOrTag) -> Reply<Finality> {
         self.finality(&self.block(block).ok_or(Fault::UnknownBlock)?)
+    }
+
+    fn state_proof(
+        &self,
+        address: Address,
+        slots: Vec<JsonStorageKey>,
+        block: Option<BlockNumberOrTag>,
+    ) -> Reply<StateProof> {
+        let (state, sealed) = self.state(block.map(BlockId::from))?;
+        Ok(StateProof {
+            finality: self.finality(&sealed)?,
+            account: account_proof(&state, address, slots)?,
+        })
     }
 }
 

@@ -32,10 +32,11 @@ mod net;
 mod overrides;
 mod pubsub;
 mod server;
+mod sync;
 mod view;
 
 pub use config::{RpcConfig, RpcContext};
 pub use counters::Counters;
 pub use error::Fault;
-pub use finality::{Finality, Inclusion};
+pub use finality::{Finality, Inclusion, StateProof};
 pub use server::{RpcError, RpcHandle, serve};

@@ -11,6 +11,9 @@ use hallmark_types::Receipt;
 use jsonrpsee::{core::async_trait, proc_macros::rpc};
 use std::ops::RangeInclusive;
 
+/// Addresses, or topics in one position, that a filter may name: geth's number.
+const MAX_ALTERNATIVES: usize = 1_000;
+
 #[rpc(server, namespace = "eth")]
 pub(crate) trait Logs {
     /// Logs of a block (`blockHash`) or of an inclusive range, by default the latest block.
@@ -21,6 +24,7 @@ pub(crate) trait Logs {
 #[async_trait]
 impl LogsServer for Rpc {
     async fn logs(&self, filter: Filter) -> Reply<Vec<Log>> {
+        check_filter(&filter)?;
         let rpc = self.clone();
         self.workers.run(move || rpc.search(&filter)).await
     }
@@ -90,6 +94,23 @@ impl Rpc {
         }
         Ok(())
     }
+}
+
+/// Bounds what every block is compared with.
+///
+/// # Errors
+/// `Limit` if the filter names more than [`MAX_ALTERNATIVES`] addresses or topics in one position.
+pub(crate) fn check_filter(filter: &Filter) -> Reply<()> {
+    let topics = filter.topics.iter().map(|topics| topics.len());
+    if topics
+        .chain([filter.address.len()])
+        .any(|count| count > MAX_ALTERNATIVES)
+    {
+        return Err(Fault::Limit(format!(
+            "exceed max addresses or topics per search position: at most {MAX_ALTERNATIVES}"
+        )));
+    }
+    Ok(())
 }
 
 /// Logs of one block that match a filter's addresses and topics; its block option is not looked at.

@@ -1,7 +1,7 @@
 //! `web3_*` and `net_*`: who this node is.
 
-use crate::context::Rpc;
-use alloy_primitives::U64;
+use crate::{context::Rpc, error::Fault};
+use alloy_primitives::{B256, Bytes, U64, keccak256};
 use jsonrpsee::proc_macros::rpc;
 
 /// Name and version as `web3_clientVersion` reports them.
@@ -11,6 +11,10 @@ const CLIENT_VERSION: &str = concat!("hallmark/v", env!("CARGO_PKG_VERSION"));
 pub(crate) trait Web3 {
     #[method(name = "clientVersion")]
     fn client_version(&self) -> Result<String, Fault>;
+
+    /// keccak-256 of the bytes, which is not the SHA-3 of the standard.
+    #[method(name = "sha3")]
+    fn sha3(&self, data: Bytes) -> Result<B256, Fault>;
 }
 
 #[rpc(server, namespace = "net")]
@@ -27,11 +31,13 @@ pub(crate) trait Net {
     fn peer_count(&self) -> Result<U64, Fault>;
 }
 
-use crate::error::Fault;
-
 impl Web3Server for Rpc {
     fn client_version(&self) -> Result<String, Fault> {
         Ok(CLIENT_VERSION.into())
+    }
+
+    fn sha3(&self, data: Bytes) -> Result<B256, Fault> {
+        Ok(keccak256(data))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `eth_subscribe`: `newHeads`, `logs` and `newPendingTransactions` over WebSocket.
+//! `eth_subscribe`: `newHeads`, `logs`, `newPendingTransactions` and `syncing` over WebSocket.
 //!
 //! A subscription is one task that waits for finalized blocks (or accepted transactions) and writes
 //! to its connection. If it fell behind the broadcast channel, it reads the blocks that it missed
@@ -9,7 +9,8 @@ use crate::{
     context::{Rpc, Sealed},
     error::Fault,
     filters::hex_id,
-    logs::matching,
+    logs::{check_filter, matching},
+    sync::SyncNotice,
     view,
 };
 use alloy_rpc_types_eth::{
@@ -25,9 +26,11 @@ use jsonrpsee::{
     types::{ErrorObjectOwned, SubscriptionId},
 };
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
+/// How often a `syncing` subscription looks whether the node caught up or fell behind.
+const SYNC_TICK: Duration = Duration::from_millis(250);
 /// Blocks that a subscription may be behind before it is dropped.
 const MOST_BEHIND: u64 = 4_096;
 
@@ -66,6 +69,10 @@ impl PubSubServer for Rpc {
                     Params::Logs(filter) => *filter,
                     _ => Filter::default(),
                 };
+                if let Err(fault) = check_filter(&filter) {
+                    pending.reject(ErrorObjectOwned::from(fault)).await;
+                    return Ok(());
+                }
                 let blocks = self.blocks();
                 let logs = move |sealed: &Sealed, receipts: &[Receipt]| -> Vec<Log> {
                     matching(&filter, sealed, receipts)
@@ -77,6 +84,9 @@ impl PubSubServer for Rpc {
             }
             (SubscriptionKind::NewPendingTransactions, Params::Bool(true)) => {
                 self.send_pending(pending, view::pending).await?
+            }
+            (SubscriptionKind::Syncing, Params::None) => {
+                self.send_syncing(pending.accept().await?).await
             }
             (kind, _) => {
                 let fault = Fault::Invalid(format!("subscription {kind} with these parameters"));
@@ -129,6 +139,27 @@ impl Rpc {
             };
             if let Err(ended) = self.write(&sink, &view(&pooled)).await {
                 return Ok(ended);
+            }
+        }
+    }
+
+    /// Writes whether the node is behind, now and whenever that changes.
+    async fn send_syncing(&self, sink: SubscriptionSink) -> Ended {
+        let mut last = None;
+        let mut tick = tokio::time::interval(SYNC_TICK);
+        loop {
+            tokio::select! {
+                () = sink.closed() => return Ended::Closed,
+                _ = tick.tick() => {}
+            }
+            let notice = self.sync_notice();
+            let behind = matches!(notice, SyncNotice::Behind { .. });
+            if last == Some(behind) {
+                continue;
+            }
+            last = Some(behind);
+            if let Err(ended) = self.write(&sink, &notice).await {
+                return ended;
             }
         }
     }

@@ -42,6 +42,15 @@ async fn a_fresh_chain_introduces_itself() {
     assert!(client.get_accounts().await.unwrap().is_empty());
     assert_eq!(world.ask("eth_syncing", json!([])).await, json!(false));
     assert_eq!(world.ask("net_listening", json!([])).await, json!(true));
+    // keccak-256 of nothing and of "abc", as every Ethereum library knows them.
+    assert_eq!(
+        world.ask("web3_sha3", json!(["0x"])).await,
+        json!("0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470")
+    );
+    assert_eq!(
+        world.ask("web3_sha3", json!(["0x616263"])).await,
+        json!("0x4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45")
+    );
     assert_eq!(world.ask("net_peerCount", json!([])).await, json!("0x0"));
     let genesis = client
         .get_block_by_number(BlockNumberOrTag::Earliest)

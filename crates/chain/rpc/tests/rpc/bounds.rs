@@ -1,7 +1,8 @@
 //! What the server refuses, and how it stops.
 
 use crate::world::World;
-use alloy_primitives::{Address, Bytes, hex};
+use alloy_primitives::{Address, B256, Bytes, hex};
+use alloy_provider::Provider;
 use alloy_rpc_types_eth::TransactionRequest;
 use hallmark_rpc::{RpcConfig, RpcContext, RpcError, serve};
 use serde_json::{Value, json};
@@ -56,7 +57,117 @@ async fn a_batch_above_the_limit_is_refused() {
     let answer = world.post_json(&Value::Array(vec![call.clone(); 3])).await;
     assert_eq!(answer.as_array().unwrap().len(), 3);
     let answer = world.post_json(&Value::Array(vec![call; 4])).await;
-    assert!(answer["error"]["code"].is_i64(), "{answer}");
+    assert_eq!(answer["error"]["code"], json!(-32010), "{answer}");
+    assert_eq!(
+        answer["error"]["message"],
+        json!("The batch request was too large")
+    );
+    let answer = world.post_json(&json!([])).await;
+    assert_eq!(answer["error"]["code"], json!(-32600), "{answer}");
+}
+
+#[tokio::test]
+async fn a_batch_whose_answers_are_too_large_together_is_refused() {
+    let world = World::new();
+    let request = TransactionRequest {
+        to: Some(Address::repeat_byte(0xdd).into()),
+        input: Bytes::from(vec![0u8; 1_500_000]).into(),
+        gas: Some(world.spec.limits.tx_gas_limit),
+        ..Default::default()
+    };
+    let raw = world.signed(request, 0, 1).await;
+    let hash = world.ask("eth_sendRawTransaction", json!([raw])).await;
+    world.mine();
+    // Each answer is about 3 MB of hex digits.
+    let call =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "debug_getRawTransaction", "params": [hash]});
+    let fits = 4 * world.spec.limits.max_block_bytes / 3_100_000;
+    let answer = world.post_json(&Value::Array(vec![call.clone(); 2])).await;
+    assert_eq!(answer[1]["result"], json!(raw));
+    let many = vec![call; fits + 2];
+    assert!(many.len() <= 100, "the batch itself is allowed");
+    let answer = world.post_json(&Value::Array(many)).await;
+    assert_eq!(
+        answer["error"]["code"],
+        json!(-32011),
+        "{}",
+        answer["error"]
+    );
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_request_are_told_what_they_are() {
+    let world = World::new();
+    let post = async |body: &'static str| -> Value {
+        let answer = reqwest::Client::new()
+            .post(world.url())
+            .header("content-type", "application/json")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    };
+    let code = |answer: Value| answer["error"]["code"].as_i64().unwrap();
+    assert_eq!(code(post("{").await), -32700);
+    assert_eq!(code(post(r#"{"id":1}"#).await), -32600);
+    assert_eq!(
+        code(post(r#"{"jsonrpc":"2.0","id":1,"method":"eth_nothing"}"#).await),
+        -32601
+    );
+    assert_eq!(
+        code(post(r#"{"jsonrpc":"2.0","id":1,"method":"eth_getBalance","params":[]}"#).await),
+        -32602
+    );
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_a_place() {
+    let world = World::with(|config| config.max_connections = 1);
+    let held = world.socket().await;
+    assert_eq!(held.get_chain_id().await.unwrap(), world.spec.chain_id);
+    let answer = reqwest::Client::new()
+        .post(world.url())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 429);
+    drop(held);
+    for _ in 0..100 {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"});
+        let answer = reqwest::Client::new()
+            .post(world.url())
+            .json(&request)
+            .send()
+            .await
+            .unwrap();
+        if answer.status().is_success() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the place of a closed connection was never free again");
+}
+
+#[tokio::test]
+async fn a_filter_with_too_many_alternatives_is_refused() {
+    let world = World::new();
+    let many: Vec<B256> = (0..1_001u64)
+        .map(|i| B256::left_padding_from(&i.to_be_bytes()))
+        .collect();
+    for method in ["eth_getLogs", "eth_newFilter"] {
+        let (code, text) = world
+            .refused(method, json!([{"topics": [null, many]}]))
+            .await;
+        assert_eq!(code, -32005);
+        assert!(
+            text.starts_with("exceed max addresses or topics per search position"),
+            "{text}"
+        );
+        world
+            .ask(method, json!([{"topics": [null, many[..1_000]]}]))
+            .await;
+    }
 }
 
 #[tokio::test]

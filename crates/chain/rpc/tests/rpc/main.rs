@@ -2,6 +2,9 @@
 
 mod answers;
 mod bounds;
+mod conformance;
+mod hostile;
+mod light;
 mod subscriptions;
 mod tools;
 mod world;

@@ -2,10 +2,11 @@
 
 use crate::world::{ECHO, World, echo_topic, init_code};
 use alloy_network::TransactionBuilder;
-use alloy_primitives::{Bytes, keccak256};
-use alloy_provider::Provider;
-use alloy_rpc_types_eth::{Filter, TransactionRequest};
+use alloy_primitives::{Address, Bytes, keccak256};
+use alloy_provider::{DynProvider, Provider};
+use alloy_rpc_types_eth::{Filter, TransactionRequest, pubsub::PubSubSyncStatus};
 use futures::StreamExt;
+use serde_json::{Value, json};
 use std::{future::Future, time::Duration};
 
 /// A notification that must come soon.
@@ -120,4 +121,71 @@ async fn a_transaction_is_watched_until_it_is_mined() {
         .await
         .unwrap();
     assert!(receipt.unwrap().unwrap().status());
+}
+
+#[tokio::test]
+async fn falling_behind_and_catching_up_are_each_told_once() {
+    let world = World::new();
+    let socket = world.socket().await;
+    let subscription = socket.subscribe::<_, Value>(("syncing",)).await.unwrap();
+    let mut notices = subscription.into_stream();
+    assert_eq!(soon(notices.next()).await, json!(false));
+    world.store.note_tip(34);
+    let behind = soon(notices.next()).await;
+    let heights = json!({"startingBlock": "0x0", "currentBlock": "0x0", "highestBlock": "0x22"});
+    assert_eq!(behind["syncing"], json!(true));
+    assert_eq!(behind["status"], heights);
+    let known: PubSubSyncStatus = serde_json::from_value(behind).unwrap();
+    let PubSubSyncStatus::Detailed(known) = known else {
+        panic!("{known:?}");
+    };
+    assert_eq!((known.current_block, known.highest_block), (0, Some(34)));
+    // Further behind is no news; caught up is.
+    world.store.note_tip(36);
+    for _ in 0..4 {
+        world.mine();
+    }
+    assert_eq!(soon(notices.next()).await, json!(false));
+}
+
+#[tokio::test]
+async fn subscriptions_of_a_connection_are_bounded_and_odd_ones_refused() {
+    let world = World::with(|config| config.max_subscriptions = 2);
+    let socket = world.socket().await;
+    let first = socket.subscribe_blocks().await.unwrap();
+    let _second = socket.subscribe_pending_transactions().await.unwrap();
+    let refused = socket.subscribe_blocks().await.unwrap_err();
+    let error = refused.as_error_resp().unwrap();
+    assert_eq!(
+        (error.code, error.message.as_ref()),
+        (-32006, "Too many subscriptions on the connection")
+    );
+    // Another connection has room, and so has this one after one ended.
+    let other = world.socket().await;
+    let _third = other.subscribe_blocks().await.unwrap();
+    // The place of a refused one is free a moment after its answer.
+    let code = async |socket: &DynProvider, params: Value| {
+        for _ in 0..100 {
+            let refused = socket.subscribe::<_, Value>(params.clone()).await.err();
+            match refused.map(|error| error.as_error_resp().unwrap().code) {
+                Some(-32006) => tokio::time::sleep(Duration::from_millis(50)).await,
+                other => return other,
+            }
+        }
+        panic!("the place was never free");
+    };
+    let taken = json!(["newPendingTransactions", {"address": Address::ZERO}]);
+    for odd in [json!(["newHearts"]), taken, json!(["transactionReceipts"])] {
+        assert_eq!(code(&other, odd.clone()).await, Some(-32602), "{odd}");
+    }
+    // What counts is how many different addresses a block is compared with.
+    let many = vec![Address::ZERO; 2_000];
+    assert_eq!(code(&other, json!(["logs", {"address": many}])).await, None);
+    let distinct: Vec<Address> = (0..1_001u64)
+        .map(|i| Address::left_padding_from(&i.to_be_bytes()))
+        .collect();
+    socket.unsubscribe(*first.local_id()).await.unwrap();
+    let refused = code(&socket, json!(["logs", {"address": distinct}])).await;
+    assert_eq!(refused, Some(-32005));
+    assert_eq!(code(&socket, json!(["newHeads"])).await, None);
 }

@@ -26,6 +26,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use alloy_primitives::{Address, B256, Bytes, Log};
 use alloy_rlp::Decodable;
@@ -75,6 +76,8 @@ pub struct Store {
     /// Held while committing: there is one writer.
     commits: Mutex<()>,
     feed: broadcast::Sender<Arc<Executed>>,
+    /// Greatest height known to be final; its block may be missing here.
+    tip: AtomicU64,
 }
 
 impl Store {
@@ -159,6 +162,7 @@ impl Store {
             recent: Mutex::default(),
             commits: Mutex::new(()),
             feed: broadcast::channel(FEED_CAPACITY).0,
+            tip: AtomicU64::new(0),
         };
         store.load(genesis)?;
         Ok(store)
@@ -237,6 +241,17 @@ impl Store {
     /// The latest committed block and its state.
     pub fn head(&self) -> Arc<Head> {
         self.head.load_full()
+    }
+
+    /// Greatest height known to be final. Above the head's while blocks are being fetched or executed.
+    pub fn tip(&self) -> u64 {
+        let head = self.head.load().block.number();
+        self.tip.load(Ordering::Relaxed).max(head)
+    }
+
+    /// Notes that the network has finalized `height`. Smaller heights than the tip change nothing.
+    pub fn note_tip(&self, height: u64) {
+        self.tip.fetch_max(height, Ordering::Relaxed);
     }
 
     /// Commits the next finalized block in one durable transaction, then publishes it.

@@ -17,8 +17,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How long freed pages are kept, in milliseconds: longer than from one use of a table to the next
-/// within a proof of seconds. (With the allocator's own 1,000 a ResNet-18 takes a third longer.)
-const PURGE_DELAY_MS: std::ffi::c_long = 10_000;
+/// within a proof of seconds. (With the allocator's own 1,000 a ResNet-18 takes a third longer, with
+/// 10,000 half a gigabyte more.)
+const PURGE_DELAY_MS: std::ffi::c_long = 3_000;
 /// `mi_option_purge_delay` of mimalloc 3, which the bindings do not name.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 

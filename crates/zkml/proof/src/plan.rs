@@ -426,7 +426,8 @@ impl Plan {
             let mut sizes: Vec<usize> = plan.witness.blocks.iter().map(|b| b.variables).collect();
             plan.hiding = HidingPlan::new(masked, products, &mut sizes);
             plan.witness = Stacking::new(&sizes, crate::opening::masked::MIN_VARIABLES);
-            build::check_size("the witness commitment", plan.witness.variables)?;
+            let most = crate::commitment::MAX_VARIABLES;
+            build::check_size("the witness commitment", plan.witness.variables, most)?;
         }
         Ok(plan)
     }

@@ -141,17 +141,21 @@ impl<'a> Planner<'a> {
         });
         let (least, most) = (
             crate::commitment::MIN_VARIABLES,
-            crate::commitment::MAX_VARIABLES,
+            crate::commitment::MAX_WEIGHT_VARIABLES,
         );
         let weights = Shards::new(&self.weights, least, most);
         for shard in &weights.stackings {
-            check_size("a weight commitment", shard.variables)?;
+            check_size("a weight commitment", shard.variables, most)?;
         }
         if weights.stackings.len() > MAX_SHARDS {
             return Err(PlanError::TooManyWeights);
         }
         let witness = Stacking::new(&self.witness, crate::commitment::MIN_VARIABLES);
-        check_size("the witness commitment", witness.variables)?;
+        check_size(
+            "the witness commitment",
+            witness.variables,
+            crate::commitment::MAX_VARIABLES,
+        )?;
         let plan = Plan {
             first_node: graph.inputs.len(),
             dims: self.dims,
@@ -506,8 +510,11 @@ impl<'a> Planner<'a> {
     }
 }
 
-pub(super) fn check_size(what: &'static str, variables: usize) -> Result<(), PlanError> {
-    let max = crate::commitment::MAX_VARIABLES;
+pub(super) fn check_size(
+    what: &'static str,
+    variables: usize,
+    max: usize,
+) -> Result<(), PlanError> {
     if variables > max {
         return Err(PlanError::TooLarge {
             what,

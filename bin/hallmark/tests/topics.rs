@@ -514,6 +514,50 @@ fn a_test_set_that_nobody_answers_stays_closed_and_serves_again() {
 }
 
 #[test]
+fn a_worker_goes_on_with_what_it_committed_and_loses_nothing_to_a_closed_test_set() {
+    let world = World::start();
+    let file = world.path("topic.json");
+    let plan = json!({
+        "title": "digits",
+        "mechanisms": [{ "kind": "score" }],
+        "policy": { "open": "10s", "sealed": "4s", "lag": "8s", "minBond": "10" },
+    });
+    std::fs::write(&file, plan.to_string()).expect("written");
+    world.ok(Some(0), &["create", &file]);
+    let model = world.model(1);
+    let set = digits_csv();
+    let args = [
+        "test-set",
+        "1",
+        &set,
+        "--model",
+        &model,
+        "--samples",
+        "2",
+        "--commit-only",
+    ];
+    world.ok(Some(0), &args);
+    let joined = world.ok(Some(2), &["join", "1", "--max-bond", "1000"]);
+    let commit = ["prove", "1", "--model", &model, "--commit-only"];
+    let first = world.ok(Some(2), &commit);
+    assert_eq!(
+        (&first["did"], &first["epoch"]),
+        (&json!("committed"), &json!(1))
+    );
+    // As after a crash: the chain has it, and it is neither an error nor sent twice.
+    let again = world.ok(Some(2), &commit);
+    assert_eq!(again["epoch"], 1, "{again}");
+    let info = world.ok(None, &["status", "1"]);
+    assert_eq!(info["slots"][0]["unrevealed"], 1, "{info}");
+    // The owner never opens its set: the model is opened, and that is all.
+    let closed = world.refused(Some(2), &["prove", "1", "--model", &model]);
+    assert!(closed.contains("no test set for epoch 1"), "{closed}");
+    let after = world.ok(None, &["status", "1"]);
+    assert_eq!(after["slots"][0]["unrevealed"], 0, "{after}");
+    assert_eq!(after["slots"][0]["bond"], joined["bond"], "{after}");
+}
+
+#[test]
 fn a_change_waits_and_stake_strikes_it() {
     let world = World::start();
     world.ok(Some(0), &["create", "--kind", "yuma", "--title", "weights"]);

@@ -3,5 +3,6 @@
 mod answers;
 mod bounds;
 mod subscriptions;
+mod sweeps;
 mod tools;
 mod world;

@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
 host=$(rustc -vV | sed -n 's/^host: //p')
-[ $# -gt 0 ] || set -- proof verifying_key graph onnx block simulate
+[ $# -gt 0 ] || set -- proof verifying_key graph onnx block simulate topics wire
 # What cargo-fuzz passes, without the sanitizers, which only nightly has. `--target` keeps build
 # scripts free of it.
 export RUSTFLAGS="--cfg fuzzing -C target-cpu=native -C debug-assertions -C codegen-units=4 \

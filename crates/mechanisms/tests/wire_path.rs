@@ -172,7 +172,9 @@ fn a_free_slot_earns_nothing_whatever_validators_say() {
         };
         let settle = wire::settle(Kind::Yuma, &[], &limits, &memory, &[], &ctx, &entries);
         let decision = settle.unwrap();
-        assert_eq!(decision.shares.iter().sum::<u64>(), 1_000_000_000);
+        // Nobody has a permit in the first.
+        let paid = if now_ms == 3 { 0 } else { 1_000_000_000 };
+        assert_eq!(decision.shares.iter().sum::<u64>(), paid);
         memory = decision.memory;
         if now_ms == 5 {
             assert_eq!(decision.shares, [500_000_000, 500_000_000]);
@@ -479,9 +481,41 @@ fn score_over_twenty_epochs_with_changing_holders() {
         memory = decision.memory;
         decided.push(decision.shares);
     }
-    let case = format!(r#"{{"mechanism":"score","epochs":[{}]}}"#, epochs.join(","));
+    let epochs = epochs.join(",");
+    let params = r#"{"temperature":0.001}"#;
+    let case = format!(r#"{{"mechanism":"score","params":{params},"epochs":[{epochs}]}}"#);
     assert_eq!(decided, shares(&simulate(&case).unwrap()));
     // A new holder has no past.
     let forgotten = wire::forget(Kind::Score, &[], &limits, &memory, 4, Role::Worker);
     assert!(forgotten.len() < memory.len());
+}
+
+/// Why `gain_only` is not a topic's default: where one worker alone helps, its class has no entropy, and
+/// everything goes to the reputers.
+#[test]
+fn under_gain_only_a_worker_who_alone_helps_is_paid_nothing() {
+    let limits = Limits {
+        workers: 2,
+        forecasters: 0,
+        reputers: 1,
+        ..Limits::default()
+    };
+    let said = [20, 24].map(|value| wire::encode_inference(Q64::from_int(value)));
+    let truth = wire::encode_truth(Q64::from_int(21));
+    let entries = [
+        voice(0, Role::Worker, &said[0][..]),
+        voice(1, Role::Worker, &said[1][..]),
+        voice(2, Role::Reputer, &truth[..]),
+    ];
+    let shares = |params: &[u8]| {
+        let inferred = wire::infer(params, &limits, &[], &entries).unwrap();
+        let (memory, pending, ctx) = (&inferred.memory, &inferred.pending, Ctx::default());
+        let kind = Kind::Synthesis;
+        let decision = wire::settle(kind, params, &limits, memory, pending, &ctx, &entries);
+        decision.unwrap().shares
+    };
+    let gain_only = Params::from_json(Kind::Synthesis, r#"{"gain_only": true}"#).unwrap();
+    assert_eq!(shares(&gain_only.encode()), [0, 0, 1_000_000_000]);
+    let by_default = shares(&[]);
+    assert!(by_default[0] > 100_000_000, "{by_default:?}");
 }

@@ -11,8 +11,9 @@
 //!   ranges and results, gas, time and concurrency of calls (see [`RpcConfig`]).
 //!
 //! Beside Ethereum's methods the node answers `net_finalizedCertificate` (why a block is final, see
-//! [`Finality`]), `hallmark_inclusion` (why a transaction is in it, see [`Inclusion`]) and
-//! `hallmark_counters` (how often the node really verified and recovered, see [`Counters`]).
+//! [`Finality`]), `hallmark_inclusion` (why a transaction is in it, see [`Inclusion`]),
+//! `hallmark_sweepLogs` (what contracts told at the end of blocks) and `hallmark_counters` (how often
+//! the node really verified and recovered, see [`Counters`]).
 //!
 //! [`serve`] starts the server; the methods are listed by the traits in `chain`, `account`, `fee`,
 //! `call` (traces too), `logs`, `pubsub`, `net`, `finality` and `counters`.

@@ -1,4 +1,7 @@
 //! `eth_getLogs`: bounded search, block by block, with the header's bloom filter before receipts.
+//!
+//! `hallmark_sweepLogs` searches what the contracts told at the end of blocks, in no transaction: an
+//! Ethereum client knows no such logs, so they have a method of their own, and the same bounds.
 
 use crate::{
     context::{Rpc, Sealed},
@@ -21,6 +24,27 @@ pub(crate) trait Logs {
     async fn logs(&self, filter: Filter) -> Result<Vec<Log>, Fault>;
 }
 
+#[rpc(server, namespace = "hallmark")]
+pub(crate) trait SweepLogs {
+    /// Logs of the contracts' work at the end of a block or of an inclusive range of blocks, by default
+    /// the latest: without a transaction, `logIndex` counted among themselves. No header commits to
+    /// them; every node that executes the block has the same.
+    #[method(name = "sweepLogs")]
+    async fn sweep_logs(&self, filter: Filter) -> Result<Vec<Log>, Fault>;
+}
+
+#[async_trait]
+impl SweepLogsServer for Rpc {
+    async fn sweep_logs(&self, filter: Filter) -> Reply<Vec<Log>> {
+        let rpc = self.clone();
+        let search = move || rpc.search_by(&filter, Rpc::search_sweep);
+        self.workers.run(search).await
+    }
+}
+
+/// Adds the logs of one block that match a filter.
+type Search = fn(&Rpc, &Filter, &Sealed, &mut Vec<Log>) -> Reply<()>;
+
 #[async_trait]
 impl LogsServer for Rpc {
     async fn logs(&self, filter: Filter) -> Reply<Vec<Log>> {
@@ -33,11 +57,15 @@ impl LogsServer for Rpc {
 impl Rpc {
     /// Logs that match a filter, its block option included.
     pub(crate) fn search(&self, filter: &Filter) -> Reply<Vec<Log>> {
+        self.search_by(filter, Self::search_block)
+    }
+
+    fn search_by(&self, filter: &Filter, search: Search) -> Reply<Vec<Log>> {
         match filter.block_option {
             FilterBlockOption::AtBlockHash(hash) => {
                 let sealed = self.block(hash).ok_or(Fault::UnknownBlock)?;
                 let mut logs = Vec::new();
-                self.search_block(filter, &sealed, &mut logs)?;
+                search(self, filter, &sealed, &mut logs)?;
                 Ok(logs)
             }
             FilterBlockOption::Range {
@@ -49,7 +77,7 @@ impl Rpc {
                 if from > to {
                     return Err(Fault::Invalid("invalid block range params".into()));
                 }
-                self.search_range(filter, from..=to)
+                self.search_each(filter, from..=to, search)
             }
         }
     }
@@ -59,6 +87,15 @@ impl Rpc {
         &self,
         filter: &Filter,
         range: RangeInclusive<u64>,
+    ) -> Reply<Vec<Log>> {
+        self.search_each(filter, range, Self::search_block)
+    }
+
+    fn search_each(
+        &self,
+        filter: &Filter,
+        range: RangeInclusive<u64>,
+        search: Search,
     ) -> Reply<Vec<Log>> {
         let (from, to) = (
             *range.start(),
@@ -76,9 +113,28 @@ impl Rpc {
         let mut logs = Vec::new();
         for number in from..=to {
             let sealed = self.block(number).ok_or(Fault::UnknownBlock)?;
-            self.search_block(filter, &sealed, &mut logs)?;
+            search(self, filter, &sealed, &mut logs)?;
         }
         Ok(logs)
+    }
+
+    fn search_sweep(&self, filter: &Filter, sealed: &Sealed, logs: &mut Vec<Log>) -> Reply<()> {
+        let header = &sealed.block.header;
+        let told = self.store.sweep_logs(header.number);
+        let matching = (0u64..).zip(told).filter(|(_, log)| {
+            filter.matches_address(log.address) && filter.matches_topics(log.topics())
+        });
+        logs.extend(matching.map(|(index, log)| Log {
+            inner: log,
+            block_hash: Some(sealed.hash),
+            block_number: Some(header.number),
+            block_timestamp: Some(header.timestamp),
+            transaction_hash: None,
+            transaction_index: None,
+            log_index: Some(index),
+            removed: false,
+        }));
+        self.bounded(logs)
     }
 
     fn search_block(&self, filter: &Filter, sealed: &Sealed, logs: &mut Vec<Log>) -> Reply<()> {
@@ -86,6 +142,11 @@ impl Rpc {
             return Ok(());
         }
         logs.extend(matching(filter, sealed, &self.receipts(sealed)?));
+        self.bounded(logs)
+    }
+
+    /// Refuses more logs than an answer may have.
+    fn bounded(&self, logs: &[Log]) -> Reply<()> {
         let most = self.config.max_logs;
         if logs.len() > most {
             return Err(Fault::Limit(format!(

@@ -10,7 +10,7 @@ use crate::{
     fee::FeesServer,
     filters::PollingFiltersServer,
     finality::{DebugServer, FinalityApiServer, InclusionApiServer},
-    logs::LogsServer,
+    logs::{LogsServer, SweepLogsServer},
     net::{NetServer, Web3Server},
     pubsub::{HexIds, PubSubServer},
 };
@@ -187,6 +187,7 @@ fn methods(rpc: Rpc) -> RpcModule<()> {
         CallsServer::into_rpc(rpc.clone()).remove_context(),
         TracesServer::into_rpc(rpc.clone()).remove_context(),
         LogsServer::into_rpc(rpc.clone()).remove_context(),
+        SweepLogsServer::into_rpc(rpc.clone()).remove_context(),
         PollingFiltersServer::into_rpc(rpc.clone()).remove_context(),
         PubSubServer::into_rpc(rpc.clone()).remove_context(),
         FinalityApiServer::into_rpc(rpc.clone()).remove_context(),

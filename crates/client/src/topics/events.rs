@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 const LOG_BLOCKS: u64 = 1_000;
 /// JSON-RPC code of a bound that a node has reached.
 const LIMIT: i64 = -32005;
+/// JSON-RPC code of a method that a node does not have.
+const NO_METHOD: i64 = -32601;
 
 /// An event of contract `Topics`.
 pub type TopicEvent = ITopicsEvents;
@@ -21,6 +23,7 @@ pub type TopicEvent = ITopicsEvents;
 #[derive(Clone, Debug)]
 pub struct TopicLog {
     pub block: u64,
+    /// Zero: the chain did it by itself at the end of the block, and no header commits to the event.
     pub transaction: B256,
     pub event: TopicEvent,
 }
@@ -170,12 +173,30 @@ impl Topics {
         to: u64,
     ) -> Result<Option<Vec<TopicLog>>, ClientError> {
         let range = filter.clone().address(TOPICS).from_block(from).to_block(to);
-        let asked = self.client().request("eth_getLogs", json!([range])).await;
-        let logs: Vec<Log> = match asked {
-            Err(error) if from < to && is_too_many(&error) => return Ok(None),
-            asked => asked?,
-        };
-        logs.iter().map(read).collect::<Result<_, _>>().map(Some)
+        let range = json!([range]);
+        let of_transactions = self.client().request("eth_getLogs", range.clone());
+        let of_sweeps = self.client().request("hallmark_sweepLogs", range);
+        let mut found: Vec<TopicLog> = Vec::new();
+        for asked in
+            <[Result<Vec<Log>, ClientError>; 2]>::from(futures::join!(of_transactions, of_sweeps))
+        {
+            match asked {
+                Ok(logs) => {
+                    for log in &logs {
+                        found.push(read(log)?);
+                    }
+                }
+                Err(error) if from < to && is_too_many(&error) => return Ok(None),
+                // A node of another make does not tell what the chain did by itself.
+                Err(ClientError::Rpc {
+                    code: NO_METHOD, ..
+                }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // In a block, the chain's own work comes after all transactions.
+        found.sort_by_key(|log| log.block);
+        Ok(Some(found))
     }
 }
 

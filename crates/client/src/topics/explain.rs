@@ -183,7 +183,7 @@ impl History {
     }
 
     /// Whether a slot committed to an answer in an epoch that is over and did not reveal it, so that
-    /// its bond was burned. The chain's own work leaves no event of that; commitments and reveals are
+    /// its bond was burned. A node may not tell what the chain did by itself; commitments and reveals are
     /// always in the log. A score without a test set is forgiven.
     pub fn is_withheld(&self, epoch: u64, slot: u16) -> bool {
         let mechanisms = (0u8..).zip(&self.kinds);

@@ -668,6 +668,9 @@ mod searches {
     /// A node with events in these blocks, which gives at most `most` blocks at once.
     async fn node(events: Vec<(u64, Value)>, most: u64) -> Double {
         Double::start(move |method, params| {
+            if method == "hallmark_sweepLogs" {
+                return Err((-32601, "Method not found"));
+            }
             assert_eq!(method, "eth_getLogs");
             let (from, to) = range(params);
             if to - from >= most {
@@ -728,6 +731,43 @@ mod searches {
         assert!(searched.iter().all(|range| range.0 > 3_400), "{searched:?}");
         let all = topics.events(topic, 0, HEAD).await.unwrap();
         assert_eq!(all.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_the_chain_did_by_itself_comes_after_the_transactions_of_its_block() {
+        let own = |block, mechanism| {
+            let mut log = log(block, &settled(mechanism));
+            log["transactionHash"] = Value::Null;
+            log["transactionIndex"] = Value::Null;
+            log
+        };
+        let mut most = 20u64;
+        let node = Double::start(move |method, params| {
+            let (from, to) = range(params);
+            let events = match method {
+                "eth_getLogs" => vec![(10, log(10, &settled(0))), (12, log(12, &settled(2)))],
+                // Its own bound counts too.
+                _ if to - from >= most => {
+                    most = 8;
+                    return Err((-32005, "query returned more than 2 results"));
+                }
+                _ => vec![(10, own(10, 1)), (15, own(15, 3))],
+            };
+            let found = events.iter().filter(|event| (from..=to).contains(&event.0));
+            Ok(found.map(|event| event.1.clone()).collect())
+        })
+        .await;
+        let topics = Client::connect(&node.url, None).await.unwrap().topics();
+        let found = topics.events(U256::from(1), 0, 30).await.unwrap();
+        let order: Vec<_> = found
+            .iter()
+            .map(|log| match &log.event {
+                TopicEvent::Settled(e) => (log.block, e.mechanism, log.transaction),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let expected = [(10, 0), (10, 1), (12, 2), (15, 3)];
+        assert_eq!(order, expected.map(|(block, m)| (block, m, B256::ZERO)));
     }
 
     #[tokio::test]

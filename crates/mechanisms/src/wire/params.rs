@@ -32,6 +32,12 @@ const NO_CAP: u16 = u16::MAX;
 /// and the least of their weights stands, so that each of them decides alone; with more, no
 /// consensus is left and nothing is paid. So there are no more permits than rows.
 pub const MAX_PERMITS: usize = 64;
+/// Kappa of a topic, 0.55: a cartel needs more than that of the stake to be the consensus, and at least
+/// 0.45 to hinder one.
+const KAPPA: u16 = 36_044;
+/// Temperature of a topic's scores, in thousandths: only who is as good as the best to a few thousandths
+/// is paid beside it, so that clones of a worse model earn nothing.
+const TEMPERATURE_THOUSANDTHS: u128 = 1;
 /// Greatest number of listening steps.
 const MOST_STEPS: u32 = 32;
 
@@ -48,11 +54,21 @@ pub enum Params {
 }
 
 impl Params {
-    /// What no bytes stand for: the defaults of the mechanism, but [`MAX_PERMITS`] permits for Yuma
-    /// and [`Consensus::Median`] for synthesis, whose reputers nobody has chosen.
+    /// What no bytes stand for: the defaults of the mechanism, but for what anyone may join it takes the
+    /// rules under which fewer games pay (`docs/topics.md` has the table).
+    ///
+    /// | kind | here | the mechanism's own default |
+    /// |---|---|---|
+    /// | yuma | version 3, kappa 0.55, two-sided, no idle pay, [`MAX_PERMITS`] permits | 2, 0.5, one-sided, idle pay, 128 |
+    /// | synthesis | [`Consensus::Median`] | the mean |
+    /// | score | temperature 0.001 | 0.1 |
     pub fn defaults(kind: Kind) -> Params {
         match kind {
             Kind::Yuma => Params::Yuma(yuma::Params {
+                version: Version::Three,
+                kappa: KAPPA,
+                two_sided: true,
+                pay_idle: false,
                 activity_cutoff: 0,
                 max_validators: MAX_PERMITS,
                 ..yuma::Params::default()
@@ -61,7 +77,10 @@ impl Params {
                 consensus: Consensus::Median,
                 ..synthesis::Params::default()
             }),
-            Kind::Score => Params::Score(score::Params::default()),
+            Kind::Score => Params::Score(score::Params {
+                temperature: Q64::from_ratio(TEMPERATURE_THOUSANDTHS, 1_000),
+                ..score::Params::default()
+            }),
         }
     }
 
@@ -83,11 +102,12 @@ impl Params {
     /// The field and what is wrong with it.
     pub fn from_json(kind: Kind, json: &str) -> Result<Params, String> {
         let text = |fault: Fault| format!("{}: {}", fault.field, fault.message);
-        let params = match kind {
-            Kind::Yuma => {
-                let names: BTreeMap<String, &RawValue> = parse(json).map_err(text)?;
+        let names: BTreeMap<String, &RawValue> = parse(json).map_err(text)?;
+        let given = |name: &str| names.contains_key(name);
+        let params = match (kind, Params::defaults(kind)) {
+            (Kind::Yuma, Params::Yuma(defaults)) => {
                 for name in ["tempo", "emission"] {
-                    if names.contains_key(name) {
+                    if given(name) {
                         return Err(format!("{name}: a topic's policy decides it"));
                     }
                 }
@@ -95,32 +115,47 @@ impl Params {
                     .map_err(text)?
                     .rules();
                 Params::Yuma(yuma::Params {
-                    activity_cutoff: if names.contains_key("activity_cutoff") {
-                        rules.activity_cutoff
-                    } else {
-                        0
-                    },
-                    max_validators: if names.contains_key("max_validators") {
-                        rules.max_validators
-                    } else {
-                        MAX_PERMITS.saturating_sub(usize::from(rules.owner.is_some()))
-                    },
+                    version: pick(given("yuma3"), rules.version, defaults.version),
+                    kappa: pick(given("kappa"), rules.kappa, defaults.kappa),
+                    two_sided: pick(given("two_sided"), rules.two_sided, defaults.two_sided),
+                    pay_idle: pick(given("pay_idle"), rules.pay_idle, defaults.pay_idle),
+                    activity_cutoff: pick(
+                        given("activity_cutoff"),
+                        rules.activity_cutoff,
+                        defaults.activity_cutoff,
+                    ),
+                    max_validators: pick(
+                        given("max_validators"),
+                        rules.max_validators,
+                        MAX_PERMITS.saturating_sub(usize::from(rules.owner.is_some())),
+                    ),
                     ..rules
                 })
             }
-            Kind::Synthesis => {
+            (_, Params::Synthesis(defaults)) => {
                 let params = parse::<simulate::synthesis::ParamsIn>(json).map_err(text)?;
                 let rules = params.rules();
                 Params::Synthesis(synthesis::Params {
-                    consensus: params
-                        .consensus
-                        .map_or(Consensus::Median, |_| rules.consensus),
+                    consensus: pick(
+                        params.consensus.is_some(),
+                        rules.consensus,
+                        defaults.consensus,
+                    ),
                     ..rules
                 })
             }
-            Kind::Score => {
+            (_, defaults) => {
                 let params = parse::<simulate::score::ParamsIn>(json).map_err(text)?;
-                Params::Score(params.rules())
+                let rules = params.rules();
+                match defaults {
+                    Params::Score(defaults) if !given("temperature") => {
+                        Params::Score(score::Params {
+                            temperature: defaults.temperature,
+                            ..rules
+                        })
+                    }
+                    _ => Params::Score(rules),
+                }
             }
         };
         params.check_alone()?;
@@ -193,6 +228,11 @@ impl Params {
             }
         }
     }
+}
+
+/// What was given, or else a topic's default.
+fn pick<T>(is_given: bool, given: T, default: T) -> T {
+    if is_given { given } else { default }
 }
 
 fn in_unit(name: &str, value: Q64) -> Result<(), String> {

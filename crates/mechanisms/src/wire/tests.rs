@@ -464,6 +464,31 @@ fn parameters_read_the_names_of_the_simulator() {
         assert!(Params::defaults(kind).encode().is_empty());
         check_params(kind, &[], &LIMITS).unwrap();
     }
+    // What differs from the mechanisms' own defaults can be had back, name by name.
+    let back = [
+        (
+            Kind::Yuma,
+            r#"{"yuma3": false, "kappa": 32767, "two_sided": false, "pay_idle": true}"#,
+            Params::Yuma(crate::yuma::Params {
+                activity_cutoff: 0,
+                max_validators: MAX_PERMITS,
+                ..crate::yuma::Params::default()
+            }),
+        ),
+        (
+            Kind::Score,
+            r#"{"temperature": 0.1}"#,
+            Params::Score(crate::score::Params::default()),
+        ),
+    ];
+    for (kind, json, expected) in back {
+        let params = Params::from_json(kind, json).unwrap();
+        assert_eq!(params, expected);
+        let bytes = params.encode();
+        assert!(!bytes.is_empty());
+        assert_eq!(Params::decode(kind, &bytes).unwrap(), params);
+        check_params(kind, &bytes, &LIMITS).unwrap();
+    }
     let json = r#"{"yuma3": true, "liquid_alpha": true, "owner_uid": 3, "activity_cutoff": 9}"#;
     let params = Params::from_json(Kind::Yuma, json).unwrap();
     check_params(Kind::Yuma, &params.encode(), &LIMITS).unwrap();

@@ -3,6 +3,7 @@
 use crate::{part, print};
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::score::{Level, Params, State, Submission, settle};
+use hallmark_mechanisms::wire::{self, Kind};
 
 /// The best worker's part, with a metric of 90 %, from one slot and from four, when others have
 /// `others` percent.
@@ -55,4 +56,18 @@ fn clones_of_a_model_gain_unless_only_the_best_is_paid_and_it_has_no_equal() {
         let gain = clones - one;
         assert!((least..=most).contains(&gain), "{name}: {gain}");
     }
+}
+
+#[test]
+fn a_topic_pays_by_default_as_at_a_temperature_of_a_thousandth() {
+    let wire::Params::Score(here) = wire::Params::defaults(Kind::Score) else {
+        unreachable!("defaults of score");
+    };
+    assert_eq!(here.temperature, Q64::from_ratio(1, 1_000));
+    // A lead of two points in a hundred is all that clones of the second would need to make up for.
+    let (one, clones) = splitting(here.temperature, &[92, 85, 80]);
+    assert!(one < 1e-6 && clones < 1e-6, "{one} {clones}");
+    // With as many equals as clones, clones have half of all.
+    let (one, clones) = splitting(here.temperature, &[90, 90, 90, 90]);
+    assert!((one - 0.2).abs() < 1e-6 && (clones - 0.5).abs() < 1e-6);
 }

@@ -2,6 +2,7 @@
 
 use crate::topic::Topic;
 use crate::{Chance, Seeds, part, print, print_seeds};
+use hallmark_mechanisms::wire::{self, Kind};
 use hallmark_mechanisms::yuma::{LiquidAlpha, Params, Row, Version};
 
 fn three() -> Params {
@@ -33,6 +34,17 @@ fn two_sided(params: Params) -> Params {
     Params {
         two_sided: true,
         ..no_idle_pay(params)
+    }
+}
+
+/// What a topic on a chain has if its creator says nothing; time is in blocks here.
+fn here() -> Params {
+    let wire::Params::Yuma(params) = wire::Params::defaults(Kind::Yuma) else {
+        unreachable!("defaults of Yuma");
+    };
+    Params {
+        activity_cutoff: Params::default().activity_cutoff,
+        ..params
     }
 }
 
@@ -109,6 +121,7 @@ fn copying_weights_pays_only_while_they_are_visible_or_nothing_moves() {
         ("Yuma 3", three()),
         ("Yuma 3, liquid alpha", liquid()),
         ("Yuma 3, liquid alpha, two-sided", two_sided(liquid())),
+        ("a topic's defaults", here()),
     ];
     let mut lates = Vec::new();
     for (name, params) in &rules {
@@ -153,11 +166,16 @@ fn copying_weights_pays_only_while_they_are_visible_or_nothing_moves() {
 /// What a cartel of `stake` percent earns with its two worthless workers among eight, honest or
 /// weighing only them.
 fn cartel(params: &Params, stake: u128, attacks: bool, seed: u64) -> f64 {
+    cartel_of_all(params, stake, attacks, seed).0
+}
+
+/// The same, and what everybody earns together: nothing in an epoch that pays nobody.
+fn cartel_of_all(params: &Params, stake: u128, attacks: bool, seed: u64) -> (f64, f64) {
     let mut chance = Chance::new(seed);
     let honest = (100 - stake) / 2;
     let stakes = [honest, 100 - stake - honest, stake - 9, 9];
     let mut topic = Topic::new(params.clone(), &stakes, 8);
-    let mut earned = 0.0;
+    let (mut earned, mut all) = (0.0, 0.0);
     for epoch in 0..40 {
         for validator in 0..4 {
             let mut own: Vec<f64> = (0..6)
@@ -173,9 +191,10 @@ fn cartel(params: &Params, stake: u128, attacks: bool, seed: u64) -> f64 {
         let outcome = topic.epoch();
         if epoch >= 20 {
             earned += part(&outcome.settlement.shares, [2, 3, 10, 11]) / 20.0;
+            all += part(&outcome.settlement.shares, 0..12) / 20.0;
         }
     }
-    earned
+    (earned, all)
 }
 
 #[test]
@@ -204,6 +223,7 @@ fn a_cartel_below_the_threshold_loses_and_one_above_it_takes_the_topic() {
             "Yuma 3, kappa 0.6, two-sided, no idle pay",
             kappa(two_sided(three())),
         ),
+        ("a topic's defaults (kappa 0.55)", here()),
     ];
     for (name, params) in &rules {
         let [minority, majority, most] = [40, 51, 61].map(|stake| {
@@ -212,7 +232,7 @@ fn a_cartel_below_the_threshold_loses_and_one_above_it_takes_the_topic() {
             print_seeds(&format!("{stake} % of the stake, {name}"), &honest, &attack)
         });
         assert!(most.least() > 0.5, "61 % is above every threshold: {name}");
-        if params.kappa != 39_321 {
+        if params.kappa == 32_767 {
             assert!(
                 minority.greatest() < -0.1 && majority.least() > 0.5,
                 "{name}"
@@ -226,6 +246,34 @@ fn a_cartel_below_the_threshold_loses_and_one_above_it_takes_the_topic() {
                 "{name}"
             );
         }
+    }
+}
+
+/// What all others earn while a cartel of `stake` percent attacks.
+fn others(params: &Params, stake: u128) -> Seeds {
+    let of = |seed| {
+        let (cartel, all) = cartel_of_all(params, stake, true, seed);
+        all - cartel
+    };
+    Seeds::of(of)
+}
+
+#[test]
+fn under_a_topics_defaults_two_fifths_hinder_nobody_and_half_can_only_hinder() {
+    println!("\n| a cartel under a topic's defaults | what all others earn |\n|---|---|");
+    let earned = [40, 44, 46, 51, 54, 56].map(|stake| {
+        let earned = others(&here(), stake);
+        println!(
+            "| {stake} % of the stake | {:.2} % |",
+            100.0 * earned.mean()
+        );
+        let (cartel, _) = cartel_of_all(&here(), stake, true, 0);
+        assert_eq!(cartel > 0.0, stake > 55, "{stake}: {cartel}");
+        earned
+    });
+    for (index, earned) in earned.iter().enumerate() {
+        let paid = if index < 2 { 1.0 } else { 0.0 };
+        assert!((earned.mean() - paid).abs() < 1e-6, "{index}: {earned:?}");
     }
 }
 
@@ -322,6 +370,7 @@ fn undervaluing_costs_the_liar_unless_bonds_forgive_and_two_sided_spares_the_riv
         let game = Undervaluing { liars, rivals };
         let anchor = play("Yuma 3 (anchor)", &three(), game);
         let ours = play("Yuma 3, two-sided", &two_sided(three()), game);
+        play("a topic's defaults", &here(), game);
         assert!(ours.mean() > anchor.mean() / 4.0, "{anchor:?} {ours:?}");
     }
 }

@@ -27,7 +27,7 @@ pub async fn run(
             output.display(),
             panels.len(),
             if (settled as u64) < past * mechanisms.len() as u64 {
-                " (those that the chain settled by itself left no event)"
+                " (the node does not tell those that the chain settled by itself)"
             } else {
                 ""
             }

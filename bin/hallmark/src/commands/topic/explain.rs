@@ -127,7 +127,7 @@ impl Story<'_> {
                 amount(*burned)
             )),
             None if self.history.is_withheld(epoch, index) => text.push_str(
-                "\nThe slot committed and did not reveal: its bond was burned. The chain did that by itself, which leaves no event with the amount.",
+                "\nThe slot committed and did not reveal: its bond was burned. The node's log does not say how much.",
             ),
             None => {}
         }
@@ -182,11 +182,11 @@ impl Story<'_> {
         (text, value)
     }
 
-    /// What is left to say when the chain settled by itself: its work at the end of a block writes no
-    /// log.
+    /// What is left to say when the node has no event of the settlement: the chain did it by itself, and
+    /// the node does not keep what the chain tells at the end of blocks.
     fn without_event(&self, number: u8, kind: Kind) -> (String, Value) {
         let mut text = format!(
-            "\nMechanism {number} ({kind}): the chain settled this epoch by itself at the end of a block, because nobody called `advance` in time. That leaves no event, so its numbers are not in the log."
+            "\nMechanism {number} ({kind}): the chain settled this epoch by itself at the end of a block, and this node does not tell what the chain did there (method hallmark_sweepLogs), so the numbers are not in its log."
         );
         let mut value = json!({ "mechanism": number, "kind": kind, "judged": null });
         if self.is_latest {
@@ -198,7 +198,7 @@ impl Story<'_> {
             value["shareBillionths"] = self.slot.share_billionths.into();
             value["score"] = q64_to_f64(self.slot.score).into();
         } else {
-            text.push_str("\nOnly the latest epoch's share and score are in the chain's state. Work with `hallmark topic work` or `hallmark topic advance`, and the next epochs leave their numbers.");
+            text.push_str("\nOnly the latest epoch's share and score are in the chain's state.");
         }
         (text, value)
     }

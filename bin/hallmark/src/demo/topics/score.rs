@@ -136,7 +136,8 @@ pub async fn play(
     let stage = args.stage_ms.max(500) * 3;
     let plan = json!({
         "title": "handwritten digits, proven",
-        "mechanisms": [{ "kind": "score" }],
+        // Warm, so that the worse model's part can be seen.
+        "mechanisms": [{ "kind": "score", "params": { "temperature": 0.1 } }],
         "policy": {
             "open": stage, "sealed": stage, "lag": stage * 10, "reveal": 0,
             "maxWorkers": 4, "minBond": "50", "submitFee": "0.01",

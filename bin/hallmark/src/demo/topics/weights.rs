@@ -117,8 +117,10 @@ pub async fn play(
     let slots = usize::from(WORKERS) + 1 + VALIDATORS.len();
     let plan = json!({
         "title": "who works best",
+        // The anchor's rules, so that what hiding does is all that differs.
         "mechanisms": [{ "kind": "yuma", "params": {
             "yuma3": true, "liquid_alpha": true, "max_validators": VALIDATORS.len(),
+            "kappa": 32_767, "two_sided": false, "pay_idle": true,
         } }],
         "policy": {
             "open": args.stage_ms, "reveal": args.stage_ms, "maxWorkers": slots,

@@ -64,6 +64,8 @@ mod commitments;
 mod dispatch;
 mod emission;
 mod epochs;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 mod ledger;
 mod policy;
 mod rows;

@@ -6,5 +6,6 @@ mod conformance;
 mod hostile;
 mod light;
 mod subscriptions;
+mod sweeps;
 mod tools;
 mod world;

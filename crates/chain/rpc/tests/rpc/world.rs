@@ -1,7 +1,7 @@
 //! A chain of one validator without consensus: blocks are made when a test says so.
 
 use alloy_network::{EthereumWallet, NetworkTransactionBuilder, TransactionBuilder};
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, keccak256};
 use alloy_provider::{DynProvider, Provider, ProviderBuilder, WsConnect};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer_local::PrivateKeySigner;
@@ -96,6 +96,11 @@ impl World {
     /// Makes, executes and commits the next block from the mempool. Odd heights get a certificate,
     /// even ones are proven by their descendants.
     pub fn mine(&self) -> Executed {
+        self.mine_telling(Vec::new())
+    }
+
+    /// The same of a block at whose end contracts tell this.
+    pub fn mine_telling(&self, told: Vec<Log>) -> Executed {
         let head = self.store.head();
         let parent = &head.block.header;
         let attributes = BlockAttributes {
@@ -118,7 +123,8 @@ impl World {
             .executor
             .build_block(parent, &head.state, attributes, candidates, &*self.store)
             .unwrap();
-        let executed = built.executed;
+        let mut executed = built.executed;
+        executed.sweep_logs.extend(told);
         let number = executed.block.number();
         let certificate = if number % 2 == 1 {
             certificate(number)

@@ -7,7 +7,7 @@ use hallmark_abi::{
     topics::ITopics::{Kind, Role, Stage},
 };
 use hallmark_graph::Model;
-use hallmark_mechanisms::wire::{Sample, encode_test_set};
+use hallmark_mechanisms::wire::{self, Sample, encode_test_set};
 use hallmark_proof::ProvingKey;
 use hallmark_types::{MARK, addresses};
 
@@ -35,8 +35,14 @@ impl Exam {
     fn new() -> Self {
         let model = crate::world::model();
         let key = hallmark_proof::setup(&model).unwrap();
+        // Warm, so that the second best's part can be seen.
+        let mut mechanisms = super::only(Kind::Score);
+        let params = wire::Params::from_json(wire::Kind::Score, r#"{"temperature": 0.1}"#);
+        mechanisms[0].params = params.unwrap().encode().into();
+        let mut world = World::empty(|_| ());
+        world.topic = world.create(score_policy(), mechanisms).unwrap();
         Self {
-            world: World::with(Kind::Score, score_policy()),
+            world,
             model,
             key,
             round: 0,

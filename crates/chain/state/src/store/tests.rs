@@ -343,3 +343,15 @@ fn subscribers_see_every_block_in_order_after_it_is_durable() {
     }
     assert!(feed.try_recv().is_err());
 }
+
+#[test]
+fn the_tip_is_the_greatest_final_height_heard_of_and_never_below_the_head() {
+    let blocks = chain(3);
+    let store = Store::in_memory(&spec(), &blocks[0]).unwrap();
+    assert_eq!(store.tip(), 0);
+    store.note_tip(2);
+    store.note_tip(1);
+    assert_eq!(store.tip(), 2);
+    commit_all(&store, &blocks[1..]);
+    assert_eq!((store.head().block.number(), store.tip()), (3, 3));
+}

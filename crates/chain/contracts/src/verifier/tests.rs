@@ -5,8 +5,9 @@ use hallmark_types::addresses;
 
 use crate::{
     Claim, ContractError, gas,
+    models::model_id,
     testing::{Verdicts, expect_revert, scripted_proof},
-    world::{INPUT, STRANGER, World, secret},
+    world::{INPUT, OWNER, STRANGER, World, secret},
 };
 
 fn ask(world: &mut World, call: IVerifier::verifyCall) -> crate::Result<bool> {
@@ -284,4 +285,34 @@ fn a_private_proof_that_is_too_long_is_false_and_never_reaches_the_verifier() {
     };
     assert!(!ask_private(&mut world, call).unwrap());
     assert_eq!(world.host.verifications, 0);
+}
+
+/// A profile is a matter of the key: on chain, a model of the shorter one is published and proven like any other.
+#[test]
+fn a_model_of_the_shorter_profile_is_published_and_its_proofs_are_judged() {
+    use hallmark_proof::Profile;
+    let mut world = World::empty();
+    world.host.verdicts = Verdicts::Real;
+    let standard = world.proving_key.verifying_key().cost().gas();
+    let other = hallmark_proof::setup_with(&world.model, Profile::Short).unwrap();
+    let of_standard = std::mem::replace(&mut world.proving_key, other);
+    let key = world.proving_key.verifying_key();
+    assert!(key.cost().gas() < standard);
+    world.id = model_id(OWNER, B256::from(key.digest()));
+    world.publish();
+    let trace = hallmark_graph::reference::trace(&world.model, &INPUT).unwrap();
+    let context = B256::repeat_byte(5);
+    let calls = [(&world.proving_key, true), (&of_standard, false)].map(|(key, holds)| {
+        let proof = hallmark_proof::prove(key, &trace, &context.0).unwrap();
+        let call = IVerifier::verifyCall {
+            proof: proof.into(),
+            ..good(&world)
+        };
+        (call, holds)
+    });
+    for (call, holds) in calls {
+        assert_eq!(ask(&mut world, call).unwrap(), holds);
+    }
+    let private = good_private(&world);
+    assert!(ask_private(&mut world, private).unwrap());
 }

@@ -176,7 +176,7 @@ pub fn load_to_prove(
         }
         (false, None) => load(path)?,
     };
-    memory::check(&model, None)?;
+    memory::check(&model, Profile::Standard, 1, None)?;
     Ok(model)
 }
 

@@ -394,6 +394,9 @@ async fn delegation(
 
 /// One request for many answers.
 async fn batch(client: &Client) -> Result<(), Failure> {
+    while client.provider.get_block_number().await? < 19 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let node = client.provider.client();
     let mut batch = BatchRequest::new(node);
     let mut waiting = Vec::new();

@@ -170,6 +170,7 @@ assert.equal(await token.balanceOf(to), received + 30n)
 assert.equal((await provider.getCode(wallet.address)).toLowerCase(), `0xef0100${lent.slice(2)}`.toLowerCase())
 
 // A batch: ethers puts what is asked at the same time into one request.
+while ((await provider.getBlockNumber()) < 19) await new Promise((r) => setTimeout(r, 50))
 let requests = 0
 const counted = new FetchRequest(rpc[1])
 counted.preflightFunc = async (request) => { requests += 1; return request }

@@ -192,6 +192,8 @@ assert.equal(
 )
 
 // A batch: one request over HTTP for all of these.
+const second = createPublicClient({ chain, transport: http(rpc[1]), cacheTime: 0 })
+while ((await second.getBlockNumber()) < 19n) await new Promise((r) => setTimeout(r, 50))
 let requests = 0
 const batching = createPublicClient({
   chain,

@@ -176,6 +176,8 @@ assert token.functions.balanceOf(to).call() == 37
 assert w3.eth.get_code(account.address) == bytes.fromhex("ef0100" + lent[2:])
 
 # A batch: one request for all of these.
+while w3.eth.block_number < 19:
+    time.sleep(0.05)
 with w3.batch_requests() as batch:
     for number in range(20):
         batch.add(w3.eth.get_block(number))

@@ -620,3 +620,40 @@ fn a_change_waits_and_stake_strikes_it() {
     let wrong = world.refused(Some(1), &["take", "1", "101"]);
     assert!(wrong.contains("percentage"), "{wrong}");
 }
+
+#[test]
+fn an_epoch_that_the_chain_settled_by_itself_is_explained_like_any_other() {
+    let world = World::start();
+    let file = world.path("topic.json");
+    let plan = json!({
+        "title": "weights",
+        "mechanisms": [{ "kind": "yuma" }],
+        "policy": { "open": "8s", "reveal": "4s", "maxWorkers": 4 },
+    });
+    std::fs::write(&file, plan.to_string()).expect("written");
+    world.ok(Some(0), &["create", &file]);
+    world.ok(Some(1), &["join", "1", "--stake", "5"]);
+    world.ok(Some(2), &["join", "1", "--max-bond", "100"]);
+    let done = world.ok(Some(1), &["submit", "1", "--weights", "1=65535"]);
+    let epoch = done["epoch"].as_u64().expect("an epoch");
+    // Nobody calls `advance` from here on.
+    let is_over = || world.ok(None, &["status", "1"])["topic"]["epoch"].as_u64() > Some(epoch);
+    for _ in 0..120 {
+        if is_over() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    assert!(is_over(), "the chain ends the epoch");
+    let explained = world.ok(None, &["explain", "1", &epoch.to_string(), "0"]);
+    let mechanism = &explained["mechanisms"][0];
+    assert_eq!(mechanism["judged"], true, "{explained}");
+    assert_eq!(mechanism["revealed"], true, "{explained}");
+    let names: Vec<&str> = mechanism["numbers"]
+        .as_array()
+        .expect("numbers")
+        .iter()
+        .filter_map(|number| number["name"].as_str())
+        .collect();
+    assert!(names.contains(&"stake share"), "{names:?}");
+}

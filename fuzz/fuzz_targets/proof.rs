@@ -1,22 +1,35 @@
 //! The verifier on hostile proofs: refuses without a panic, and accepts nothing but the honest one.
 //!
-//! The first byte chooses: raw bytes as a proof, or an honest proof with bytes of the input laid
-//! over it.
+//! The first byte chooses: bit 0 raw bytes as a proof, or an honest proof with bytes of the input laid
+//! over it; bit 1 public or private inputs; bit 2 the profile.
 #![no_main]
 use hallmark_graph::{Builder, Constant, Elements, Input, Range, Scale, Shape, TableSpec};
+use hallmark_proof::{InputSecret, Profile, VerifyError, VerifyingKey};
 use libfuzzer_sys::fuzz_target;
 use std::sync::OnceLock;
 
+mod seeds;
+
+const CONTEXT: [u8; 32] = [7; 32];
+
+/// Both profiles of one model, and proofs of one run.
 struct World {
-    key: hallmark_proof::VerifyingKey,
+    key: VerifyingKey,
     input: Vec<i32>,
     output: Vec<i32>,
-    proof: Vec<u8>,
+    commitment: [u8; 32],
+    masked: Vec<u32>,
+    /// Of public inputs, of private ones.
+    proofs: [Vec<u8>; 2],
 }
 
-static WORLD: OnceLock<World> = OnceLock::new();
+static WORLDS: OnceLock<[World; 2]> = OnceLock::new();
 
-fn world() -> World {
+fn worlds() -> &'static [World; 2] {
+    WORLDS.get_or_init(|| Profile::ALL.map(world))
+}
+
+fn world(profile: Profile) -> World {
     let scale = Scale { multiplier: 1, shift: 0 };
     let mut builder = Builder::new(vec![Input {
         shape: Shape(vec![1, 4]),
@@ -39,31 +52,56 @@ fn world() -> World {
     let z = builder.lookup(flat, 9, table).expect("a table");
     builder.output(z, scale).expect("an output");
     let model = builder.finish().expect("a model");
-    let pk = hallmark_proof::setup(&model).expect("setup");
+    let pk = hallmark_proof::setup_with(&model, profile).expect("setup");
     let input = vec![1, -2, 3, 100];
     let trace = hallmark_graph::reference::trace(&model, &input).expect("a run");
-    let proof = hallmark_proof::prove(&pk, &trace, &[7; 32]).expect("a proof");
+    let output = model.graph.join_output(&trace.values);
+    let secret = InputSecret::from_bytes([3; 32]);
+    let public = hallmark_proof::prove(&pk, &trace, &CONTEXT).expect("a proof");
+    let private = hallmark_proof::prove_private(&pk, &trace, &secret, &CONTEXT).expect("a proof");
     World {
         key: pk.verifying_key().clone(),
-        output: trace.values[model.graph.outputs[0].value as usize].clone(),
+        commitment: hallmark_proof::commit_input(&model.graph, &input, &secret).expect("in range"),
+        masked: hallmark_proof::mask_output(&model.graph, &output, &secret).expect("in range"),
         input,
-        proof,
+        output,
+        proofs: [public, private],
     }
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    let world = WORLD.get_or_init(world);
+fn seed_proofs() -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for choice in 0..8u8 {
+        let mut seed = vec![choice];
+        if choice & 1 == 0 {
+            seed.extend(&worlds()[usize::from(choice >> 2)].proofs[usize::from(choice >> 1 & 1)]);
+        } else {
+            seed.extend([9, 2, 0, 1]);
+        }
+        all.push(seed);
+    }
+    all
+}
+
+fuzz_target!(init: seeds::write(seed_proofs), |bytes: &[u8]| {
     let Some((first, rest)) = bytes.split_first() else { return };
+    let world = &worlds()[usize::from(first >> 2 & 1)];
+    let private = usize::from(first >> 1 & 1);
+    let honest = &world.proofs[private];
     let mut proof = rest.to_vec();
     if first & 1 == 1 {
-        proof = world.proof.clone();
-        // Pairs of position (two bytes) and value.
-        for change in rest.chunks_exact(3) {
-            let at = usize::from(u16::from_le_bytes([change[0], change[1]])) * 2 % proof.len();
-            proof[at] ^= change[2];
+        proof = honest.clone();
+        // Position in three bytes, and what is added there.
+        for change in rest.chunks_exact(4) {
+            let at = u32::from_le_bytes([change[0], change[1], change[2], 0]) as usize % proof.len();
+            proof[at] ^= change[3];
         }
     }
-    let verdict = hallmark_proof::verify(&world.key, &world.input, &world.output, &[7; 32], &proof);
-    assert!(!matches!(verdict, Err(hallmark_proof::VerifyError::Internal)), "a panic was caught");
-    assert_eq!(verdict.is_ok(), proof == world.proof, "only the honest proof is accepted");
+    let verdict = if private == 1 {
+        hallmark_proof::verify_private(&world.key, &world.commitment, &world.masked, &CONTEXT, &proof)
+    } else {
+        hallmark_proof::verify(&world.key, &world.input, &world.output, &CONTEXT, &proof)
+    };
+    assert!(!matches!(verdict, Err(VerifyError::Internal)), "a panic was caught");
+    assert_eq!(verdict.is_ok(), proof == *honest, "only the honest proof is accepted");
 });

@@ -339,6 +339,8 @@ pub enum ProofMode {
     Public,
     /// The inputs, behind a commitment; the outputs, under a one-time pad; every value in between.
     PrivateInput,
+    /// Refused: no proof hides weights (docs/zkml.md says what that would take).
+    PrivateWeights,
 }
 
 /// Cryptographic parameters, of the same promise of 100 bits. A key has one profile, and so have all of
@@ -360,11 +362,21 @@ impl From<ProofProfile> for hallmark_proof::Profile {
     }
 }
 
-impl From<ProofMode> for hallmark_proof::Mode {
-    fn from(mode: ProofMode) -> Self {
-        match mode {
-            ProofMode::Public => Self::Public,
-            ProofMode::PrivateInput => Self::PrivateInput,
+impl ProofMode {
+    /// The mode of the library.
+    ///
+    /// # Errors
+    ///
+    /// There is none that hides weights.
+    pub fn supported(self) -> Result<hallmark_proof::Mode, &'static str> {
+        match self {
+            Self::Public => Ok(hallmark_proof::Mode::Public),
+            Self::PrivateInput => Ok(hallmark_proof::Mode::PrivateInput),
+            Self::PrivateWeights => Err(
+                "mode private-weights is refused: every proof opens the registered commitment to the weights, \
+                 and no encoding at hand hides them over more than one opening (docs/zkml.md, Hiding); use \
+                 private-input, which hides inputs, outputs and all values in between",
+            ),
         }
     }
 }
@@ -434,7 +446,8 @@ pub enum ModelCommand {
         /// The owner's share of the price, in percent.
         #[arg(long, default_value = "10")]
         owner_share: String,
-        /// Where sellers download the .hmk file (http or https).
+        /// Where sellers download the .hmk file (http or https). Nothing hides weights: whoever has the file has
+        /// them, and their commitment does not hide either (docs/zkml.md).
         #[arg(long)]
         uri: String,
         /// Parameters of all proofs of the model. Each profile of one model is a model of its own on chain.

@@ -95,7 +95,7 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
             batch,
             memory_mb,
         } => {
-            let secret = match Mode::from(mode) {
+            let secret = match mode.supported().map_err(Error::new)? {
                 Mode::Public => None,
                 Mode::PrivateInput => Some(secret_file(&output, secret.as_deref())?),
             };
@@ -137,7 +137,7 @@ pub fn run(command: ZkCommand, report: &Reporter) -> Result<(), Error> {
                 input,
                 calibrate,
                 repeat,
-                mode: mode.into(),
+                mode: mode.supported().map_err(Error::new)?,
                 profile: profile.into(),
                 options: quantise.options(),
             },

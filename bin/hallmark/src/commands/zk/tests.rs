@@ -86,6 +86,15 @@ fn a_picture_has_a_box_for_every_layer_and_nothing_overlaps() {
 }
 
 #[test]
+fn no_mode_hides_weights_and_who_asks_for_it_is_told_why() {
+    use crate::cli::ProofMode;
+    let refused = ProofMode::PrivateWeights.supported().unwrap_err();
+    assert!(refused.starts_with("mode private-weights is refused: "));
+    assert!(refused.contains("docs/zkml.md"));
+    assert!(ProofMode::Public.supported().is_ok() && ProofMode::PrivateInput.supported().is_ok());
+}
+
+#[test]
 fn a_proof_that_does_not_fit_is_refused_with_what_it_needs() {
     let model = hallmark_graph::testing::random_model(1);
     for profile in Profile::ALL {

@@ -152,41 +152,54 @@ fn emit(
                 Form::Window(bits) => builder.lookup(input, *shift, clamp(bits)),
                 Form::Nothing => Ok(input),
                 Form::Shift(bits) => builder.shift(input, *shift, bits),
-                Form::Split(split, bits) => {
-                    let high = builder.shift(input, split.shift, split.high)?;
-                    let (lo, hi) = split.ends;
-                    let table = TableSpec::Clamp {
-                        bits: split.high,
-                        lo,
-                        hi,
-                    };
-                    let clamped = builder.lookup(high, 0, table)?;
-                    let step = 1i32 << split.shift;
-                    let near = builder.combine(&[(clamped, step), (input, 1), (high, -step)], 0)?;
-                    builder.lookup(near, *shift, clamp(bits))
-                }
+                // A split of which a step leaves its bounds costs this split alone, not all that is saved
+                // elsewhere: the clamp stays as it was, and steps that nothing reads are dropped.
+                Form::Split(split, narrow) => match near(builder, input, split) {
+                    Ok(near) => builder.lookup(near, *shift, clamp(narrow)),
+                    Err(_) => builder.lookup(input, *shift, clamp(*bits)),
+                },
             }
         }
     }
 }
+
+/// `v'`: the value itself where the high part of it lies between the ends of the split.
+fn near(builder: &mut Builder, input: ValueId, split: Split) -> Result<ValueId, CheckError> {
+    let high = builder.shift(input, split.shift, split.high)?;
+    let (lo, hi) = split.ends;
+    let table = TableSpec::Clamp {
+        bits: split.high,
+        lo,
+        hi,
+    };
+    let clamped = builder.lookup(high, 0, table)?;
+    let step = 1i32 << split.shift;
+    builder.combine(&[(clamped, step), (input, 1), (high, -step)], 0)
+}
+
+/// Steps of the same operands that a step is compared with, at most: so time stays in proportion to the
+/// steps, also where thousands read one value. Equal ones beyond are both kept.
+const COMPARED: usize = 256;
 
 /// The first value that is computed alike, for every value.
 fn equal_values(model: &Model) -> Vec<usize> {
     let graph = &model.graph;
     let inputs = graph.inputs.len();
     let mut same: Vec<usize> = (0..inputs).collect();
-    // Nodes by their first operand.
-    let mut known: BTreeMap<usize, Vec<(usize, Op)>> = BTreeMap::new();
+    // Nodes by their operands.
+    let mut known: BTreeMap<Vec<ValueId>, Vec<(usize, Op)>> = BTreeMap::new();
     for (node, step) in graph.nodes.iter().enumerate() {
         let own = inputs + node;
         let mut op = step.op.clone();
         rename(&mut op, &same);
-        let Some(&first) = op.operands().first() else {
+        let operands = op.operands();
+        if operands.is_empty() {
             same.push(own);
             continue;
-        };
-        let siblings = known.entry(first as usize).or_default();
-        let found = siblings.iter().find(|(_, other)| *other == op);
+        }
+        let siblings = known.entry(operands).or_default();
+        let mut latest = siblings.iter().rev().take(COMPARED);
+        let found = latest.find(|(_, other)| *other == op);
         same.push(found.map_or(own, |(value, _)| *value));
         if found.is_none() {
             siblings.push((own, op));

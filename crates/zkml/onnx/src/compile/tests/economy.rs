@@ -147,3 +147,38 @@ fn equal_steps_become_one_and_a_clamp_that_never_bites_none() {
         reference::run(&cheaper, &input)
     );
 }
+
+/// Thousands of steps of one value: those that are equal to a late one become one, and the time is that of
+/// as many comparisons as steps, not of their square.
+#[test]
+fn many_steps_of_one_value_are_compared_with_few() {
+    let range = Range { lo: -100, hi: 100 };
+    let mut builder = Builder::new(vec![Input {
+        shape: Shape(vec![4]),
+        range,
+        scale: SCALE,
+    }]);
+    let mut sum = 0;
+    for offset in 1..=4_000 {
+        let twice = [0, 0].map(|_| builder.combine(&[(0, 1)], offset).expect("fits"));
+        for step in twice {
+            sum = builder
+                .combine(&[(sum, 1), (step, 1)], -offset)
+                .expect("fits");
+        }
+    }
+    // As the first of all, with thousands between.
+    let late = builder.combine(&[(0, 1)], 1).expect("fits");
+    sum = builder.combine(&[(sum, 1), (late, 1)], -1).expect("fits");
+    builder.output(sum, SCALE).expect("exists");
+    let model = builder.finish().expect("valid");
+    assert_eq!(model.graph.nodes.len(), 16_002);
+    let (cheaper, _) = economize(&model).expect("stays valid");
+    // Of every pair one is left: the other was the step before it of the same value. The late one stays.
+    assert_eq!(cheaper.graph.nodes.len(), 12_002);
+    let input = [-100, 0, 7, 100];
+    assert_eq!(
+        reference::run(&model, &input),
+        reference::run(&cheaper, &input)
+    );
+}

@@ -36,6 +36,7 @@ pub(crate) trait SweepLogs {
 #[async_trait]
 impl SweepLogsServer for Rpc {
     async fn sweep_logs(&self, filter: Filter) -> Reply<Vec<Log>> {
+        check_filter(&filter)?;
         let rpc = self.clone();
         let search = move || rpc.search_by(&filter, Rpc::search_sweep);
         self.workers.run(search).await

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 const LOG_BLOCKS: u64 = 1_000;
 /// JSON-RPC code of a bound that a node has reached.
 const LIMIT: i64 = -32005;
+/// JSON-RPC code of an answer that would be longer than a node sends.
+const TOO_LONG: i64 = -32008;
 /// JSON-RPC code of a method that a node does not have.
 const NO_METHOD: i64 = -32601;
 
@@ -204,10 +206,10 @@ impl Topics {
 fn is_too_many(error: &ClientError) -> bool {
     match error {
         ClientError::Rpc { code, message, .. } => {
-            *code == LIMIT
-                && ["exceeds", "more than"]
-                    .iter()
-                    .any(|part| message.contains(part))
+            let is_bound = ["exceeds", "more than"]
+                .iter()
+                .any(|part| message.contains(part));
+            *code == TOO_LONG || (*code == LIMIT && is_bound)
         }
         _ => false,
     }

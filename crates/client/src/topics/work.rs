@@ -344,6 +344,14 @@ impl Desk {
             {
                 None
             }
+            // A model may be opened in the next stage too.
+            Err(error)
+                if view.topic.stage == Stage::Sealed
+                    && self.model.is_some()
+                    && (error.is_refusal("TooLate") || error.is_refusal("WrongStage")) =>
+            {
+                return Ok(None);
+            }
             Err(error) => Some(refused(error, epoch, mechanism)?),
         };
         self.revealed.insert((epoch, mechanism));

@@ -308,7 +308,10 @@ impl Shards {
             let half = total.next_power_of_two() / 2;
             let capacity = if total > 1 << max_variables {
                 1 << max_variables
-            } else if half >= 1 << (CUT_FROM - 1) && total <= half + half / 8 {
+            } else if shards.stackings.is_empty()
+                && half >= 1 << (CUT_FROM - 1)
+                && total <= half + half / 8
+            {
                 half
             } else {
                 total

@@ -335,15 +335,8 @@ pub fn prove_batch(
     runs: &[BatchRun<'_>],
     context: &[u8; 32],
 ) -> Result<Vec<u8>, ProveError> {
-    in_pool(|| prove_runs(pk, runs, context))
-}
-
-fn prove_runs(
-    pk: &ProvingKey,
-    runs: &[BatchRun<'_>],
-    context: &[u8; 32],
-) -> Result<Vec<u8>, ProveError> {
     let hiding = runs.iter().filter(|run| run.secret.is_some()).count();
+    // Made once, with the pool's help: a thread of the pool that waited for it could wait for itself.
     let (mode, private) = match hiding {
         0 => (Mode::Public, None),
         _ => (
@@ -351,6 +344,16 @@ fn prove_runs(
             Some(pk.private().ok_or(ProveError::Mode)?),
         ),
     };
+    in_pool(|| prove_runs(pk, runs, context, (mode, private)))
+}
+
+fn prove_runs(
+    pk: &ProvingKey,
+    runs: &[BatchRun<'_>],
+    context: &[u8; 32],
+    (mode, private): (Mode, Option<&Private>),
+) -> Result<Vec<u8>, ProveError> {
+    let hiding = runs.iter().filter(|run| run.secret.is_some()).count();
     let most = max_batch(&pk.vk, mode);
     if runs.is_empty() || runs.len() > most || (hiding != 0 && hiding != runs.len()) {
         return Err(ProveError::Batch(most));

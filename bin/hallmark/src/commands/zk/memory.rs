@@ -1,7 +1,7 @@
 //! Whether a proof fits the memory, before any of it is taken.
 //!
 //! ```text
-//! need = BASE + 8·values·runs + (ELEMENT + HELD·(runs - 1))·2^⌈log2(looked up + table rows)⌉ + WEIGHT·weights
+//! need = BASE + 8·values·runs + (ELEMENT + HELD·(runs - 1))·2^⌈log2(looked up + table rows)⌉ + WEIGHT·2^⌈log2(weights)⌉
 //! ```
 //!
 //! The runs of a batch are argued one after the other, but all are committed to before the first is.
@@ -45,7 +45,7 @@ pub(super) fn need(model: &Model, profile: Profile, runs: u64) -> u64 {
     let element = (ELEMENT + longer).saturating_add(waiting);
     BASE.saturating_add(values.saturating_mul(8).saturating_mul(runs))
         .saturating_add(element.saturating_mul(rounded(looked_up)))
-        .saturating_add((WEIGHT + longer).saturating_mul(weights))
+        .saturating_add((WEIGHT + longer).saturating_mul(rounded(weights)))
 }
 
 /// Rows of all different tables.

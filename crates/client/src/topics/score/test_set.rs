@@ -294,7 +294,7 @@ impl Topics {
     /// Opens a kept test set, in Sealed.
     ///
     /// # Errors
-    /// The contract's own by name: `WrongStage`, `TooLate`, `TestSetUsed`…
+    /// The contract's own by name: `WrongStage`, `TooLate`, `SampleUsed`…
     pub async fn reveal_test_set(
         &self,
         kept: &KeptTestSet,

@@ -199,9 +199,8 @@ fn right_answers(prover: &Prover, content: Bytes) -> Result<(u32, Vec<Right>), S
     let set = TestSet::from_content(content).map_err(|fault| fault.to_string())?;
     let mut right = Vec::new();
     for (number, sample) in (0u32..).zip(set.samples()) {
-        let answer = prover
-            .answer(sample.input)
-            .map_err(|error| format!("sample {number}: {error}"))?;
+        // One that does not fit the model counts as wrong, as on the chain; the others count.
+        let answer = prover.answer(sample.input).unwrap_or_default();
         if answer == Some(sample.label) {
             right.push(Right {
                 sample: number,

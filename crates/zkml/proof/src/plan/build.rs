@@ -17,7 +17,7 @@ use crate::sponge::RATE;
 use crate::sumcheck;
 
 /// Most polynomials that the weights fill.
-const MAX_SHARDS: usize = 16;
+const MAX_SHARDS: usize = 2;
 /// Most claims that a virtual value passes on when a claim costs little; more are merged.
 const MAX_PASSED: usize = 4;
 /// Most claims on a committed or public value.

@@ -55,7 +55,7 @@ pub fn test_set(args: TestSetArgs, report: &Reporter) -> Result<(), Error> {
             kept.set.len()
         ));
         let opened = tokio::select! {
-            opened = topics.open_test_set(&kept, POLL) => opened?,
+            opened = topics.open_test_set(&store, &kept, POLL) => opened?,
             signal = stop_signal() => {
                 signal?;
                 return Err(Error::new(format!(

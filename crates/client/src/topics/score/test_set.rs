@@ -153,6 +153,13 @@ struct File {
 }
 
 const PREFIX: &str = "test-set-";
+/// Of the files that say which kept test sets were sent to be opened.
+const SENT: &str = "sent-test-set-";
+
+fn sent_name(kept: &KeptTestSet) -> String {
+    let commitment = format!("{:x}", kept.commitment);
+    format!("{SENT}{}-{}-{commitment}", kept.topic, kept.epoch)
+}
 
 impl SaltStore {
     /// The test set's salt for an epoch, kept already or drawn now; on disk when this returns.
@@ -188,6 +195,22 @@ impl SaltStore {
         let short = format!("{:x}", kept.commitment)[..16].to_owned();
         self.write(&format!("{PREFIX}{topic}-{epoch}-{short}.json"), &file)?;
         Ok(kept)
+    }
+
+    /// Notes that a test set is about to be sent to be opened, on disk when this returns: whatever becomes
+    /// of the transaction, its samples are no secret from then on.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn note_sent(&self, kept: &KeptTestSet) -> Result<(), SaltError> {
+        if self.was_sent(kept)? {
+            return Ok(());
+        }
+        self.write(&format!("{}.json", sent_name(kept)), &kept.commitment)
+    }
+
+    pub(crate) fn was_sent(&self, kept: &KeptTestSet) -> Result<bool, SaltError> {
+        Ok(!self.paths(&sent_name(kept))?.is_empty())
     }
 
     /// Every test set that is kept for an epoch; usually one.
@@ -237,8 +260,8 @@ impl Topics {
     /// Checks a test set as the contract will when it is opened, draws a salt for it and writes both
     /// to the store, on disk when this returns. The same test set gets the salt that it already has.
     ///
-    /// Samples are refused that are in another test set of the store which was opened, or may still
-    /// be. What other folders opened is not known here; the chain refuses it at the opening.
+    /// Samples are refused that are in another test set of the store which was opened, was sent to be, or
+    /// may still be. What other folders opened is not known here; the chain refuses it at the opening.
     ///
     /// # Errors
     /// [`TestSetFault`] for one that could never be opened; the store cannot be written.
@@ -262,7 +285,8 @@ impl Topics {
             let (commitment, opened) = self.test_set(kept.topic, kept.epoch).await?;
             let may_open =
                 commitment == kept.commitment && self.get(kept.topic).await?.epoch <= kept.epoch;
-            if !opened.is_empty() && commitment == kept.commitment || may_open {
+            let was_opened = !opened.is_empty() && commitment == kept.commitment;
+            if was_opened || may_open || store.was_sent(&kept)? {
                 return Err(TestSetFault::Used {
                     sample,
                     topic: kept.topic,
@@ -337,6 +361,7 @@ impl Topics {
     /// `TooLate`…
     pub async fn open_test_set(
         &self,
+        store: &SaltStore,
         kept: &KeptTestSet,
         poll: Duration,
     ) -> Result<Option<TransactionReceipt>, ClientError> {
@@ -350,10 +375,11 @@ impl Topics {
             let has_retired = view.topic.retired && !stage.is_running();
             if !waits || has_retired {
                 let commitments = self.epoch(kept.topic, kept.epoch).await?.commitments;
-                return match (epoch == kept.epoch, commitments) {
-                    (true, 0) => Ok(None),
-                    _ => self.reveal_test_set(kept).await.map(Some),
-                };
+                if epoch == kept.epoch && commitments == 0 {
+                    return Ok(None);
+                }
+                store.note_sent(kept)?;
+                return self.reveal_test_set(kept).await.map(Some);
             }
             let left = Duration::from_millis(view.left_ms());
             tokio::time::sleep(poll.min(left.max(SHORTEST_PAUSE))).await;

@@ -50,6 +50,23 @@ fn a_test_set_survives_on_disk_and_keeps_its_salt() {
     assert!(matches!(refused, SaltError::Malformed { .. }), "{refused}");
 }
 
+#[test]
+fn a_test_set_that_was_sent_to_be_opened_stays_so_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SaltStore::open(folder.path(), B256::ZERO).unwrap();
+    let topic = U256::from(3);
+    let one = set(&[b"a"]).unwrap();
+    let [kept, later] =
+        [7, 8].map(|epoch| store.prepare_test_set(1618, topic, epoch, &one).unwrap());
+    assert!(!store.was_sent(&kept).unwrap());
+    store.note_sent(&kept).unwrap();
+    store.note_sent(&kept).unwrap();
+    let again = SaltStore::open(folder.path(), B256::ZERO).unwrap();
+    assert!(again.was_sent(&kept).unwrap());
+    assert!(!again.was_sent(&later).unwrap());
+    assert_eq!(again.find_test_sets(1618, topic, 7).unwrap(), [kept]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_kept_test_set_is_for_its_owner_only() {

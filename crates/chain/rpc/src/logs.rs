@@ -38,13 +38,18 @@ impl SweepLogsServer for Rpc {
     async fn sweep_logs(&self, filter: Filter) -> Reply<Vec<Log>> {
         check_filter(&filter)?;
         let rpc = self.clone();
-        let search = move || rpc.search_by(&filter, Rpc::search_sweep);
+        let search = move || rpc.search_by(&filter, Of::Sweep);
         self.workers.run(search).await
     }
 }
 
-/// Adds the logs of one block that match a filter.
-type Search = fn(&Rpc, &Filter, &Sealed, &mut Vec<Log>) -> Reply<()>;
+/// Whose logs are searched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Transactions,
+    /// The contracts' work at the end of a block.
+    Sweep,
+}
 
 #[async_trait]
 impl LogsServer for Rpc {
@@ -58,15 +63,15 @@ impl LogsServer for Rpc {
 impl Rpc {
     /// Logs that match a filter, its block option included.
     pub(crate) fn search(&self, filter: &Filter) -> Reply<Vec<Log>> {
-        self.search_by(filter, Self::search_block)
+        self.search_by(filter, Of::Transactions)
     }
 
-    fn search_by(&self, filter: &Filter, search: Search) -> Reply<Vec<Log>> {
+    fn search_by(&self, filter: &Filter, of: Of) -> Reply<Vec<Log>> {
         match filter.block_option {
             FilterBlockOption::AtBlockHash(hash) => {
                 let sealed = self.block(hash).ok_or(Fault::UnknownBlock)?;
                 let mut logs = Vec::new();
-                search(self, filter, &sealed, &mut logs)?;
+                self.search_one(filter, of, &sealed, &mut logs)?;
                 Ok(logs)
             }
             FilterBlockOption::Range {
@@ -78,7 +83,7 @@ impl Rpc {
                 if from > to {
                     return Err(Fault::Invalid("invalid block range params".into()));
                 }
-                self.search_each(filter, from..=to, search)
+                self.search_each(filter, from..=to, of)
             }
         }
     }
@@ -89,15 +94,10 @@ impl Rpc {
         filter: &Filter,
         range: RangeInclusive<u64>,
     ) -> Reply<Vec<Log>> {
-        self.search_each(filter, range, Self::search_block)
+        self.search_each(filter, range, Of::Transactions)
     }
 
-    fn search_each(
-        &self,
-        filter: &Filter,
-        range: RangeInclusive<u64>,
-        search: Search,
-    ) -> Reply<Vec<Log>> {
+    fn search_each(&self, filter: &Filter, range: RangeInclusive<u64>, of: Of) -> Reply<Vec<Log>> {
         let (from, to) = (
             *range.start(),
             (*range.end()).min(self.head().block.number()),
@@ -113,10 +113,28 @@ impl Rpc {
         }
         let mut logs = Vec::new();
         for number in from..=to {
+            // Most blocks have none, and then need not be read.
+            if of == Of::Sweep && self.store.sweep_logs(number).is_empty() {
+                continue;
+            }
             let sealed = self.block(number).ok_or(Fault::UnknownBlock)?;
-            search(self, filter, &sealed, &mut logs)?;
+            self.search_one(filter, of, &sealed, &mut logs)?;
         }
         Ok(logs)
+    }
+
+    /// Adds the logs of one block that match a filter.
+    fn search_one(
+        &self,
+        filter: &Filter,
+        of: Of,
+        sealed: &Sealed,
+        logs: &mut Vec<Log>,
+    ) -> Reply<()> {
+        match of {
+            Of::Transactions => self.search_block(filter, sealed, logs),
+            Of::Sweep => self.search_sweep(filter, sealed, logs),
+        }
     }
 
     fn search_sweep(&self, filter: &Filter, sealed: &Sealed, logs: &mut Vec<Log>) -> Reply<()> {

@@ -185,7 +185,7 @@ fn programs_work_in_a_topic_and_every_share_is_explained() {
         "title": "a number near twenty",
         "mechanisms": [{ "kind": "synthesis" }],
         "policy": {
-            "open": "3s", "sealed": "2s", "lag": "3s", "reveal": "2s", "minBond": "10",
+            "open": "3s", "sealed": "4s", "lag": "4s", "reveal": "4s", "minBond": "10",
             "maxWorkers": 4, "valueMin": 0, "valueMax": 100,
         },
     });

@@ -64,6 +64,15 @@ impl View {
         self.topic.stage_end_ms.saturating_sub(self.now_ms)
     }
 
+    /// The stage for who wants to commit, and how long it lasts: a commitment to a topic at rest opens the
+    /// epoch whose time has come.
+    pub fn commit_stage(&self) -> (Stage, u64) {
+        match self.is_due() && !self.topic.stage.is_running() {
+            true => (Stage::Open, self.topic.policy.open_ms),
+            false => (self.topic.stage, self.left_ms()),
+        }
+    }
+
     /// Whether there is something for [`Topics::advance`] to do.
     pub fn is_due(&self) -> bool {
         self.left_ms() == 0 && (self.topic.stage.is_running() || !self.topic.retired)
@@ -220,8 +229,9 @@ impl Desk {
             let key = (epoch, index);
             let left = view.left_ms();
             let stage = view.topic.stage;
-            let deed = if stage == commits && left > MARGIN_MS && !self.committed.contains(&key) {
-                let time = limit.min(Duration::from_millis(left - MARGIN_MS));
+            let (open, time) = view.commit_stage();
+            let deed = if open == commits && time > MARGIN_MS && !self.committed.contains(&key) {
+                let time = limit.min(Duration::from_millis(time - MARGIN_MS));
                 self.commit(view, index, mechanism.kind, answerer, time)
                     .await?
             } else if stage == reveals && left > 0 && !self.revealed.contains(&key) {
@@ -469,10 +479,17 @@ fn refused(error: ClientError, epoch: u64, mechanism: u8) -> Result<Deed, Client
 }
 
 /// Advances a topic if something is due; whether a slice was done. That another was faster is no
-/// error.
+/// error. No epoch is opened in which nobody could take part: one of scores alone without a test set.
 pub async fn advance_if_due(topics: &Topics, view: &View) -> Result<bool, ClientError> {
     if !view.is_due() {
         return Ok(false);
+    }
+    let scores_alone = view.mechanisms.iter().all(|m| m.kind == Kind::Score);
+    if scores_alone && !view.topic.stage.is_running() {
+        let (commitment, _) = topics.test_set(view.topic.id, view.topic.epoch).await?;
+        if commitment.is_zero() {
+            return Ok(false);
+        }
     }
     match topics.advance(view.topic.id).await {
         Ok(_) => Ok(true),

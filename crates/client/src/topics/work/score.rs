@@ -31,10 +31,11 @@ impl Desk {
         }
         let key = (view.topic.epoch, mechanism);
         let left = view.left_ms();
+        let (open, time) = view.commit_stage();
+        if open == Stage::Open && time > MARGIN_MS && !self.committed.contains(&key) {
+            return self.enter(view, mechanism, id).await;
+        }
         match view.topic.stage {
-            Stage::Open if left > MARGIN_MS && !self.committed.contains(&key) => {
-                self.enter(view, mechanism, id).await
-            }
             Stage::Sealed | Stage::Lag if left > 0 && !self.revealed.contains(&key) => {
                 self.reveal(view, mechanism).await
             }
@@ -71,6 +72,10 @@ impl Desk {
             return Ok(None);
         }
         let (commitment, _) = self.topics.test_set(view.topic.id, epoch).await?;
+        if commitment.is_zero() && !view.topic.stage.is_running() {
+            // There may be one yet.
+            return Ok(None);
+        }
         self.asked.insert((epoch, mechanism));
         if commitment.is_zero() {
             return Ok(Some(Deed::NoTestSet { epoch, mechanism }));

@@ -1,7 +1,7 @@
 //! Whether a proof fits the memory, before any of it is taken.
 //!
 //! ```text
-//! need = BASE + 8·values·runs + (ELEMENT + HELD·(runs - 1))·2^⌈log2(looked up + table rows)⌉ + WEIGHT·2^⌈log2(weights)⌉
+//! need = BASE + 8·values·runs + (ELEMENT + HELD·(runs - 1))·2^⌈log2(looked up + table rows)⌉ + each(weights)·weights
 //! ```
 //!
 //! The runs of a batch are argued one after the other, but all are committed to before the first is.
@@ -15,14 +15,14 @@ use hallmark_graph::{Model, Op, Table};
 use hallmark_proof::Profile;
 
 /// Bytes of a process that proves nothing yet.
-const BASE: u64 = 96 << 20;
+const BASE: u64 = 112 << 20;
 /// Bytes for every element that is looked up or a table's row: its column, its code, its Merkle
 /// tree, its leaf of the lookup tree.
 const ELEMENT: u64 = 184;
 /// Bytes for each of these of a run that waits in a batch: column, code, Merkle tree.
 const HELD: u64 = 64;
-/// Bytes for every weight, as it is committed to and opened.
-const WEIGHT: u64 = 64;
+/// From here on weights are committed to at a lower rate, and from the second number on no longer.
+const LOWER_RATE: (u64, u64) = (1 << 24, 1 << 26);
 /// Bytes more for each of them under the shorter profile, whose codewords are four times as long.
 const SHORT: u64 = 64;
 
@@ -45,7 +45,23 @@ pub(super) fn need(model: &Model, profile: Profile, runs: u64) -> u64 {
     let element = (ELEMENT + longer).saturating_add(waiting);
     BASE.saturating_add(values.saturating_mul(8).saturating_mul(runs))
         .saturating_add(element.saturating_mul(rounded(looked_up)))
-        .saturating_add((WEIGHT + longer).saturating_mul(rounded(weights)))
+        .saturating_add(committed(weights, longer))
+}
+
+/// Bytes for weights as they are committed to and opened: in a power of two, unless little is beyond one.
+fn committed(weights: u64, longer: u64) -> u64 {
+    let whole = weights.checked_next_power_of_two().unwrap_or(u64::MAX);
+    let half = whole / 2;
+    let size = match weights <= half + half / 8 {
+        true => weights,
+        false => whole,
+    };
+    let each = match size {
+        _ if size <= LOWER_RATE.0 => 48,
+        _ if size <= LOWER_RATE.1 => 64,
+        _ => 40,
+    };
+    size.saturating_mul(each + longer)
 }
 
 /// Rows of all different tables.

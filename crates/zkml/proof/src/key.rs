@@ -318,7 +318,7 @@ impl Eq for VerifyingKey {}
 fn encode(key: &Inner) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&[VERSION, key.profile.key_number()]);
-    // A plan has at most 16 shards.
+    // A plan has at most two shards.
     bytes.push(key.roots.len() as u8);
     bytes.extend_from_slice(key.roots.as_flattened());
     bytes.extend_from_slice(&key.graph.encode());

@@ -411,6 +411,8 @@ mod tests {
         assert_eq!(sizes(&Shards::new(&[], 10, 26)), [10]);
         assert_eq!(sizes(&Shards::new(&[3, 20, 20, 21], 10, 26)), [22, 10]);
         assert_eq!(sizes(&Shards::new(&[20, 20, 20], 10, 26)), [22]);
+        // Cut once at most: every further root would cost all other terms bits.
+        assert_eq!(sizes(&Shards::new(&[26, 22, 19], 10, 28)), [26, 23]);
         let large = Shards::new(&[10, 12, 11, 12, 12, 5], 10, 12);
         assert_eq!(sizes(&large), [12, 12, 12, 12]);
         assert_eq!(large.places[4], (2, 0));

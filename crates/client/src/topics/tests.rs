@@ -807,6 +807,22 @@ mod desks {
     use std::time::Duration;
 
     /// An open topic of Yuma.
+    #[test]
+    fn who_wants_to_commit_to_a_topic_at_rest_finds_it_open() {
+        let mut view = view();
+        assert_eq!(view.commit_stage(), (Stage::Open, 60_000));
+        view.topic.stage = Stage::Done;
+        assert_eq!(view.commit_stage(), (Stage::Done, 60_000), "not yet due");
+        view.now_ms = 60_000;
+        let open = view.topic.policy.open_ms;
+        assert_eq!(view.commit_stage(), (Stage::Open, open));
+        view.topic.retired = true;
+        assert_eq!(view.commit_stage(), (Stage::Done, 0));
+        view.topic.retired = false;
+        view.topic.stage = Stage::Sealed;
+        assert_eq!(view.commit_stage(), (Stage::Sealed, 0), "under way");
+    }
+
     fn view() -> View {
         let plan = TopicPlan::of_kind("who works best", Kind::Yuma).unwrap();
         let topic = Topic {

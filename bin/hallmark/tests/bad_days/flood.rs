@@ -76,7 +76,11 @@ fn a_flood_of_junk_leaves_memory_bounded_and_the_chain_going() {
         network.assert_alive(index);
     }
     // What is held now is what the flood made them hold.
-    let peaks: Vec<u64> = network.running().iter().map(|i| peak(network.pid(*i))).collect();
+    let peaks: Vec<u64> = network
+        .running()
+        .iter()
+        .map(|i| peak(network.pid(*i)))
+        .collect();
     let (p50, p99) = intervals(rpcs[1], first, last);
     println!(
         "{{\"transactions\":{sent},\"admitted\":{admitted},\"subscriptions\":{},\"strangers\":{},\"seconds\":{seconds:.1},\"blocks\":{},\"block_interval_ms\":{{\"p50\":{p50},\"p99\":{p99}}},\"peak_rss_kb\":{peaks:?}}}",
@@ -87,7 +91,10 @@ fn a_flood_of_junk_leaves_memory_bounded_and_the_chain_going() {
     assert!(last > first, "the chain went on");
     assert!(peaks.iter().all(|kb| *kb <= MEMORY), "{peaks:?} kB");
     if whole {
-        assert!(p99 <= 2 * p50, "blocks were delayed: p50 {p50} ms, p99 {p99} ms");
+        assert!(
+            p99 <= 2 * p50,
+            "blocks were delayed: p50 {p50} ms, p99 {p99} ms"
+        );
     }
     drop((readers, strangers));
 
@@ -101,7 +108,10 @@ fn a_flood_of_junk_leaves_memory_bounded_and_the_chain_going() {
     assert_nothing_lost(&seen, &rpcs);
     for index in 0..4 {
         let printed = network.printed(index);
-        assert!(!printed.contains("panicked"), "validator {index}: {printed}");
+        assert!(
+            !printed.contains("panicked"),
+            "validator {index}: {printed}"
+        );
     }
 }
 
@@ -141,7 +151,8 @@ fn junk(target: SocketAddr, count: usize) -> (usize, usize) {
         let body = serde_json::to_vec(&batch).expect("JSON");
         // A node that defends itself may refuse the whole batch.
         if let Ok(answer) = post(target, &body, PATIENCE) {
-            let answers: Vec<serde_json::Value> = serde_json::from_slice(&answer).unwrap_or_default();
+            let answers: Vec<serde_json::Value> =
+                serde_json::from_slice(&answer).unwrap_or_default();
             admitted += answers.iter().filter(|a| a.get("result").is_some()).count();
         }
         sent += BATCH;
@@ -152,10 +163,16 @@ fn junk(target: SocketAddr, count: usize) -> (usize, usize) {
 /// Bodies beyond the limit, and one that is announced and never sent.
 fn oversized(target: SocketAddr, count: usize) {
     for number in 0..count {
-        let Ok(mut stream) = TcpStream::connect(target) else { continue };
+        let Ok(mut stream) = TcpStream::connect(target) else {
+            continue;
+        };
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let length = if number % 2 == 0 { 64 << 20 } else { usize::MAX >> 2 };
+        let length = if number % 2 == 0 {
+            64 << 20
+        } else {
+            usize::MAX >> 2
+        };
         let head = format!(
             "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         );
@@ -170,7 +187,10 @@ fn oversized(target: SocketAddr, count: usize) {
         let mut answer = [0; 64];
         let read = stream.read(&mut answer).unwrap_or(0);
         let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
-        assert!(!answer.contains(" 200 "), "64 MiB of brackets are no request: {answer}");
+        assert!(
+            !answer.contains(" 200 "),
+            "64 MiB of brackets are no request: {answer}"
+        );
     }
 }
 
@@ -195,7 +215,8 @@ fn slow_reader(target: SocketAddr) -> std::io::Result<TcpStream> {
     }
     for id in 0..SUBSCRIPTIONS {
         let what = if id % 2 == 0 { "newHeads" } else { "logs" };
-        let text = json!({ "jsonrpc": "2.0", "id": id, "method": "eth_subscribe", "params": [what] });
+        let text =
+            json!({ "jsonrpc": "2.0", "id": id, "method": "eth_subscribe", "params": [what] });
         stream.write_all(&frame(text.to_string().as_bytes()))?;
     }
     Ok(stream)
@@ -257,7 +278,9 @@ fn intervals(at: SocketAddr, first: u64, last: u64) -> (u64, u64) {
     gaps.sort_unstable();
     let at = |share: f64| {
         let index = (gaps.len() as f64 * share) as usize;
-        gaps.get(index.min(gaps.len().saturating_sub(1))).copied().unwrap_or(0)
+        gaps.get(index.min(gaps.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(0)
     };
     (at(0.5), at(0.99))
 }

@@ -24,7 +24,8 @@ enum Day {
 }
 
 fn draw(random: &mut ChaCha8Rng) -> Day {
-    let millis = |random: &mut ChaCha8Rng, most| Duration::from_millis(random.random_range(0..most));
+    let millis =
+        |random: &mut ChaCha8Rng, most| Duration::from_millis(random.random_range(0..most));
     match random.random_range(0..100) {
         0..55 => Day::Kill {
             count: 1,
@@ -47,7 +48,10 @@ fn draw(random: &mut ChaCha8Rng) -> Day {
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_forks_over_random_kills() {
     let _turn = turn();
-    let (wanted, seed) = (setting("HALLMARK_KILLS", KILLS), setting("HALLMARK_SEED", 1));
+    let (wanted, seed) = (
+        setting("HALLMARK_KILLS", KILLS),
+        setting("HALLMARK_SEED", 1),
+    );
     println!("HALLMARK_KILLS={wanted} HALLMARK_SEED={seed}");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut network = Network::start(WRITERS);
@@ -85,7 +89,10 @@ fn nothing_acknowledged_is_lost_and_nothing_forks_over_random_kills() {
             for index in network.running() {
                 network.assert_alive(index);
             }
-            assert!(Instant::now() < deadline, "no transfer is final after {day:?}");
+            assert!(
+                Instant::now() < deadline,
+                "no transfer is final after {day:?}"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -113,8 +120,16 @@ fn blocks_go_on_with_one_of_four_down_stop_with_two_and_go_on_when_one_returns()
     std::thread::sleep(Duration::from_millis(500));
     let stopped = network.height(0).expect("it runs");
     std::thread::sleep(Duration::from_secs(4));
-    assert_eq!(network.height(0), Some(stopped), "two of four decide nothing");
-    assert_eq!(network.height(1), Some(stopped), "two of four decide nothing");
+    assert_eq!(
+        network.height(0),
+        Some(stopped),
+        "two of four decide nothing"
+    );
+    assert_eq!(
+        network.height(1),
+        Some(stopped),
+        "two of four decide nothing"
+    );
 
     network.spawn(2);
     network.wait_height(stopped + 8, SOON);

@@ -23,6 +23,7 @@ fn turn() -> MutexGuard<'static, ()> {
 /// A number from the environment.
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| {
-        text.parse().unwrap_or_else(|_| panic!("{name} is a number"))
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is a number"))
     })
 }

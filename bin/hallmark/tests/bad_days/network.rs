@@ -254,7 +254,13 @@ fn last_lines(path: &Path) -> String {
 
 /// Head of the node at `address`, if it answers.
 pub fn height(address: SocketAddr) -> Option<u64> {
-    let answer = call(address, "eth_blockNumber", &json!([]), Duration::from_secs(2)).ok()?;
+    let answer = call(
+        address,
+        "eth_blockNumber",
+        &json!([]),
+        Duration::from_secs(2),
+    )
+    .ok()?;
     quantity(&answer)
 }
 

@@ -97,7 +97,11 @@ impl Workload {
 
     /// Transfers acknowledged so far.
     pub fn acknowledged(&self) -> usize {
-        self.seen.lock().expect("no writer panicked").acknowledged.len()
+        self.seen
+            .lock()
+            .expect("no writer panicked")
+            .acknowledged
+            .len()
     }
 
     /// Fails at once if something that must never be was seen.
@@ -144,14 +148,22 @@ fn write(
     let signer = PrivateKeySigner::from_bytes(&devnet::account_key(writer)).expect("a key");
     for nonce in 0.. {
         let signed = transfer(&signer, nonce);
-        let (hash, raw) = (*signed.tx_hash(), hex::encode_prefixed(signed.encoded_2718()));
+        let (hash, raw) = (
+            *signed.tx_hash(),
+            hex::encode_prefixed(signed.encoded_2718()),
+        );
         loop {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
             let to = rpcs[random.random_range(0..rpcs.len())];
             // Refused as known or as already used, or not heard at all: its receipt decides.
-            let sent = call(to, "eth_sendRawTransactionSync", &json!([raw, 2_000]), PATIENCE);
+            let sent = call(
+                to,
+                "eth_sendRawTransactionSync",
+                &json!([raw, 2_000]),
+                PATIENCE,
+            );
             let receipt = match sent {
                 Ok(receipt) => Some(receipt),
                 Err(_) => receipt(to, hash),
@@ -204,7 +216,9 @@ fn watch(mut random: ChaCha8Rng, rpcs: &[SocketAddr], seen: &Mutex<Seen>, stop: 
         };
         let at = head.saturating_sub(back);
         if let Some(hash) = block_hash(from, at) {
-            seen.lock().expect("no other thread panicked").block(at, hash, from);
+            seen.lock()
+                .expect("no other thread panicked")
+                .block(at, hash, from);
         }
     }
 }

@@ -3,6 +3,10 @@
 //!
 //! EIP-161: an empty account is not stored, and with an account goes its storage. A slot of value
 //! zero is not stored. Codes are found by their hash and never removed.
+//!
+//! A slot may stand for a byte string: its word is then the Keccak-256 of it, which the root commits to,
+//! and the bytes, its content, lie beside the tries under account and slot. Whatever its length, such a
+//! string costs the trie one leaf.
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Encodable;
@@ -16,6 +20,7 @@ use crate::{Account, AccountDiff, AccountProof, StateDiff, StorageProof};
 pub struct State {
     accounts: Trie<Entry>,
     codes: Trie<Bytes>,
+    contents: Trie<Bytes>,
 }
 
 /// An account as stored; the address is kept because the key is its hash.
@@ -30,6 +35,20 @@ struct Entry {
 struct Slot {
     key: U256,
     value: U256,
+}
+
+/// One account of a state, found once for many reads of its storage.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountView<'a> {
+    entry: &'a Entry,
+}
+
+impl AccountView<'_> {
+    /// Value of a storage slot; zero where nothing is stored.
+    pub fn storage(&self, slot: &U256) -> U256 {
+        let slot = self.entry.storage.get(&slot_key(slot));
+        slot.map_or(U256::ZERO, |slot| slot.value)
+    }
 }
 
 impl Committed for Entry {
@@ -74,9 +93,19 @@ impl State {
         slot.map_or(U256::ZERO, |slot| slot.value)
     }
 
+    /// The account at `address`, for many reads of its storage.
+    pub fn view(&self, address: &Address) -> Option<AccountView<'_>> {
+        self.entry(address).map(|entry| AccountView { entry })
+    }
+
     /// The code with this hash.
     pub fn code(&self, code_hash: &B256) -> Option<Bytes> {
         self.codes.get(code_hash).cloned()
+    }
+
+    /// The byte string that a slot stands for, if it stands for one.
+    pub fn content(&self, address: &Address, slot: &U256) -> Option<Bytes> {
+        self.contents.get(&content_key(address, slot)).cloned()
     }
 
     /// Root of the account trie. Nodes keep their hashes, so only what changed since the states
@@ -93,6 +122,14 @@ impl State {
         }
         for (address, change) in &diff.accounts {
             next.apply_account(*address, change);
+        }
+        for ((address, slot), content) in &diff.contents {
+            let key = content_key(address, slot);
+            if content.is_empty() {
+                next.contents.remove(&key);
+            } else {
+                next.contents.insert(&key, content.clone());
+            }
         }
         next
     }
@@ -172,6 +209,13 @@ impl State {
     fn entry(&self, address: &Address) -> Option<&Entry> {
         self.accounts.get(&keccak256(address))
     }
+}
+
+fn content_key(address: &Address, slot: &U256) -> B256 {
+    let mut bytes = [0; 52];
+    bytes[..20].copy_from_slice(&address[..]);
+    bytes[20..].copy_from_slice(&slot.to_be_bytes::<32>());
+    keccak256(bytes)
 }
 
 fn slot_key(slot: &U256) -> B256 {

@@ -14,15 +14,17 @@ use redb::{
 use crate::{Account, AccountDiff, Executed, State, StateDiff};
 
 /// Layout of the tables; another number cannot be read.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const ACCOUNTS: TableDefinition<'_, [u8; 20], [u8; 72]> = TableDefinition::new("accounts");
 const STORAGE: TableDefinition<'_, [u8; 52], [u8; 32]> = TableDefinition::new("storage");
 const CODES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("codes");
+/// Byte strings by account and by the slot whose word is their hash.
+const CONTENTS: TableDefinition<'_, [u8; 52], &[u8]> = TableDefinition::new("contents");
 pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 pub(super) const RECEIPTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("receipts");
-/// Only of blocks whose sweeps told something.
+/// Only of blocks whose sweeps told something, and of the latest [`SWEEP_LOG_BLOCKS`](super::SWEEP_LOG_BLOCKS).
 pub(super) const SWEEP_LOGS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("sweep_logs");
 pub(super) const SENDERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("senders");
 pub(super) const FINALIZATIONS: TableDefinition<'_, u64, &[u8]> =
@@ -85,6 +87,7 @@ pub(super) fn write_block(
     meta: &Meta,
     executed: &Executed,
     finalization: &Bytes,
+    sweep_log_blocks: u64,
 ) -> Result<(), redb::Error> {
     let mut table = txn.open_table(META)?;
     table.insert("version", &VERSION.to_be_bytes()[..])?;
@@ -102,6 +105,10 @@ pub(super) fn write_block(
     let mut sweep_logs = txn.open_table(SWEEP_LOGS)?;
     if !executed.sweep_logs.is_empty() {
         sweep_logs.insert(height, &alloy_rlp::encode(&executed.sweep_logs)[..])?;
+    }
+    // Every height passes here once, so no older row is left.
+    if let Some(old) = height.checked_sub(sweep_log_blocks) {
+        sweep_logs.remove(old)?;
     }
     let senders: Vec<u8> = executed
         .senders
@@ -124,6 +131,15 @@ fn write_diff(txn: &WriteTransaction, diff: &StateDiff) -> Result<(), redb::Erro
     let mut codes = txn.open_table(CODES)?;
     for (hash, code) in &diff.codes {
         codes.insert(hash.0, &code[..])?;
+    }
+    let mut contents = txn.open_table(CONTENTS)?;
+    for ((address, slot), content) in &diff.contents {
+        let key = storage_key(address, slot);
+        if content.is_empty() {
+            contents.remove(key)?;
+        } else {
+            contents.insert(key, &content[..])?;
+        }
     }
     let mut accounts = txn.open_table(ACCOUNTS)?;
     let mut storage = txn.open_table(STORAGE)?;
@@ -191,7 +207,23 @@ pub(super) fn read_state(txn: &ReadTransaction) -> Result<Result<State, String>,
     if slots != storage.len()? {
         return Ok(Err("storage without an account".to_owned()));
     }
-    Ok(Ok(state))
+    let mut contents = StateDiff::default();
+    for row in txn.open_table(CONTENTS)?.iter()? {
+        let (key, content) = row?;
+        let key = key.value();
+        let (address, slot) = (
+            Address::from_slice(&key[..20]),
+            U256::from_be_slice(&key[20..]),
+        );
+        let content = Bytes::copy_from_slice(content.value());
+        if U256::from_be_bytes(keccak256(&content).0) != state.storage(&address, &slot) {
+            return Ok(Err(format!(
+                "the content of slot {slot:#x} of {address} does not have the hash there"
+            )));
+        }
+        contents.contents.insert((address, slot), content);
+    }
+    Ok(Ok(state.apply(&contents)))
 }
 
 fn slots_of(address: &Address) -> RangeInclusive<[u8; 52]> {

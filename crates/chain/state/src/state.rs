@@ -8,7 +8,7 @@
 //! and the bytes, its content, lie beside the tries under account and slot. Whatever its length, such a
 //! string costs the trie one leaf.
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, utils::keccak256_cached};
 use alloy_rlp::Encodable;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 
@@ -135,7 +135,7 @@ impl State {
     }
 
     pub(crate) fn apply_account(&mut self, address: Address, change: &AccountDiff) {
-        let key = keccak256(address);
+        let key = keccak256_cached(address);
         let Some(account) = change.kept() else {
             self.accounts.remove(&key);
             return;
@@ -179,7 +179,7 @@ impl State {
             address: *address,
             account: entry.map(|entry| entry.account),
             storage_root: entry.map_or(EMPTY_ROOT_HASH, |entry| entry.storage.root()),
-            proof: self.accounts.prove(&keccak256(address)),
+            proof: self.accounts.prove(&keccak256_cached(address)),
             storage: slots.iter().map(prove_slot).collect(),
         }
     }
@@ -207,7 +207,7 @@ impl State {
     }
 
     fn entry(&self, address: &Address) -> Option<&Entry> {
-        self.accounts.get(&keccak256(address))
+        self.accounts.get(&keccak256_cached(address))
     }
 }
 
@@ -215,9 +215,9 @@ fn content_key(address: &Address, slot: &U256) -> B256 {
     let mut bytes = [0; 52];
     bytes[..20].copy_from_slice(&address[..]);
     bytes[20..].copy_from_slice(&slot.to_be_bytes::<32>());
-    keccak256(bytes)
+    keccak256_cached(bytes)
 }
 
 fn slot_key(slot: &U256) -> B256 {
-    keccak256(slot.to_be_bytes::<32>())
+    keccak256_cached(slot.to_be_bytes::<32>())
 }

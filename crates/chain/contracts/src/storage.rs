@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
-use alloy_primitives::{Address, B256, Bytes, U256, utils::keccak256_cached};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use hallmark_abi::{
     inference::IInference::{Level, Status},
     topics::ITopics::{Kind, Role, Stage},
@@ -59,7 +59,7 @@ impl Place {
     }
 
     fn hashed(self) -> U256 {
-        keccak256_cached(self.slot.to_be_bytes::<32>()).into()
+        keccak256(self.slot.to_be_bytes::<32>()).into()
     }
 
     fn load(self, host: &mut dyn Host) -> Result<U256, HostError> {
@@ -311,7 +311,7 @@ impl<K: Word, V: Layout> Mapping<K, V> {
         right.copy_from_slice(&self.place.slot.to_be_bytes::<32>());
         V::at(Place {
             address: self.place.address,
-            slot: keccak256_cached(bytes).into(),
+            slot: keccak256(bytes).into(),
             offset: 0,
         })
     }

@@ -357,3 +357,82 @@ impl DatabaseRef for BlockDb<'_> {
             .ok_or(DbError::MissingBlockHash(number))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::keccak256;
+
+    use super::*;
+    use crate::NoAncestry;
+
+    const CONTRACT: Address = Address::repeat_byte(7);
+    const SLOT: U256 = U256::from_limbs([5, 0, 0, 0]);
+
+    /// A state in which the contract's slot stands for `content`.
+    fn state(content: &[u8]) -> State {
+        let empty = State::empty();
+        let mut db = BlockDb::new(&empty, (0, B256::ZERO), &NoAncestry);
+        set(&mut db, keccak256(content).into());
+        db.keep_content(CONTRACT, SLOT, keccak256(content), content);
+        let diff = db.into_diff().unwrap();
+        empty.apply(&diff)
+    }
+
+    /// What a transaction leaves in the slot.
+    fn set(db: &mut BlockDb<'_>, word: U256) {
+        let touched = db.touch(CONTRACT);
+        touched.info = Some(Account {
+            nonce: 1,
+            ..Account::default()
+        });
+        touched.storage.insert(SLOT, word);
+    }
+
+    fn over(state: &State) -> BlockDb<'_> {
+        BlockDb::new(state, (0, B256::ZERO), &NoAncestry)
+    }
+
+    #[test]
+    fn what_a_slot_stands_for_goes_into_the_diff_only_with_the_slots_word() {
+        let state = state(b"before");
+        let before = keccak256(b"before").into();
+        let (after, hash) = (&b"after"[..], keccak256(b"after"));
+        // A call that stored it and failed.
+        let mut db = over(&state);
+        db.keep_content(CONTRACT, SLOT, hash, after);
+        assert_eq!(db.content(CONTRACT, SLOT, before).unwrap(), b"before"[..]);
+        assert!(db.into_diff().unwrap().is_empty());
+        // One that did not fail, and one that came back to what was there.
+        let mut db = over(&state);
+        db.keep_content(CONTRACT, SLOT, hash, after);
+        set(&mut db, hash.into());
+        assert_eq!(db.content(CONTRACT, SLOT, hash.into()).unwrap(), *after);
+        let diff = db.into_diff().unwrap();
+        assert_eq!(diff.contents[&(CONTRACT, SLOT)], *after);
+        let later = state.apply(&diff);
+        assert_eq!(later.content(&CONTRACT, &SLOT).unwrap(), *after);
+        assert_eq!(state.content(&CONTRACT, &SLOT).unwrap(), b"before"[..]);
+        let mut db = over(&state);
+        db.keep_content(CONTRACT, SLOT, hash, after);
+        db.keep_content(CONTRACT, SLOT, keccak256(b"before"), b"before");
+        set(&mut db, before);
+        assert!(db.into_diff().unwrap().is_empty());
+        // The empty one leaves nothing.
+        let mut db = over(&later);
+        db.keep_content(CONTRACT, SLOT, B256::ZERO, b"");
+        set(&mut db, U256::ZERO);
+        let last = later.apply(&db.into_diff().unwrap());
+        assert_eq!(last.content(&CONTRACT, &SLOT), None);
+    }
+
+    #[test]
+    fn a_word_without_what_it_stands_for_is_an_error_and_no_guess() {
+        let state = state(b"before");
+        let mut db = over(&state);
+        let word = keccak256(b"unknown").into();
+        assert_eq!(db.content(CONTRACT, SLOT, word), None);
+        db.keep_content(CONTRACT, SLOT, keccak256(b"other"), b"other");
+        set(&mut db, word);
+        assert!(db.into_diff().unwrap_err().contains("no content"));
+    }
+}

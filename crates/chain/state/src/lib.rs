@@ -11,6 +11,7 @@
 mod account;
 mod diff;
 mod executed;
+mod keys;
 mod proof;
 mod state;
 mod store;

@@ -8,11 +8,12 @@
 //! and the bytes, its content, lie beside the tries under account and slot. Whatever its length, such a
 //! string costs the trie one leaf.
 
-use alloy_primitives::{Address, B256, Bytes, U256, utils::keccak256_cached};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Encodable;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 use rayon::prelude::*;
 
+use crate::keys::slot_key;
 use crate::trie::{Committed, Trie};
 use crate::{Account, AccountDiff, AccountProof, StateDiff, StorageProof};
 
@@ -126,7 +127,7 @@ impl State {
             next.codes.set(hash, Some(code.clone()));
         }
         let changed = |(address, change): (&Address, &AccountDiff)| {
-            let key = keccak256_cached(address);
+            let key = keccak256(address);
             (key, self.changed(*address, &key, change))
         };
         let mut changes: Vec<_> = if diff.accounts.len() < MANY {
@@ -185,13 +186,14 @@ impl State {
                     account,
                     storage: Trie::build(&slots),
                 };
-                (keccak256_cached(address), entry)
+                (keccak256(address), entry)
             })
             .collect();
         entries.par_sort_unstable_by_key(|(key, _)| *key);
         let mut state = Self {
             accounts: Trie::build(&entries),
-            ..Self::default()
+            codes: Trie::default(),
+            contents: Trie::default(),
         };
         for (hash, code) in codes {
             state.codes.set(&hash, Some(code));
@@ -211,7 +213,7 @@ impl State {
             address: *address,
             account: entry.map(|entry| entry.account),
             storage_root: entry.map_or(EMPTY_ROOT_HASH, |entry| entry.storage.root()),
-            proof: self.accounts.prove(&keccak256_cached(address)),
+            proof: self.accounts.prove(&keccak256(address)),
             storage: slots.iter().map(prove_slot).collect(),
         }
     }
@@ -239,7 +241,7 @@ impl State {
     }
 
     fn entry(&self, address: &Address) -> Option<&Entry> {
-        self.accounts.get(&keccak256_cached(address))
+        self.accounts.get(&keccak256(address))
     }
 }
 
@@ -247,9 +249,5 @@ fn content_key(address: &Address, slot: &U256) -> B256 {
     let mut bytes = [0; 52];
     bytes[..20].copy_from_slice(&address[..]);
     bytes[20..].copy_from_slice(&slot.to_be_bytes::<32>());
-    keccak256_cached(bytes)
-}
-
-fn slot_key(slot: &U256) -> B256 {
-    keccak256_cached(slot.to_be_bytes::<32>())
+    keccak256(bytes)
 }

@@ -226,9 +226,9 @@ impl Store {
             accounts: pending.all_changes(),
             ..StateDiff::default()
         });
-        *self.pending.write() = pending;
-        let state = tables::read_contents(&txn, state).map_err(|error| self.failed(error))?;
+        let state = tables::read_contents(&txn, &state).map_err(|error| self.failed(error))?;
         let state = state.map_err(|reason| self.damaged(reason))?;
+        *self.pending.write() = pending;
         if state.root() != meta.root {
             let reason = format!(
                 "its state has root {}, block {} has {}",
@@ -455,9 +455,9 @@ impl Store {
         let write = || -> Result<(), redb::Error> {
             let mut txn = self.database.begin_write()?;
             txn.set_durability(Durability::Immediate)?;
-            let kept = self.sweep_log_blocks;
             // Only this thread changes it, below.
             let pending = self.pending.read();
+            let kept = self.sweep_log_blocks;
             tables::write_block(&txn, &meta, executed, finalization, &pending, kept)?;
             drop(pending);
             txn.commit()?;

@@ -17,7 +17,7 @@ use super::pending::{self, Changes, Pending, Places};
 use crate::{Account, Executed, State, StateDiff};
 
 /// Layout of the tables; another number cannot be read.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const ACCOUNTS: TableDefinition<'_, [u8; 20], [u8; 72]> = TableDefinition::new("accounts");
@@ -237,6 +237,31 @@ pub(super) fn read_state(txn: &ReadTransaction) -> Result<Result<State, String>,
     }
 }
 
+/// `state` with the byte strings that its slots stand for; `Err(reason)` inside when one does not have the
+/// hash that is its slot's word.
+pub(super) fn read_contents(
+    txn: &ReadTransaction,
+    state: &State,
+) -> Result<Result<State, String>, redb::Error> {
+    let mut found = StateDiff::default();
+    for row in txn.open_table(CONTENTS)?.iter()? {
+        let (key, content) = row?;
+        let key = key.value();
+        let (address, slot) = (
+            Address::from_slice(&key[..20]),
+            U256::from_be_slice(&key[20..]),
+        );
+        let content = Bytes::copy_from_slice(content.value());
+        if U256::from_be_bytes(keccak256(&content).0) != state.storage(&address, &slot) {
+            return Ok(Err(format!(
+                "the content of slot {slot:#x} of {address} does not have the hash there"
+            )));
+        }
+        found.contents.insert((address, slot), content);
+    }
+    Ok(Ok(state.apply(&found)))
+}
+
 /// What the blocks up to `height` did and the tables may not have; `Err(reason)` inside when a block or
 /// its changes are missing or malformed.
 pub(super) fn read_pending(
@@ -260,31 +285,6 @@ pub(super) fn read_pending(
         pending.restore(changes, pending::places(number, &block));
     }
     Ok(Ok(pending))
-}
-
-/// `state` with the byte strings that its slots stand for; `Err(reason)` inside when one does not have
-/// the hash that is in its slot.
-pub(super) fn read_contents(
-    txn: &ReadTransaction,
-    state: State,
-) -> Result<Result<State, String>, redb::Error> {
-    let mut contents = StateDiff::default();
-    for row in txn.open_table(CONTENTS)?.iter()? {
-        let (key, content) = row?;
-        let key = key.value();
-        let (address, slot) = (
-            Address::from_slice(&key[..20]),
-            U256::from_be_slice(&key[20..]),
-        );
-        let content = Bytes::copy_from_slice(content.value());
-        if U256::from_be_bytes(keccak256(&content).0) != state.storage(&address, &slot) {
-            return Ok(Err(format!(
-                "the content of slot {slot:#x} of {address} does not have the hash there"
-            )));
-        }
-        contents.contents.insert((address, slot), content);
-    }
-    Ok(Ok(state.apply(&contents)))
 }
 
 fn slots_of(address: &Address) -> RangeInclusive<[u8; 52]> {

@@ -425,6 +425,27 @@ fn a_store_opened_at_any_height_has_the_state_and_the_transactions_of_all_blocks
     }
 }
 
+#[test]
+fn changes_survive_their_encoding_and_nothing_else_is_read() {
+    let changes = (0..40).find_map(|number| {
+        let changes = some_changes(number, 2).accounts;
+        (changes.len() > 5).then_some(changes)
+    });
+    let changes = changes.unwrap();
+    let bytes = super::pending::encode_changes(&changes);
+    assert_eq!(super::pending::decode_changes(&bytes), Some(changes));
+    for end in 1..bytes.len() {
+        // A shorter one is a whole number of accounts, or nothing.
+        if let Some(some) = super::pending::decode_changes(&bytes[..end]) {
+            assert_eq!(super::pending::encode_changes(&some), bytes[..end]);
+        }
+    }
+    let mut flagged = bytes.clone();
+    flagged[20] |= 4;
+    assert_eq!(super::pending::decode_changes(&flagged), None);
+    assert_eq!(super::pending::decode_changes(&[0; 30]), None);
+}
+
 /// The child of `parent` in which slot 7 of account 1 stands for `content`, with the hash of `hashed`.
 fn with_content(parent: &Executed, content: &[u8], hashed: &[u8]) -> Executed {
     let mut next = child(Some(parent), 0);
@@ -473,27 +494,6 @@ fn what_a_slot_stands_for_is_there_after_opening_again_until_it_is_replaced() {
         before = next.state.clone();
         last = next;
     }
-}
-
-#[test]
-fn changes_survive_their_encoding_and_nothing_else_is_read() {
-    let changes = (0..40).find_map(|number| {
-        let changes = some_changes(number, 2).accounts;
-        (changes.len() > 5).then_some(changes)
-    });
-    let changes = changes.unwrap();
-    let bytes = super::pending::encode_changes(&changes);
-    assert_eq!(super::pending::decode_changes(&bytes), Some(changes));
-    for end in 1..bytes.len() {
-        // A shorter one is a whole number of accounts, or nothing.
-        if let Some(some) = super::pending::decode_changes(&bytes[..end]) {
-            assert_eq!(super::pending::encode_changes(&some), bytes[..end]);
-        }
-    }
-    let mut flagged = bytes.clone();
-    flagged[20] |= 4;
-    assert_eq!(super::pending::decode_changes(&flagged), None);
-    assert_eq!(super::pending::decode_changes(&[0; 30]), None);
 }
 
 #[test]

@@ -186,18 +186,16 @@ impl<'a> BlockRun<'a> {
                 limit: env.gas_limit,
             }));
         }
-        let executed = self
-            .evm
-            .transact(env.clone())
-            .map_err(|error| match error {
-                EVMError::Transaction(error) => {
-                    Refusal::Invalid(transaction_error(error, &env, self.context.base_fee))
-                }
-                EVMError::Header(error) => Refusal::Fatal(error.to_string()),
-                EVMError::Database(error) => Refusal::Fatal(error.to_string()),
-                EVMError::Custom(error) => Refusal::Fatal(error),
-                EVMError::CustomAny(error) => Refusal::Fatal(error.to_string()),
-            })?;
+        let gas_price = env.gas_price;
+        let executed = self.evm.transact(env).map_err(|error| match error {
+            EVMError::Transaction(error) => {
+                Refusal::Invalid(transaction_error(error, gas_price, self.context.base_fee))
+            }
+            EVMError::Header(error) => Refusal::Fatal(error.to_string()),
+            EVMError::Database(error) => Refusal::Fatal(error.to_string()),
+            EVMError::Custom(error) => Refusal::Fatal(error),
+            EVMError::CustomAny(error) => Refusal::Fatal(error.to_string()),
+        })?;
         let gas_used = executed.result.tx_gas_used();
         let fee = U256::from(gas_used)
             .checked_mul(U256::from(self.context.base_fee))
@@ -215,6 +213,25 @@ impl<'a> BlockRun<'a> {
             .ok_or_else(|| Refusal::Fatal("gas used overflows".to_owned()))?;
         self.receipts
             .push(receipt(tx, executed.result, self.gas_used));
+        Ok(())
+    }
+
+    /// Executes all transactions of somebody's block.
+    ///
+    /// # Errors
+    /// The first that is invalid makes the block so.
+    pub(crate) fn transact_all(
+        &mut self,
+        transactions: &[Transaction],
+        senders: &[Address],
+    ) -> Result<(), BlockError> {
+        for (index, (tx, sender)) in transactions.iter().zip(senders).enumerate() {
+            self.transact(tx, *sender)
+                .map_err(|refusal| match refusal {
+                    Refusal::Invalid(error) => BlockError::Transaction { index, error },
+                    Refusal::Fatal(error) => BlockError::Fatal(error),
+                })?;
+        }
         Ok(())
     }
 
@@ -278,8 +295,7 @@ impl<'a> BlockRun<'a> {
             ..
         } = self;
         let diff = evm.ctx.journaled_state.database.into_diff();
-        let diff = diff.map_err(BlockError::Fatal)?;
-        let change = diff.balance_change(parent_state);
+        let (diff, change) = diff.map_err(BlockError::Fatal)?;
         if !change.is_zero() {
             return Err(BlockError::Fatal(format!(
                 "the sum of all balances changes by {change}"

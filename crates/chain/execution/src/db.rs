@@ -1,15 +1,17 @@
 //! The state that a block reads, and the changes that its transactions make to it.
 //!
-//! Reads fall through: changes of earlier transactions of the block, then the parent's [`State`].
+//! Reads fall through: changes of earlier transactions of the block, then the parent's [`State`], which
+//! is asked for an account once: finding it costs a hash and a walk.
 //! After each transaction revm's journal is folded into [`Changes`]; after the last one the
 //! changes become the block's [`StateDiff`]. Each fold reports the sums of balances before and
 //! after, from which the caller checks that no money was made or lost.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
-use hallmark_state::{Account, AccountDiff, AccountView, State, StateDiff};
+use alloy_primitives::map::HashMap;
+use alloy_primitives::{Address, B256, Bytes, I256, KECCAK256_EMPTY, U256};
+use hallmark_state::{Account, AccountDiff, AccountView, State, StateDiff, balance_change};
 use revm::bytecode::Bytecode;
 use revm::database_interface::DBErrorMarker;
 use revm::state::{AccountInfo, EvmState};
@@ -41,13 +43,17 @@ fn decode(code: Bytes) -> Option<Bytecode> {
     Bytecode::new_raw_checked(code).ok()
 }
 
-/// An account as the block's transactions left it.
+/// An account as the block's transactions left it, or only read it.
 #[derive(Debug, Clone)]
 struct Touched {
+    /// The parent state's.
+    base: Option<Account>,
     /// None: does not exist (any more).
     info: Option<Account>,
     /// Slots written in this block.
     storage: HashMap<U256, U256>,
+    /// Slots of the parent state that were read.
+    read: HashMap<U256, U256>,
     /// The storage that the parent state holds for it is gone.
     wiped: bool,
 }
@@ -171,15 +177,17 @@ impl<'a> BlockDb<'a> {
     }
 
     fn touch(&mut self, address: Address) -> &mut Touched {
-        let base = self.base;
-        self.changes
-            .accounts
-            .entry(address)
-            .or_insert_with(|| Touched {
-                info: base.account(&address),
-                storage: HashMap::new(),
+        let state = self.base;
+        self.changes.accounts.entry(address).or_insert_with(|| {
+            let base = state.account(&address);
+            Touched {
+                base,
+                info: base,
+                storage: HashMap::default(),
+                read: HashMap::default(),
                 wiped: false,
-            })
+            }
+        })
     }
 
     /// Folds what a transaction did into the changes.
@@ -197,7 +205,8 @@ impl<'a> BlockDb<'a> {
             if !account.is_touched() {
                 continue;
             }
-            let known = self.account(&address);
+            let touched = self.touch(address);
+            let known = touched.info;
             let before = known.map_or(U256::ZERO, |known| known.balance);
             sums.before = sums.before.checked_add(before).ok_or_else(overflow)?;
             let gone = account.is_selfdestructed();
@@ -207,49 +216,51 @@ impl<'a> BlockDb<'a> {
                 balance: account.info.balance,
                 code_hash: account.info.code_hash,
             });
-            if let Some(info) = info {
-                sums.after = sums.after.checked_add(info.balance).ok_or_else(overflow)?;
-                if known.is_none_or(|known| known.code_hash != info.code_hash)
-                    && info.code_hash != KECCAK256_EMPTY
-                    && let Some(code) = &account.info.code
-                {
-                    self.changes
-                        .codes
-                        .insert(info.code_hash, code.original_bytes());
-                }
-            }
-            let touched = self.touch(address);
             touched.info = info;
-            if info.is_none() {
+            let Some(info) = info else {
                 touched.storage.clear();
                 touched.wiped = true;
                 continue;
-            }
+            };
             for (slot, value) in account.storage {
                 if value.is_changed() {
                     touched.storage.insert(slot, value.present_value());
                 }
+            }
+            sums.after = sums.after.checked_add(info.balance).ok_or_else(overflow)?;
+            if known.is_none_or(|known| known.code_hash != info.code_hash)
+                && info.code_hash != KECCAK256_EMPTY
+                && let Some(code) = &account.info.code
+            {
+                self.changes
+                    .codes
+                    .insert(info.code_hash, code.original_bytes());
             }
         }
         Ok(sums)
     }
 
     /// The changes against the parent's state, in canonical order and without entries that change
-    /// nothing.
+    /// nothing, and by how much they change the sum of all balances.
     ///
     /// # Errors
     /// When a slot stands for a byte string that is not known.
-    pub(crate) fn into_diff(self) -> Result<StateDiff, String> {
+    pub(crate) fn into_diff(self) -> Result<(StateDiff, I256), String> {
         let base = self.base;
         let mut diff = StateDiff::default();
+        let mut balances = Vec::new();
         for (address, touched) in self.changes.accounts {
-            let known = base.account(&address);
-            let view = base.view(&address).filter(|_| !touched.wiped);
+            let known = touched.base;
+            let looks = !touched.wiped && !touched.storage.is_empty();
+            let view = looks.then(|| base.view(&address)).flatten();
             let storage: BTreeMap<U256, U256> = touched
                 .storage
                 .into_iter()
                 .filter(|(slot, value)| {
-                    view.map_or(U256::ZERO, |view| view.storage(slot)) != *value
+                    let read = touched.read.get(slot).copied().filter(|_| !touched.wiped);
+                    let old =
+                        read.unwrap_or_else(|| view.map_or(U256::ZERO, |view| view.storage(slot)));
+                    old != *value
                 })
                 .collect();
             // An account that came and went within the block had nothing to wipe.
@@ -257,6 +268,8 @@ impl<'a> BlockDb<'a> {
             if touched.info == known && storage.is_empty() && !wiped {
                 continue;
             }
+            let balance = |account: Option<Account>| account.map_or(U256::ZERO, |a| a.balance);
+            balances.push((balance(known), balance(touched.info)));
             diff.accounts.insert(
                 address,
                 AccountDiff {
@@ -291,7 +304,17 @@ impl<'a> BlockDb<'a> {
             .into_iter()
             .filter(|(hash, _)| live.contains(hash))
             .collect();
-        Ok(diff)
+        Ok((diff, balance_change(balances)))
+    }
+}
+
+fn info_of(account: Account) -> AccountInfo {
+    AccountInfo {
+        balance: account.balance,
+        nonce: account.nonce,
+        code_hash: account.code_hash,
+        account_id: None,
+        code: None,
     }
 }
 
@@ -299,7 +322,7 @@ impl Database for BlockDb<'_> {
     type Error = DbError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, DbError> {
-        self.basic_ref(address)
+        Ok(self.touch(address).info.map(info_of))
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, DbError> {
@@ -307,7 +330,19 @@ impl Database for BlockDb<'_> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DbError> {
-        self.storage_ref(address, slot)
+        let touched = self.touch(address);
+        if let Some(value) = touched.storage.get(&slot) {
+            return Ok(*value);
+        }
+        if touched.wiped || touched.info.is_none() {
+            return Ok(U256::ZERO);
+        }
+        if let Some(value) = touched.read.get(&slot) {
+            return Ok(*value);
+        }
+        let value = self.base_storage(&address, &slot);
+        self.touch(address).read.insert(slot, value);
+        Ok(value)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, DbError> {
@@ -319,13 +354,7 @@ impl DatabaseRef for BlockDb<'_> {
     type Error = DbError;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, DbError> {
-        Ok(self.account(&address).map(|account| AccountInfo {
-            balance: account.balance,
-            nonce: account.nonce,
-            code_hash: account.code_hash,
-            account_id: None,
-            code: None,
-        }))
+        Ok(self.account(&address).map(info_of))
     }
 
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, DbError> {
@@ -374,7 +403,7 @@ mod tests {
         let mut db = BlockDb::new(&empty, (0, B256::ZERO), &NoAncestry);
         set(&mut db, keccak256(content).into());
         db.keep_content(CONTRACT, SLOT, keccak256(content), content);
-        let diff = db.into_diff().unwrap();
+        let (diff, _) = db.into_diff().unwrap();
         empty.apply(&diff)
     }
 
@@ -401,13 +430,13 @@ mod tests {
         let mut db = over(&state);
         db.keep_content(CONTRACT, SLOT, hash, after);
         assert_eq!(db.content(CONTRACT, SLOT, before).unwrap(), b"before"[..]);
-        assert!(db.into_diff().unwrap().is_empty());
+        assert!(db.into_diff().unwrap().0.is_empty());
         // One that did not fail, and one that came back to what was there.
         let mut db = over(&state);
         db.keep_content(CONTRACT, SLOT, hash, after);
         set(&mut db, hash.into());
         assert_eq!(db.content(CONTRACT, SLOT, hash.into()).unwrap(), *after);
-        let diff = db.into_diff().unwrap();
+        let (diff, _) = db.into_diff().unwrap();
         assert_eq!(diff.contents[&(CONTRACT, SLOT)], *after);
         let later = state.apply(&diff);
         assert_eq!(later.content(&CONTRACT, &SLOT).unwrap(), *after);
@@ -416,12 +445,12 @@ mod tests {
         db.keep_content(CONTRACT, SLOT, hash, after);
         db.keep_content(CONTRACT, SLOT, keccak256(b"before"), b"before");
         set(&mut db, before);
-        assert!(db.into_diff().unwrap().is_empty());
+        assert!(db.into_diff().unwrap().0.is_empty());
         // The empty one leaves nothing.
         let mut db = over(&later);
         db.keep_content(CONTRACT, SLOT, B256::ZERO, b"");
         set(&mut db, U256::ZERO);
-        let last = later.apply(&db.into_diff().unwrap());
+        let last = later.apply(&db.into_diff().unwrap().0);
         assert_eq!(last.content(&CONTRACT, &SLOT), None);
     }
 

@@ -357,7 +357,7 @@ impl Compiler<'_> {
         let steps: Vec<f64> = multipliers.iter().map(|m| m * c).collect();
         let integers = weights.round(&steps, levels);
         let reach = self.reach(x.value).max(1.0) * weights.norm(&integers, &multipliers);
-        if top / (levels * c) < GOOD_MULTIPLIER / 2.0 || beside + multiple * reach >= MAX_SUM {
+        if top / (levels * c) < GOOD_MULTIPLIER || beside + multiple * reach >= MAX_SUM {
             return Ok(None);
         }
         let multipliers = multipliers.iter().map(|&m| m as u16).collect();

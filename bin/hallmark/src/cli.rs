@@ -648,7 +648,10 @@ pub struct NodeArgs {
     /// Address for JSON-RPC.
     #[arg(long, default_value = "127.0.0.1:8545")]
     pub rpc: SocketAddr,
-    /// Another validator, PUBLIC_KEY_HEX@ADDRESS; once per validator.
+    /// Another node to connect to, PUBLIC_KEY_HEX@ADDRESS; once per node.
     #[arg(long = "peer")]
     pub peers: Vec<String>,
+    /// Public key (hex) of a node that may connect and follow the chain; once per node.
+    #[arg(long = "follower", value_name = "PUBLIC_KEY_HEX")]
+    pub followers: Vec<alloy_primitives::B256>,
 }

@@ -16,12 +16,14 @@ pub fn run(args: NodeArgs, report: &Reporter) -> Result<(), Error> {
         .iter()
         .map(|p| parse_peer(p))
         .collect::<Result<Vec<_>, _>>()?;
+    let followers = args.followers.iter().map(|key| key.0).collect();
     let node = Node::start(NodeConfig {
         spec,
         validator_key: key,
         home: args.home,
         p2p_listen: args.listen,
         peers,
+        followers,
         rpc_listen: args.rpc,
     })?;
     report.result(

@@ -27,7 +27,7 @@ use commonware_runtime::{
 };
 use commonware_utils::{NZUsize, probability};
 use hallmark_consensus::{
-    ConsensusError, Core, Honest, Proposer, RoundInfo, Unready, certificate,
+    AddressBook, ConsensusError, Core, Honest, Proposer, RoundInfo, Unready, certificate,
     engine::{self, CHANNELS, Channels, Validator},
 };
 use hallmark_types::{Block, merkle};
@@ -36,8 +36,12 @@ use support::{Rooms, World};
 const START_MS: u64 = 1_800_000_000_000;
 const VALIDATORS: u8 = 4;
 const USERS: u8 = 4;
+/// Short, so that every run crosses several epochs.
+const EPOCH_BLOCKS: u64 = 8;
 const TRANSFERS: u64 = 24;
 const VALUE: u128 = 1_000;
+/// Seed of the key of a node that is no validator at genesis.
+const STRANGER: [u8; 32] = [77; 32];
 /// Virtual time after which a plan counts as stuck.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -50,8 +54,21 @@ struct Plan {
     liar: Option<(usize, Lie)>,
     /// Stops in the middle and starts again later with its folder.
     restarted: Option<usize>,
+    /// The one that stops does so when the last block of an epoch is committed, before the engine of
+    /// the next epoch has done anything.
+    at_boundary: bool,
     /// Links lose one message of twenty and delay the others unevenly.
     lossy: bool,
+    /// A node that is no validator follows.
+    follower: Option<Follower>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follower {
+    /// Starts with the others.
+    Early,
+    /// Starts with an empty folder when all transfers are executed.
+    Late,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +133,7 @@ async fn launch(
     rooms: &Rooms,
     lies: &Arc<AtomicU64>,
 ) -> Running {
-    let key = key(&world.seeds[index]);
+    let key = key(world.seeds.get(index).unwrap_or(&STRANGER));
     let control = oracle.control(key.public_key());
     let mut ends = Vec::new();
     for spec in CHANNELS {
@@ -145,13 +162,22 @@ async fn launch(
         }),
         _ => Arc::new(Honest),
     };
+    let stranger = self::key(&STRANGER).public_key();
+    let addresses = AddressBook::new(
+        key.public_key(),
+        ([127, 0, 0, 1], 1).into(),
+        [],
+        plan.follower.map(|_| stranger),
+    );
     let validator = Validator {
         key,
         core: rooms.core.clone(),
         proposer,
+        addresses,
+        witness: Arc::new(|evidence| panic!("nobody equivocates: {evidence:?}")),
         partition: format!("validator-{index}"),
     };
-    let manager = oracle.manager();
+    let manager = oracle.socket_manager();
     context
         .child("validator")
         .with_attribute("index", index)
@@ -167,23 +193,25 @@ fn simulate(seed: u64, plan: Plan) -> Outcome {
 }
 
 async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
-    let world = Arc::new(World::new(VALIDATORS, USERS, START_MS));
+    let world = Arc::new(World::with(VALIDATORS, USERS, START_MS, |spec| {
+        spec.staking.epoch_blocks = EPOCH_BLOCKS;
+    }));
     let keys: Vec<PublicKey> = world
         .seeds
         .iter()
+        .chain(plan.follower.map(|_| &STRANGER))
         .map(|seed| key(seed).public_key())
         .collect();
-    let (network, oracle) = Network::new_with_peers(
+    // One network for all: the newest set of peers is everybody's.
+    let (network, oracle) = Network::new(
         context.child("network"),
         Config {
             max_size: engine::max_message_bytes(&world.spec).expect("limits"),
-            max_peers_per_set: NZUsize!(usize::from(VALIDATORS)),
+            max_peers_per_set: NZUsize!(16),
             disconnect_on_block: true,
-            tracked_peer_sets: NZUsize!(1),
+            tracked_peer_sets: NZUsize!(3),
         },
-        keys.clone(),
-    )
-    .await;
+    );
     network.start();
     let link = if plan.lossy {
         Link {
@@ -209,11 +237,11 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         }
     }
 
-    let mut rooms: Vec<Rooms> = (0..usize::from(VALIDATORS))
-        .map(|_| world.rooms())
-        .collect();
-    let live: Vec<usize> = (0..rooms.len())
+    let mut rooms: Vec<Rooms> = keys.iter().map(|_| world.rooms()).collect();
+    let validators = usize::from(VALIDATORS);
+    let mut live: Vec<usize> = (0..rooms.len())
         .filter(|index| plan.crashed != Some(*index))
+        .filter(|index| *index < validators || plan.follower == Some(Follower::Early))
         .collect();
     let lies = Arc::new(AtomicU64::new(0));
     let mut running: Vec<Option<Running>> = (0..rooms.len()).map(|_| None).collect();
@@ -237,7 +265,7 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
     let entry: Vec<usize> = live
         .iter()
         .copied()
-        .filter(|index| plan.restarted != Some(*index))
+        .filter(|index| plan.restarted != Some(*index) && *index < validators)
         .collect();
     let mut down_since = None;
     for number in 0..TRANSFERS {
@@ -249,6 +277,10 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         if let Some(index) = plan.restarted
             && number == TRANSFERS / 3
         {
+            let boundary = || (rooms[index].height() + 1).is_multiple_of(EPOCH_BLOCKS);
+            while plan.at_boundary && !boundary() {
+                context.sleep(Duration::from_millis(1)).await;
+            }
             let handle = running[index].take().expect("it runs");
             handle.abort();
             handle.await.expect_err("aborted");
@@ -278,6 +310,17 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         running[index] =
             Some(launch(&context, &oracle, &world, plan, index, &rooms[index], &lies).await);
         wait(&context, "the restarted validator has caught up", || {
+            rooms[index].balance(to) == everything
+        })
+        .await;
+    }
+
+    if plan.follower == Some(Follower::Late) {
+        let index = validators;
+        running[index] =
+            Some(launch(&context, &oracle, &world, plan, index, &rooms[index], &lies).await);
+        live.push(index);
+        wait(&context, "the late follower has caught up", || {
             rooms[index].balance(to) == everything
         })
         .await;
@@ -331,6 +374,13 @@ fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
         assert_eq!(block.header.parent_hash, parent.hash());
         assert!(block.timestamp_ms() > parent.timestamp_ms());
         let extra = block.extra().expect("extra");
+        let epoch = u64::from(extra.epoch);
+        assert_eq!(epoch, number / EPOCH_BLOCKS, "height {number}");
+        let committee = validators[0].core.committee(epoch).expect("known");
+        assert_eq!(committee.epoch, epoch);
+        let leader = &committee.members[usize::from(extra.leader)];
+        assert_eq!(leader.address, block.header.beneficiary);
+        let ends_epoch = (number + 1).is_multiple_of(EPOCH_BLOCKS);
         if let Some((liar, _)) = plan.liar {
             assert_ne!(
                 usize::from(extra.leader),
@@ -352,10 +402,13 @@ fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
                     "height {number}"
                 );
             }
-            // Empty where the block became final through a descendant.
+            // Empty where the block became final through a descendant, which the last block of an
+            // epoch never does: a light client can go from epoch to epoch with any of these nodes.
             let finalization = rooms.store.finalization(number).expect("committed");
+            assert!(!(ends_epoch && finalization.is_empty()), "height {number}");
             if !finalization.is_empty() {
-                certificate::verify(&world.spec, &block.header, &finalization).expect("a proof");
+                certificate::verify(&world.spec, &committee, &block.header, &finalization)
+                    .expect("a proof");
             }
         }
     }
@@ -458,6 +511,47 @@ fn lost_and_late_messages_delay_the_chain_and_do_not_split_it() {
             seed,
             Plan {
                 lossy: true,
+                ..Plan::default()
+            },
+        );
+    }
+}
+
+#[test]
+fn a_validator_that_stops_at_the_end_of_an_epoch_begins_the_next_one() {
+    for seed in seeds(1) {
+        let restarted = usize::try_from(seed % 4).expect("small");
+        simulate(
+            seed,
+            Plan {
+                restarted: Some(restarted),
+                at_boundary: true,
+                ..Plan::default()
+            },
+        );
+    }
+}
+
+#[test]
+fn a_node_that_is_no_validator_follows_the_chain() {
+    for seed in seeds(1) {
+        simulate(
+            seed,
+            Plan {
+                follower: Some(Follower::Early),
+                ..Plan::default()
+            },
+        );
+    }
+}
+
+#[test]
+fn a_follower_that_begins_with_nothing_climbs_epoch_by_epoch() {
+    for seed in seeds(1) {
+        simulate(
+            seed,
+            Plan {
+                follower: Some(Follower::Late),
                 ..Plan::default()
             },
         );

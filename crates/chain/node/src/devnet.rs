@@ -132,6 +132,7 @@ impl Devnet {
                     .filter(|(_, address)| *address != p2p_listen)
                     .copied()
                     .collect(),
+                followers: Vec::new(),
                 rpc_listen,
             })
             .collect();

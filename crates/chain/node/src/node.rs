@@ -21,14 +21,17 @@ const CONSENSUS_FOLDER: &str = "consensus";
 pub struct NodeConfig {
     /// The chain that it joins.
     pub spec: Arc<ChainSpec>,
-    /// Seed of its ed25519 key; the public key must be in the spec.
+    /// Seed of its ed25519 key. It votes in the epochs whose validators include the public key, and
+    /// follows the chain in the others.
     pub validator_key: [u8; 32],
     /// Its folder, created if absent, used by one node at a time.
     pub home: PathBuf,
     /// Where it accepts other validators.
     pub p2p_listen: SocketAddr,
-    /// Public keys and addresses of the other validators.
+    /// Public keys and addresses of other nodes to connect to.
     pub peers: Vec<([u8; 32], SocketAddr)>,
+    /// Public keys of nodes that may connect to this one to follow the chain.
+    pub followers: Vec<[u8; 32]>,
     /// Where it serves JSON-RPC; port 0 lets the system choose.
     pub rpc_listen: SocketAddr,
 }
@@ -73,6 +76,7 @@ impl Node {
             home,
             p2p_listen,
             peers,
+            followers,
             rpc_listen,
         } = config;
         let executor = Arc::new(Executor::new(spec.clone()));
@@ -101,6 +105,7 @@ impl Node {
                 spec: spec.clone(),
                 listen: p2p_listen,
                 peers,
+                followers,
                 home: home.join(CONSENSUS_FOLDER),
             },
             Arc::new(core),

@@ -15,11 +15,13 @@ mod committee;
 pub mod core;
 pub mod engine;
 mod gossip;
+mod possession;
 mod start;
 
 pub use crate::{
     application::{Honest, Proposer},
     committee::public_key_of,
     core::{Core, CoreError, ExtendError, RoundInfo, Unready, Verdict},
+    possession::prove_possession,
     start::{ConsensusConfig, ConsensusError, ConsensusHandle, start},
 };

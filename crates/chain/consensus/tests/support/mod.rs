@@ -44,9 +44,11 @@ impl World {
         let validators = seeds
             .iter()
             .enumerate()
-            .map(|(index, seed)| ValidatorSpec {
-                public_key: public_key_of(seed),
-                address: Address::repeat_byte(0xa0 + u8::try_from(index).expect("few")),
+            .map(|(index, seed)| {
+                ValidatorSpec::local(
+                    public_key_of(seed),
+                    Address::repeat_byte(0xa0 + u8::try_from(index).expect("few")),
+                )
             })
             .collect();
         let spec = ChainSpec::local(genesis_ms, validators, alloc, Address::repeat_byte(0x7e));

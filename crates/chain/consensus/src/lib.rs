@@ -22,6 +22,7 @@ mod epochs;
 pub mod evidence;
 mod gossip;
 mod peers;
+mod possession;
 mod start;
 
 pub use crate::{
@@ -29,5 +30,6 @@ pub use crate::{
     committee::{epoch_of, genesis_committee, public_key_of},
     core::{Core, CoreError, ExtendError, RoundInfo, Unready, Verdict},
     peers::AddressBook,
+    possession::prove_possession,
     start::{ConsensusConfig, ConsensusError, ConsensusHandle, start},
 };

@@ -15,7 +15,10 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use alloy_consensus::TxEnvelope;
 use alloy_primitives::{Address, B256, U256};
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolCall as _;
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{
     Signer as _,
@@ -28,9 +31,11 @@ use commonware_runtime::{
 use commonware_utils::{NZUsize, probability};
 use hallmark_consensus::{
     AddressBook, ConsensusError, Core, Honest, Proposer, RoundInfo, Unready, certificate,
+    prove_possession, public_key_of,
     engine::{self, CHANNELS, Channels, Validator},
 };
-use hallmark_types::{Block, merkle};
+use hallmark_abi::IStaking;
+use hallmark_types::{Block, addresses, merkle, staking::LOCAL_STAKE};
 use support::{Rooms, World};
 
 const START_MS: u64 = 1_800_000_000_000;
@@ -40,6 +45,9 @@ const USERS: u8 = 4;
 const EPOCH_BLOCKS: u64 = 8;
 const TRANSFERS: u64 = 24;
 const VALUE: u128 = 1_000;
+/// The user that operates the last validator, and the one that bonds a new one.
+const LEAVER: usize = USERS as usize;
+const JOINER: usize = USERS as usize + 1;
 /// Seed of the key of a node that is no validator at genesis.
 const STRANGER: [u8; 32] = [77; 32];
 /// Virtual time after which a plan counts as stuck.
@@ -61,6 +69,8 @@ struct Plan {
     lossy: bool,
     /// A node that is no validator follows.
     follower: Option<Follower>,
+    /// The follower becomes a validator, and the last of the first validators leaves.
+    changed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,8 +203,12 @@ fn simulate(seed: u64, plan: Plan) -> Outcome {
 }
 
 async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
-    let world = Arc::new(World::with(VALIDATORS, USERS, START_MS, |spec| {
+    let world = Arc::new(World::with(VALIDATORS, USERS + 2, START_MS, |spec| {
         spec.staking.epoch_blocks = EPOCH_BLOCKS;
+        // The last validator is operated by an account that can sign, and another can afford a stake.
+        let (leaver, joiner) = (user(LEAVER).address(), user(JOINER).address());
+        spec.validators.last_mut().expect("four").address = leaver;
+        spec.alloc.insert(joiner, U256::from(2 * LOCAL_STAKE));
     }));
     let keys: Vec<PublicKey> = world
         .seeds
@@ -268,6 +282,11 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         .filter(|index| plan.restarted != Some(*index) && *index < validators)
         .collect();
     let mut down_since = None;
+    if plan.changed {
+        for transaction in changes(&world) {
+            rooms[entry[0]].submit(&transaction);
+        }
+    }
     for number in 0..TRANSFERS {
         let user = usize::try_from(number).expect("small") % usize::from(USERS);
         let transaction = world.transfer(user, number / u64::from(USERS), to, VALUE);
@@ -326,6 +345,10 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         .await;
     }
 
+    if plan.changed {
+        new_validators_at_work(&context, &world, &rooms, &entry).await;
+    }
+
     // Some idle blocks on top, so that the end is not the edge of what was tested.
     let target = live
         .iter()
@@ -361,6 +384,77 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         root: last.header.state_root,
         hash: last.hash(),
     }
+}
+
+/// A user's key; the users of transfers come first.
+fn user(index: usize) -> PrivateKeySigner {
+    let byte = 0x41 + u8::try_from(index).expect("few");
+    PrivateKeySigner::from_bytes(&B256::repeat_byte(byte)).expect("a key")
+}
+
+/// The stranger's key is bonded, the last validator leaves.
+fn changes(world: &World) -> [TxEnvelope; 2] {
+    let operator = user(JOINER).address();
+    let possession = prove_possession(&STRANGER, world.spec.chain_id, operator);
+    let bond = IStaking::bondCall {
+        publicKey: public_key_of(&STRANGER).into(),
+        possession: possession.to_vec().into(),
+        payout: operator,
+        commissionBps: 0,
+        p2p: String::new(),
+    };
+    let call = |user, value, input: Vec<u8>| {
+        world.transaction(user, 0, addresses::STAKING, value, 5_000_000, input.into())
+    };
+    [
+        call(JOINER, LOCAL_STAKE, bond.abi_encode()),
+        call(LEAVER, 0, IStaking::leaveCall {}.abi_encode()),
+    ]
+}
+
+/// The new set decides from epoch 2 on, over transfers that reach its new member first.
+async fn new_validators_at_work(
+    context: &deterministic::Context,
+    world: &World,
+    rooms: &[Rooms],
+    entry: &[usize],
+) {
+    let (leaver, joiner) = (usize::from(VALIDATORS) - 1, usize::from(VALIDATORS));
+    wait(context, "the first block of the new set", || {
+        rooms[entry[0]].height() >= 2 * EPOCH_BLOCKS
+    })
+    .await;
+    let keys = |epoch| -> Vec<[u8; 32]> {
+        let committee = rooms[entry[0]].core.committee(epoch).expect("known");
+        committee.members.iter().map(|m| m.public_key).collect()
+    };
+    assert!(!keys(1).contains(&public_key_of(&STRANGER)));
+    assert!(keys(1).contains(&public_key_of(&world.seeds[leaver])));
+    assert!(keys(2).contains(&public_key_of(&STRANGER)));
+    assert!(!keys(2).contains(&public_key_of(&world.seeds[leaver])));
+
+    let to = Address::repeat_byte(0x98);
+    let mut nonce = TRANSFERS / u64::from(USERS);
+    let led_by_joiner = |number: u64| {
+        let block = rooms[joiner].store.block_by_number(number);
+        block.is_some_and(|block| block.header.beneficiary == user(JOINER).address())
+    };
+    // Until the new validator has led, and one epoch more has begun.
+    while !(2 * EPOCH_BLOCKS..=rooms[joiner].height()).any(led_by_joiner)
+        || rooms[joiner].height() < 3 * EPOCH_BLOCKS
+    {
+        assert!(nonce < 500, "the new validator never leads");
+        rooms[joiner].submit(&world.transfer(0, nonce, to, VALUE));
+        nonce += 1;
+        context.sleep(Duration::from_millis(60)).await;
+    }
+    let sent = nonce - TRANSFERS / u64::from(USERS);
+    wait(context, "every transfer to the new set", || {
+        [leaver, joiner].iter().chain(entry).all(|index| {
+            rooms[*index].balance(to) == U256::from(u128::from(sent) * VALUE)
+        })
+    })
+    .await;
 }
 
 /// The invariants, block by block.
@@ -539,6 +633,20 @@ fn a_node_that_is_no_validator_follows_the_chain() {
             seed,
             Plan {
                 follower: Some(Follower::Early),
+                ..Plan::default()
+            },
+        );
+    }
+}
+
+#[test]
+fn a_validator_joins_and_another_leaves_while_transactions_flow() {
+    for seed in seeds(1) {
+        simulate(
+            seed,
+            Plan {
+                follower: Some(Follower::Early),
+                changed: true,
                 ..Plan::default()
             },
         );

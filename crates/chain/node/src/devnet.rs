@@ -59,9 +59,11 @@ pub fn spec(validators: usize, funded: &[Address]) -> (ChainSpec, Vec<[u8; 32]>)
     let committee = seeds
         .iter()
         .enumerate()
-        .map(|(index, seed)| ValidatorSpec {
-            public_key: hallmark_consensus::public_key_of(seed),
-            address: address_of(validator_account_key(index)),
+        .map(|(index, seed)| {
+            ValidatorSpec::local(
+                hallmark_consensus::public_key_of(seed),
+                address_of(validator_account_key(index)),
+            )
         })
         .collect();
     let alloc = funded

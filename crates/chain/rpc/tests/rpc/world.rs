@@ -35,10 +35,7 @@ impl World {
 
     pub fn with(configure: impl FnOnce(&mut RpcConfig)) -> Self {
         let alice = signer("alice");
-        let validator = ValidatorSpec {
-            public_key: [7; 32],
-            address: Address::repeat_byte(7),
-        };
+        let validator = ValidatorSpec::local([7; 32], Address::repeat_byte(7));
         let alloc = [(alice.address(), U256::from(FUNDS))].into();
         let treasury = Address::repeat_byte(9);
         let spec = Arc::new(ChainSpec::local(

@@ -86,7 +86,8 @@ fn forged_certificates(good: &OrderReceipt, other: &OrderReceipt, spec: &ChainSp
         "{error}"
     );
     // A self-made validator set signs whatever its maker wants; the reader's spec decides.
-    let forged = certificate::assemble(&strangers, &set(&strangers), &seeds, &paying).expect("their certificate");
+    let forged = certificate::assemble(&strangers, &set(&strangers), &seeds, &paying)
+        .expect("their certificate");
     let forged = changed(good, |r| {
         r.descendants.clear();
         r.certificate = forged.into();

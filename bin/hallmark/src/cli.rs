@@ -73,6 +73,15 @@ pub enum Command {
         after_help = "Example:\n  hallmark verify receipt.json --spec spec.json\n\nTrust starts from the chain spec: give it with --spec, or pin it once with `hallmark spec pin`."
     )]
     Verify(VerifyArgs),
+    /// Follow the chain by certificates, believing no node.
+    ///
+    /// Trust starts from the chain spec (its validators of the first two epochs) or from a checkpoint
+    /// that somebody you trust made. Everything a node says is checked; with --listen, wallets on this
+    /// machine get only answers that were.
+    #[command(
+        after_help = "Examples:\n  hallmark light --spec spec.json --rpc http://127.0.0.1:8545 --out checkpoint.json\n  hallmark light --spec spec.json --checkpoint checkpoint.json --rpc http://127.0.0.1:8545 --listen 127.0.0.1:8546\n  hallmark light --spec spec.json --rpc http://127.0.0.1:8545 --receipt receipt.json"
+    )]
+    Light(LightArgs),
     /// Show or pin the chain spec that receipts are checked against.
     Spec {
         #[command(subcommand)]
@@ -619,6 +628,28 @@ pub struct VerifyArgs {
     /// Chain spec to trust; the pinned one when absent.
     #[arg(long, env = "HALLMARK_SPEC")]
     pub spec: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct LightArgs {
+    /// Chain spec to trust; the pinned one when absent.
+    #[arg(long, env = "HALLMARK_SPEC")]
+    pub spec: Option<PathBuf>,
+    /// Checkpoint to begin with instead of genesis.
+    #[arg(long)]
+    pub checkpoint: Option<PathBuf>,
+    /// A node, which is not trusted.
+    #[arg(long, default_value = "http://127.0.0.1:8545")]
+    pub rpc: String,
+    /// Serve verified answers at this address until stopped.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// Where to write a checkpoint of what is known at the end.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Receipt file to verify, of any epoch; may be repeated.
+    #[arg(long = "receipt", value_name = "FILE")]
+    pub receipts: Vec<PathBuf>,
 }
 
 #[derive(Subcommand)]

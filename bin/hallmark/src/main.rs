@@ -51,6 +51,7 @@ fn run(command: Command, report: &output::Reporter) -> Result<(), commands::Erro
         Command::Provide(args) => commands::provide::run(args, report),
         Command::Order { command } => commands::order::run(command, report),
         Command::Keys { command } => commands::keys::run(command, report),
+        Command::Light(args) => commands::light::run(args, report),
         Command::Verify(args) => commands::verify::run(args, report),
         Command::Spec { command } => commands::spec::run(command, report),
         Command::Topic { command } => commands::topic::run(command, report),

@@ -5,11 +5,12 @@
 //! with their arguments. [`sealed`] orders hide input and answer from the chain. [`topics`] are
 //! markets of intelligence. [`keys`] creates and loads keys; [`OrderReceipt`] is the file that proves,
 //! to anyone who has the chain spec and no node, that an order was answered by the registered
-//! model and paid.
+//! model and paid. [`light`] follows the chain by certificates and believes no node.
 
 mod client;
 mod error;
 pub mod keys;
+pub mod light;
 mod models;
 mod orders;
 pub mod receipt;

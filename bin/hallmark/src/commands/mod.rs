@@ -5,6 +5,7 @@ pub mod evm;
 pub mod generate;
 pub mod infer;
 pub mod keys;
+pub mod light;
 pub mod model;
 pub mod node;
 pub mod order;

@@ -22,7 +22,10 @@
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use commonware_consensus::{
-    marshal::{core::Mailbox, standard::{Inline, Standard}},
+    marshal::{
+        core::Mailbox,
+        standard::{Inline, Standard},
+    },
     simplex::{
         self, Engine, Floor, ForwardPolicy, SkipBudget, SkipPolicy, elector::RoundRobin,
         scheme::ed25519::Scheme,
@@ -30,10 +33,7 @@ use commonware_consensus::{
     types::Epoch,
 };
 use commonware_cryptography::ed25519::PublicKey;
-use commonware_p2p::{
-    Blocker, Sender,
-    utils::mux::MuxHandle,
-};
+use commonware_p2p::{Blocker, Sender, utils::mux::MuxHandle};
 use commonware_parallel::Sequential;
 use commonware_runtime::{
     Clock, Error as RuntimeError, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef,
@@ -114,9 +114,10 @@ where
     /// Starts the engine of an epoch whose first block's parent is committed. The engine ends when
     /// the runtime stops or one of its actors fails; aborting the handle stops all of it.
     pub(crate) async fn start(&mut self, epoch: Epoch) -> Result<Handle<()>, ConsensusError> {
-        let set = self.epochs.get(epoch).ok_or(ConsensusError::NoCommittee {
-            epoch: epoch.get(),
-        })?;
+        let set = self
+            .epochs
+            .get(epoch)
+            .ok_or(ConsensusError::NoCommittee { epoch: epoch.get() })?;
         self.clear_logs(epoch).await;
         let first = self.epochs.first(epoch).get();
         let root = match first.checked_sub(1) {
@@ -129,7 +130,11 @@ where
         };
         let ended = |_| ConsensusError::NetworkEnded;
         let votes = self.votes.register(epoch.get()).await.map_err(ended)?;
-        let certificates = self.certificates.register(epoch.get()).await.map_err(ended)?;
+        let certificates = self
+            .certificates
+            .register(epoch.get())
+            .await
+            .map_err(ended)?;
         let resolver = self.resolver.register(epoch.get()).await.map_err(ended)?;
         let members = set.committee.members.len();
         tracing::info!(%epoch, members, votes = set.member, "epoch begins");
@@ -150,10 +155,7 @@ where
                 scheme: set.scheme.clone(),
                 witness,
             };
-            let engine = Engine::new(
-                context.child("simplex"),
-                config.join(automaton, reporter),
-            );
+            let engine = Engine::new(context.child("simplex"), config.join(automaton, reporter));
             let engine = engine.start(votes, certificates, resolver);
             if let Err(error) = engine.await {
                 tracing::error!(%epoch, %error, "the engine of an epoch ended");

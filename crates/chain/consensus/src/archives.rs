@@ -31,9 +31,8 @@ pub(crate) async fn open<E: Storage + Metrics + Clock>(
     limits: Arc<Limits>,
     page_cache: &CacheRef,
 ) -> Result<(Finalizations<E>, Blocks<E>), ConsensusError> {
-    let unusable = |error: commonware_storage::archive::Error| {
-        ConsensusError::Archive(error.to_string())
-    };
+    let unusable =
+        |error: commonware_storage::archive::Error| ConsensusError::Archive(error.to_string());
     // Certificates were verified against the committee of their epoch before they were stored, so the
     // number of signers needs no bound here; committees of later epochs may be larger.
     let finalizations = prunable::Archive::init(

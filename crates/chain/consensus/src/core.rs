@@ -282,8 +282,7 @@ impl Core {
         let layer = self.layer(&parent)?;
         let bounds = timestamp_bounds(&layer.block.header, &self.spec.limits);
         let timestamp_ms = now_ms.clamp(*bounds.start(), *bounds.end());
-        let committee =
-            hallmark_execution::committee(&layer.state, &self.spec, round.epoch.into());
+        let committee = hallmark_execution::committee(&layer.state, &self.spec, round.epoch.into());
         let Some(leader) = committee
             .as_ref()
             .and_then(|committee| committee.members.get(usize::from(round.leader)))

@@ -94,7 +94,7 @@ const BROADCAST_DEQUE: usize = 16;
 /// Final blocks delivered ahead of their commit.
 const MAX_PENDING_ACKS: NonZeroUsize = NZUsize!(16);
 /// Missing heights fetched at once while catching up.
-const MAX_REPAIR: NonZeroUsize = NZUsize!(16);
+const MAX_REPAIR: NonZeroUsize = NZUsize!(32);
 /// Buffers of files, bytes.
 pub(crate) const BUFFER: NonZeroUsize = NZUsize!(256 * 1024);
 /// 4 MiB.
@@ -123,7 +123,7 @@ pub const CHANNELS: [ChannelSpec; 6] = [
     channel(0, NZU32!(1_024)),
     channel(1, NZU32!(1_024)),
     channel(2, NZU32!(256)),
-    channel(3, NZU32!(128)),
+    channel(3, NZU32!(256)),
     channel(4, NZU32!(128)),
     channel(5, NZU32!(512)),
 ];
@@ -287,7 +287,7 @@ where
     let (gossip_sender, gossip_receiver) = channels.gossip;
     let mut gossip = context.child("gossip").spawn({
         let core = core.clone();
-        move |_| gossip::exchange(core, gossip_sender, gossip_receiver)
+        move |context| gossip::exchange(context, core, gossip_sender, gossip_receiver)
     });
 
     // Agreement.

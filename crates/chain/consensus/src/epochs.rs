@@ -76,18 +76,12 @@ impl Epochs {
     /// The last height of an epoch.
     pub(crate) fn last(&self, epoch: Epoch) -> Height {
         // Only an epoch that no chain reaches has none.
-        self.0
-            .epocher
-            .last(epoch)
-            .unwrap_or(Height::new(u64::MAX))
+        self.0.epocher.last(epoch).unwrap_or(Height::new(u64::MAX))
     }
 
     /// The first height of an epoch.
     pub(crate) fn first(&self, epoch: Epoch) -> Height {
-        self.0
-            .epocher
-            .first(epoch)
-            .unwrap_or(Height::new(u64::MAX))
+        self.0.epocher.first(epoch).unwrap_or(Height::new(u64::MAX))
     }
 
     /// The validators of an epoch. `None` if the committed state does not know them (yet, or any
@@ -122,8 +116,7 @@ impl Shared {
         let keys = Arc::new(committee::keys(&committee)?);
         let signer = Scheme::signer(&self.namespace, participants.clone(), self.key.clone());
         let member = signer.is_some();
-        let scheme =
-            signer.unwrap_or_else(|| Scheme::verifier(&self.namespace, participants));
+        let scheme = signer.unwrap_or_else(|| Scheme::verifier(&self.namespace, participants));
         Ok(EpochSet {
             committee,
             keys,
@@ -138,6 +131,7 @@ impl certificate::Provider for Epochs {
     type Scheme = Scheme;
 
     fn scoped(&self, epoch: Epoch) -> Option<Scoped<Scheme>> {
-        self.get(epoch).map(|set| Scoped::scheme(set.scheme.clone()))
+        self.get(epoch)
+            .map(|set| Scoped::scheme(set.scheme.clone()))
     }
 }

@@ -214,7 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn votes_signed_by_the_engine_are_evidence_whose_signed_bytes_are_those_that_the_contract_checks() {
+    fn votes_signed_by_the_engine_are_evidence_whose_signed_bytes_are_those_that_the_contract_checks()
+     {
         let spec = spec();
         for (seed, scheme) in SEEDS.iter().zip(schemes(&spec)) {
             for offence in offences(&scheme) {
@@ -236,13 +237,16 @@ mod tests {
             Pair::NullifyFinalize(..) => ["_NULLIFY", "_FINALIZE"],
         };
         let signed = evidence.signed(spec.hash());
-        signed.iter().zip(suffixes).all(|((message, signature), suffix)| {
-            let domain = [&committee::namespace(spec)[..], suffix.as_bytes()].concat();
-            let body = &message[domain.len() + 1..];
-            assert_eq!(union_unique(&domain, body), *message);
-            let signature = Signature::decode(Copying(signature)).expect("a signature");
-            key.verify(&domain, body, &signature)
-        })
+        signed
+            .iter()
+            .zip(suffixes)
+            .all(|((message, signature), suffix)| {
+                let domain = [&committee::namespace(spec)[..], suffix.as_bytes()].concat();
+                let body = &message[domain.len() + 1..];
+                assert_eq!(union_unique(&domain, body), *message);
+                let signature = Signature::decode(Copying(signature)).expect("a signature");
+                key.verify(&domain, body, &signature)
+            })
     }
 
     #[test]
@@ -250,8 +254,10 @@ mod tests {
         let schemes = schemes(&spec());
         let [mut forged, ..] = [notarize(&schemes[0], 1)];
         forged.attestation.signature = notarize(&schemes[1], 1).attestation.signature;
-        let offence =
-            Activity::ConflictingNotarize(ConflictingNotarize::new(forged, notarize(&schemes[0], 2)));
+        let offence = Activity::ConflictingNotarize(ConflictingNotarize::new(
+            forged,
+            notarize(&schemes[0], 2),
+        ));
         assert_eq!(evidence(&schemes[2], &offence), None);
     }
 

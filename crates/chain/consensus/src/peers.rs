@@ -110,7 +110,11 @@ impl AddressBook {
     }
 
     /// The peers of an epoch.
-    pub(crate) fn peers(&self, epochs: &Epochs, epoch: Epoch) -> AddressableTrackedPeers<PublicKey> {
+    pub(crate) fn peers(
+        &self,
+        epochs: &Epochs,
+        epoch: Epoch,
+    ) -> AddressableTrackedPeers<PublicKey> {
         let mut room = self.capacity.saturating_sub(1);
         let mut left_out = 0usize;
         let mut admit = |key: &PublicKey| {
@@ -172,13 +176,23 @@ mod tests {
     #[test]
     fn a_registered_address_is_an_ip_or_a_name_with_a_port() {
         let ip = parse_address("10.0.0.1:30303").expect("an address");
-        assert_eq!(ip, Address::Symmetric("10.0.0.1:30303".parse().expect("it")));
+        assert_eq!(
+            ip,
+            Address::Symmetric("10.0.0.1:30303".parse().expect("it"))
+        );
         let named = parse_address("validator.example.org:30303").expect("an address");
         let Ingress::Dns { host, port } = named.ingress() else {
             panic!("a name is resolved when it is dialed: {named:?}");
         };
         assert_eq!((host.as_ref(), port), ("validator.example.org", 30303));
-        for wrong in ["", "validator", "validator:port", ":1", "a b:1", "host:70000"] {
+        for wrong in [
+            "",
+            "validator",
+            "validator:port",
+            ":1",
+            "a b:1",
+            "host:70000",
+        ] {
             assert_eq!(parse_address(wrong), None, "{wrong}");
         }
     }

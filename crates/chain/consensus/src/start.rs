@@ -81,7 +81,9 @@ pub enum ConsensusError {
         public_key: String,
     },
     /// The committed state does not know the validators of the epoch that the node is in.
-    #[error("the validators of epoch {epoch} are not known here: the node's chain data are damaged")]
+    #[error(
+        "the validators of epoch {epoch} are not known here: the node's chain data are damaged"
+    )]
     NoCommittee {
         /// The epoch.
         epoch: u64,
@@ -206,9 +208,9 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
     let me = key.public_key();
     let epochs = Epochs::new(core.clone(), key.clone());
     let epoch = epochs.after(core.store().head().block.number());
-    let now = epochs.get(epoch).ok_or(ConsensusError::NoCommittee {
-        epoch: epoch.get(),
-    })?;
+    let now = epochs
+        .get(epoch)
+        .ok_or(ConsensusError::NoCommittee { epoch: epoch.get() })?;
     let max_message_bytes = engine::max_message_bytes(&spec)?;
     let lock = lock_folder(&home)?;
     // The engine would panic on a port that is taken; ask first. Also resolves port 0.

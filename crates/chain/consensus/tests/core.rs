@@ -265,9 +265,17 @@ mod certificates {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
         for signers in [3, 4] {
-            let bytes =
-                assemble(&world.spec, &set(&world.spec), &world.seeds[..signers], &block.header).expect("made");
-            assert_eq!(verify(&world.spec, &set(&world.spec), &block.header, &bytes), Ok(()));
+            let bytes = assemble(
+                &world.spec,
+                &set(&world.spec),
+                &world.seeds[..signers],
+                &block.header,
+            )
+            .expect("made");
+            assert_eq!(
+                verify(&world.spec, &set(&world.spec), &block.header, &bytes),
+                Ok(())
+            );
         }
     }
 
@@ -275,7 +283,13 @@ mod certificates {
     fn too_few_signers_are_counted() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
-        let bytes = assemble(&world.spec, &set(&world.spec), &world.seeds[..2], &block.header).expect("made");
+        let bytes = assemble(
+            &world.spec,
+            &set(&world.spec),
+            &world.seeds[..2],
+            &block.header,
+        )
+        .expect("made");
         assert_eq!(
             verify(&world.spec, &set(&world.spec), &block.header, &bytes),
             Err(CertificateError::TooFewSigners {
@@ -289,9 +303,11 @@ mod certificates {
     fn a_certificate_of_another_block_is_refused_by_name() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
-        let bytes = assemble(&world.spec, &set(&world.spec), &world.seeds, &block.header).expect("made");
+        let bytes =
+            assemble(&world.spec, &set(&world.spec), &world.seeds, &block.header).expect("made");
         let other = changed(&block, |block| block.header.gas_used = 1);
-        let error = verify(&world.spec, &set(&world.spec), &other.header, &bytes).expect_err("another block");
+        let error = verify(&world.spec, &set(&world.spec), &other.header, &bytes)
+            .expect_err("another block");
         assert!(
             matches!(error, CertificateError::AnotherBlock { .. }),
             "{error}"
@@ -302,7 +318,8 @@ mod certificates {
     fn a_certificate_of_another_epoch_is_refused_by_name() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
-        let bytes = assemble(&world.spec, &set(&world.spec), &world.seeds, &block.header).expect("made");
+        let bytes =
+            assemble(&world.spec, &set(&world.spec), &world.seeds, &block.header).expect("made");
         let other = changed(&block, |block| {
             let extra = HeaderExtra {
                 epoch: 3,
@@ -338,7 +355,10 @@ mod certificates {
             validator.public_key = hallmark_consensus::public_key_of(seed);
         }
         let bytes = assemble(&forged, &set(&forged), &seeds, &block.header).expect("made");
-        assert_eq!(verify(&forged, &set(&forged), &block.header, &bytes), Ok(()));
+        assert_eq!(
+            verify(&forged, &set(&forged), &block.header, &bytes),
+            Ok(())
+        );
         assert_eq!(
             verify(&world.spec, &set(&world.spec), &block.header, &bytes),
             Err(CertificateError::BadSignatures)
@@ -362,7 +382,13 @@ mod certificates {
     fn every_flipped_bit_and_every_cut_is_refused_without_a_panic() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
-        let bytes = assemble(&world.spec, &set(&world.spec), &world.seeds[..3], &block.header).expect("made");
+        let bytes = assemble(
+            &world.spec,
+            &set(&world.spec),
+            &world.seeds[..3],
+            &block.header,
+        )
+        .expect("made");
         for position in 0..bytes.len() {
             for bit in [0, 7] {
                 let mut changed = bytes.clone();
@@ -372,7 +398,12 @@ mod certificates {
                     "byte {position} bit {bit}"
                 );
             }
-            let cut = verify(&world.spec, &set(&world.spec), &block.header, &bytes[..position]);
+            let cut = verify(
+                &world.spec,
+                &set(&world.spec),
+                &block.header,
+                &bytes[..position],
+            );
             assert!(
                 matches!(cut, Err(CertificateError::Malformed(_))),
                 "cut at {position}"
@@ -390,7 +421,8 @@ mod certificates {
     fn a_header_without_consensus_data_is_refused() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
-        let bytes = assemble(&world.spec, &set(&world.spec), &world.seeds, &block.header).expect("made");
+        let bytes =
+            assemble(&world.spec, &set(&world.spec), &world.seeds, &block.header).expect("made");
         let mut header = block.header.clone();
         header.extra_data = Bytes::new();
         let error = verify(&world.spec, &set(&world.spec), &header, &bytes);

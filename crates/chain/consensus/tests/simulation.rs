@@ -29,13 +29,13 @@ use commonware_runtime::{
     Clock as _, Handle, Runner as _, Spawner as _, Supervisor as _, deterministic,
 };
 use commonware_utils::{NZUsize, probability};
+use hallmark_abi::IStaking;
 use hallmark_consensus::{
     AddressBook, ConsensusError, Core, Honest, Proposer, RoundInfo, Unready, certificate,
-    prove_possession, public_key_of,
     engine::{self, CHANNELS, Channels, Validator},
+    genesis_committee, prove_possession, public_key_of,
 };
-use hallmark_abi::IStaking;
-use hallmark_types::{Block, addresses, merkle, staking::LOCAL_STAKE};
+use hallmark_types::{Block, ChainSpec, Committee, addresses, merkle, staking::LOCAL_STAKE};
 use support::{Rooms, World};
 
 const START_MS: u64 = 1_800_000_000_000;
@@ -50,6 +50,8 @@ const LEAVER: usize = USERS as usize;
 const JOINER: usize = USERS as usize + 1;
 /// Seed of the key of a node that is no validator at genesis.
 const STRANGER: [u8; 32] = [77; 32];
+/// How long a validator hears nobody.
+const CUT_OFF: Duration = Duration::from_secs(12);
 /// Virtual time after which a plan counts as stuck.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -69,6 +71,8 @@ struct Plan {
     lossy: bool,
     /// A node that is no validator follows.
     follower: Option<Follower>,
+    /// Hears and is heard by nobody for a while, under load.
+    cut_off: Option<usize>,
     /// The follower becomes a validator, and the last of the first validators leaves.
     changed: bool,
 }
@@ -172,12 +176,17 @@ async fn launch(
         }),
         _ => Arc::new(Honest),
     };
-    let stranger = self::key(&STRANGER).public_key();
+    // Whoever is no validator, and whoever will be none.
+    let followers = plan.follower.map(|_| STRANGER).into_iter();
+    let followers = followers.chain(
+        plan.changed
+            .then(|| world.seeds[usize::from(VALIDATORS) - 1]),
+    );
     let addresses = AddressBook::new(
         key.public_key(),
         ([127, 0, 0, 1], 1).into(),
         [],
-        plan.follower.map(|_| stranger),
+        followers.map(|seed| self::key(&seed).public_key()),
     );
     let validator = Validator {
         key,
@@ -345,6 +354,9 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         .await;
     }
 
+    if let Some(index) = plan.cut_off {
+        cut_off_and_back(&context, &oracle, &world, &rooms, &keys, index, &link).await;
+    }
     if plan.changed {
         new_validators_at_work(&context, &world, &rooms, &entry).await;
     }
@@ -384,6 +396,17 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         root: last.header.state_root,
         hash: last.hash(),
     }
+}
+
+/// The set of an epoch that the state has forgotten: no plan that lasts so long changes it.
+fn forgotten(spec: &ChainSpec, epoch: u64) -> Committee {
+    let mut committee = genesis_committee(spec, 0).expect("the spec knows it");
+    committee.epoch = epoch;
+    if epoch > 1 {
+        // Equal stakes are ordered by key.
+        committee.members.sort_by_key(|member| member.public_key);
+    }
+    committee
 }
 
 /// A user's key; the users of transfers come first.
@@ -450,11 +473,62 @@ async fn new_validators_at_work(
     }
     let sent = nonce - TRANSFERS / u64::from(USERS);
     wait(context, "every transfer to the new set", || {
-        [leaver, joiner].iter().chain(entry).all(|index| {
-            rooms[*index].balance(to) == U256::from(u128::from(sent) * VALUE)
-        })
+        [leaver, joiner]
+            .iter()
+            .chain(entry)
+            .all(|index| rooms[*index].balance(to) == U256::from(u128::from(sent) * VALUE))
     })
     .await;
+}
+
+/// Cuts a validator off for [`CUT_OFF`] while transfers flow, and expects it soon after at the height
+/// that the others had when it came back, many epochs later.
+async fn cut_off_and_back(
+    context: &deterministic::Context,
+    oracle: &Oracle<PublicKey, deterministic::Context>,
+    world: &World,
+    rooms: &[Rooms],
+    keys: &[PublicKey],
+    index: usize,
+    link: &Link,
+) {
+    let others = keys.iter().filter(|key| **key != keys[index]);
+    for other in others.clone() {
+        for (from, to) in [(other, &keys[index]), (&keys[index], other)] {
+            let removed = oracle.remove_link(from.clone(), to.clone()).await;
+            removed.expect("it was linked");
+        }
+    }
+    let entry = (index + 1) % usize::from(VALIDATORS);
+    let to = Address::repeat_byte(0x97);
+    let end = context.current() + CUT_OFF;
+    let mut nonce = TRANSFERS / u64::from(USERS);
+    while context.current() < end {
+        rooms[entry].submit(&world.transfer(0, nonce, to, VALUE));
+        nonce += 1;
+        context.sleep(Duration::from_millis(40)).await;
+    }
+    for other in others {
+        for (from, to) in [(other, &keys[index]), (&keys[index], other)] {
+            let added = oracle
+                .add_link(from.clone(), to.clone(), link.clone())
+                .await;
+            added.expect("a link");
+        }
+    }
+    let (behind, height) = (rooms[index].height(), rooms[entry].height());
+    assert!(behind + 4 * EPOCH_BLOCKS < height, "the others went on");
+    let back = context.current();
+    wait(context, "the validator that was cut off is back", || {
+        rooms[index].height() >= height
+    })
+    .await;
+    let took = context.current().duration_since(back).expect("time passes");
+    println!(
+        "cut off for {CUT_OFF:?}: {} blocks behind, back after {took:?}",
+        height - behind
+    );
+    assert!(took < CUT_OFF, "it took {took:?} to come back");
 }
 
 /// The invariants, block by block.
@@ -470,7 +544,8 @@ fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
         let extra = block.extra().expect("extra");
         let epoch = u64::from(extra.epoch);
         assert_eq!(epoch, number / EPOCH_BLOCKS, "height {number}");
-        let committee = validators[0].core.committee(epoch).expect("known");
+        let committee = validators[0].core.committee(epoch);
+        let committee = committee.unwrap_or_else(|| forgotten(&world.spec, epoch));
         assert_eq!(committee.epoch, epoch);
         let leader = &committee.members[usize::from(extra.leader)];
         assert_eq!(leader.address, block.header.beneficiary);
@@ -660,6 +735,20 @@ fn a_follower_that_begins_with_nothing_climbs_epoch_by_epoch() {
             seed,
             Plan {
                 follower: Some(Follower::Late),
+                ..Plan::default()
+            },
+        );
+    }
+}
+
+#[test]
+fn a_validator_that_was_cut_off_for_long_is_soon_back() {
+    for seed in seeds(1) {
+        let cut_off = usize::try_from(seed % 4).expect("small");
+        simulate(
+            seed,
+            Plan {
+                cut_off: Some(cut_off),
                 ..Plan::default()
             },
         );

@@ -323,7 +323,9 @@ fn what_a_validator_cannot_start_with_is_said_clearly() {
         key: [99; 32],
         ..config.clone()
     };
-    let error = begin(stranger).err().expect("not a validator, and nobody to follow");
+    let error = begin(stranger)
+        .err()
+        .expect("not a validator, and nobody to follow");
     assert!(
         matches!(error, ConsensusError::NotAValidator { .. }),
         "{error}"

@@ -3,7 +3,7 @@
 use hallmark_consensus::{ConsensusConfig, ConsensusError, ConsensusHandle, Core};
 use hallmark_execution::Executor;
 use hallmark_mempool::Mempool;
-use hallmark_rpc::{RpcConfig, RpcContext, RpcError, RpcHandle};
+use hallmark_rpc::{CommitteeProofs, RpcConfig, RpcContext, RpcError, RpcHandle};
 use hallmark_state::{Store, StoreError};
 use hallmark_types::ChainSpec;
 use std::{
@@ -16,7 +16,10 @@ use std::{
 /// Folder of the engine's journals inside a node's folder.
 const CONSENSUS_FOLDER: &str = "consensus";
 
-/// What one validator needs.
+/// Folder of the proofs of validator sets inside a node's folder.
+const COMMITTEES_FOLDER: &str = "committees";
+
+/// What one node needs.
 #[derive(Clone)]
 pub struct NodeConfig {
     /// The chain that it joins.
@@ -48,6 +51,9 @@ pub enum NodeError {
     /// The JSON-RPC port is taken.
     #[error(transparent)]
     Rpc(#[from] RpcError),
+    /// The folder of the proofs of validator sets is unusable.
+    #[error("cannot keep proofs of validator sets: {0}")]
+    Committees(io::Error),
     /// No loopback port could be reserved (development networks only).
     #[error("cannot reserve a port on loopback: {0}")]
     Port(io::Error),
@@ -83,6 +89,13 @@ impl Node {
         let store = Arc::new(Store::open(&home, &spec, &executor.genesis())?);
         let mempool = Arc::new(Mempool::new(spec.clone(), executor.clone()));
 
+        let committees =
+            CommitteeProofs::open(home.join(COMMITTEES_FOLDER)).map_err(NodeError::Committees)?;
+        let committees = Arc::new(committees);
+        committees
+            .watch(spec.clone(), &store)
+            .map_err(NodeError::Committees)?;
+
         let rpc = hallmark_rpc::serve(
             RpcConfig::new(rpc_listen),
             RpcContext {
@@ -90,6 +103,7 @@ impl Node {
                 store: store.clone(),
                 executor: executor.clone(),
                 mempool: mempool.clone(),
+                committees,
             },
         )?;
 

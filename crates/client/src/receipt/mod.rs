@@ -30,6 +30,7 @@ mod build;
 mod tests;
 mod verify;
 
+pub(crate) use verify::decode_header;
 pub use verify::{verify, verify_with};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -170,7 +171,7 @@ pub enum ReceiptError {
     TooManyHeaders,
     #[error(
         "the block is certified by the validators of epoch {0}, and the chain spec names those of \
-         epochs 0 and 1 only: follow the chain with `hallmark light`, and give its checkpoint"
+         epochs 0 and 1 only: follow the chain with `hallmark light --receipt`"
     )]
     UnknownCommittee(u64),
     #[error("the block is not final: {0}")]

@@ -80,10 +80,10 @@ pub(super) fn final_header(
     if receipt.descendants.len() > MAX_DESCENDANTS {
         return Err(ReceiptError::TooManyHeaders);
     }
-    let first = decode_header(0, &receipt.header)?;
+    let first = header_at(0, &receipt.header)?;
     let mut last = first.clone();
     for (position, bytes) in (1..).zip(&receipt.descendants) {
-        let next = decode_header(position, bytes)?;
+        let next = header_at(position, bytes)?;
         if next.parent_hash != last.hash_slow() || Some(next.number) != last.number.checked_add(1) {
             return Err(ReceiptError::BrokenChain(position));
         }
@@ -98,16 +98,20 @@ pub(super) fn final_header(
     Ok(first)
 }
 
-fn decode_header(position: usize, bytes: &Bytes) -> Result<Header, ReceiptError> {
-    let malformed = |reason: String| ReceiptError::Header { position, reason };
+fn header_at(position: usize, bytes: &Bytes) -> Result<Header, ReceiptError> {
+    decode_header(bytes).map_err(|reason| ReceiptError::Header { position, reason })
+}
+
+/// A header from its canonical RLP.
+pub(crate) fn decode_header(bytes: &Bytes) -> Result<Header, String> {
     if bytes.len() > header::MAX_HEADER_BYTES {
-        return Err(malformed(format!("{} bytes are too many", bytes.len())));
+        return Err(format!("{} bytes are too many", bytes.len()));
     }
     let mut rest: &[u8] = bytes;
-    let decoded = Header::decode(&mut rest).map_err(|error| malformed(error.to_string()))?;
+    let decoded = Header::decode(&mut rest).map_err(|error| error.to_string())?;
     // The hash must be of these very bytes.
     if !rest.is_empty() || alloy_rlp::encode(&decoded) != bytes[..] {
-        return Err(malformed("it is not canonical".to_owned()));
+        return Err("it is not canonical".to_owned());
     }
     Ok(decoded)
 }

@@ -61,8 +61,7 @@ impl World {
                 )
             })
             .collect();
-        let mut spec =
-            ChainSpec::local(genesis_ms, validators, alloc, Address::repeat_byte(0x7e));
+        let mut spec = ChainSpec::local(genesis_ms, validators, alloc, Address::repeat_byte(0x7e));
         change(&mut spec);
         spec.check().expect("a usable spec");
         Self {

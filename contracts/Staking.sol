@@ -71,8 +71,6 @@ interface IStaking {
         uint64 freeEpoch
     );
     event Withdrawn(address indexed account, uint256 amount);
-    /// @notice The fees of a block: the commission went to the payout account, the rest to the stake.
-    event Rewarded(uint64 indexed validator, uint256 amount, uint256 commission);
     event CommissionChanged(uint64 indexed validator, uint16 commissionBps, uint64 fromEpoch);
     event KeyChanged(uint64 indexed validator, bytes32 publicKey);
     event ProfileChanged(uint64 indexed validator, address payout, string p2p);

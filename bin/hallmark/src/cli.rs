@@ -1,7 +1,9 @@
 //! Arguments of every command, with an example each.
 
+mod stake;
 mod topic;
 
+pub use stake::StakeCommand;
 pub use topic::{
     OptionalKeyArgs, ProveArgs, SaltArgs, SubmitArgs, TestSetArgs, TopicCommand, WorkArgs, WorkRole,
 };
@@ -91,6 +93,11 @@ pub enum Command {
     Topic {
         #[command(subcommand)]
         command: TopicCommand,
+    },
+    /// Validators and their stake: register, delegate, take out, report double votes.
+    Stake {
+        #[command(subcommand)]
+        command: StakeCommand,
     },
     /// Run Ethereum's own tests of the virtual machine.
     Evm {

@@ -55,6 +55,7 @@ fn run(command: Command, report: &output::Reporter) -> Result<(), commands::Erro
         Command::Verify(args) => commands::verify::run(args, report),
         Command::Spec { command } => commands::spec::run(command, report),
         Command::Topic { command } => commands::topic::run(command, report),
+        Command::Stake { command } => commands::stake::run(command, report),
         Command::Evm { command } => commands::evm::run(command, report),
         Command::Node(args) => commands::node::run(args, report),
         Command::Completions { shell } => commands::generate::completions(shell, report),

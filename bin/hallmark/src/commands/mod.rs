@@ -11,6 +11,7 @@ pub mod node;
 pub mod order;
 pub mod provide;
 pub mod spec;
+pub mod stake;
 pub mod topic;
 pub mod verify;
 pub mod zk;

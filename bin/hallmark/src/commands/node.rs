@@ -57,7 +57,7 @@ async fn watch(node: &Node) -> String {
 }
 
 /// 32 bytes of hex in a file.
-fn load_seed(path: &Path) -> Result<[u8; 32], Error> {
+pub fn load_seed(path: &Path) -> Result<[u8; 32], Error> {
     let text = String::from_utf8(read(path)?)
         .map_err(|_| Error::at(path.display(), "a validator key is 32 bytes in hex"))?;
     text.trim()

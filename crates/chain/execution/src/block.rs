@@ -30,6 +30,7 @@ use hallmark_types::{Receipt, Transaction, addresses};
 use revm::ExecuteEvm;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, ResultAndState};
 use revm::context::{ContextSetters, ContextTr, JournalTr, Transaction as _, TxEnv};
+use revm::context_interface::journaled_state::account::JournaledAccountTr;
 use revm::handler::{FrameResult, Handler};
 use revm::inspector::{Inspector, InspectorHandler};
 use revm::interpreter::interpreter::EthInterpreter;

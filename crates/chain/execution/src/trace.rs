@@ -23,10 +23,9 @@ use alloy_rpc_types_trace::geth::{
 use hallmark_state::State;
 use hallmark_types::Block;
 use revm::ExecuteEvm;
-use revm::InspectEvm;
 use revm::bytecode::opcode;
 use revm::context::result::ResultAndState;
-use revm::context::{ContextError, ContextTr, JournalTr};
+use revm::context::{ContextError, ContextSetters, ContextTr, JournalTr};
 use revm::handler::FrameResult;
 use revm::inspector::{Inspector, InspectorHandler};
 use revm::interpreter::interpreter::EthInterpreter;

@@ -383,7 +383,7 @@ fn a_spec_survives_json_and_its_hash_does_not_depend_on_layout() {
     let mut other = spec.clone();
     other.limits.block_gas_limit += 1;
     assert_ne!(other.hash(), spec.hash());
-    let stakes = U256::from(2 * crate::staking::LOCAL_STAKE);
+    let stakes = U256::from(4 * crate::staking::LOCAL_STAKE);
     assert_eq!(spec.issued(), U256::from(1000) + stakes);
 }
 

@@ -15,7 +15,8 @@ use sha2::{Digest, Sha512};
 /// Whether the signature of `message` by `public_key` holds.
 // Arithmetic of the group and of its scalars has no overflow.
 #[allow(clippy::arithmetic_side_effects)]
-pub(super) fn verify(public_key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+#[must_use]
+pub fn verify(public_key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     let (Some((r, rest)), Some(key)) = (signature.split_first_chunk::<32>(), point(public_key))
     else {
         return false;

@@ -95,6 +95,7 @@ use hallmark_abi::IStaking;
 use hallmark_types::{ChainSpec, addresses};
 
 pub(crate) use dispatch::call;
+pub use ed25519::verify as verify_ed25519;
 pub use storage::{Account, Exit, ExitPool, Key, Pool, Set, SetMember, Staking, Validator};
 
 use crate::{

@@ -20,7 +20,7 @@ mod trie;
 mod state_tests;
 
 pub use account::Account;
-pub use diff::{AccountDiff, StateDiff};
+pub use diff::{AccountDiff, StateDiff, balance_change};
 pub use executed::Executed;
 pub use proof::{AccountProof, StorageProof};
 pub use state::State;

@@ -7,9 +7,13 @@
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Encodable;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
+use rayon::prelude::*;
 
 use crate::trie::{Committed, Trie};
 use crate::{Account, AccountDiff, AccountProof, StateDiff, StorageProof};
+
+/// Changed accounts from which on several threads look them up.
+const MANY: usize = 128;
 
 /// Accounts, storage and codes at one height.
 #[derive(Debug, Clone, Default)]
@@ -85,49 +89,81 @@ impl State {
         self.accounts.root()
     }
 
-    /// The state after `diff`; shares every node that the diff does not touch.
+    /// The state after `diff`; shares every node that the diff does not touch. Large diffs are applied
+    /// and hashed by several threads.
     pub fn apply(&self, diff: &StateDiff) -> Self {
         let mut next = self.clone();
         for (hash, code) in &diff.codes {
-            next.codes.insert(hash, code.clone());
+            next.codes.set(hash, Some(code.clone()));
         }
-        for (address, change) in &diff.accounts {
-            next.apply_account(*address, change);
-        }
+        let changed = |(address, change): (&Address, &AccountDiff)| {
+            let key = keccak256(address);
+            (key, self.changed(*address, &key, change))
+        };
+        let mut changes: Vec<_> = if diff.accounts.len() < MANY {
+            diff.accounts.iter().map(changed).collect()
+        } else {
+            diff.accounts.par_iter().map(changed).collect()
+        };
+        changes.sort_unstable_by_key(|(key, _)| *key);
+        next.accounts.update(changes);
         next
     }
 
-    pub(crate) fn apply_account(&mut self, address: Address, change: &AccountDiff) {
-        let key = keccak256(address);
-        let Some(account) = change.kept() else {
-            self.accounts.remove(&key);
-            return;
-        };
-        let mut storage = match self.accounts.get(&key) {
+    /// What is under `key` after a change of its account.
+    fn changed(&self, address: Address, key: &B256, change: &AccountDiff) -> Option<Entry> {
+        let account = change.kept()?;
+        let mut storage = match self.accounts.get(key) {
             Some(entry) if !change.wiped => entry.storage.clone(),
             _ => Trie::default(),
         };
-        for (slot, value) in &change.storage {
-            if value.is_zero() {
-                storage.remove(&slot_key(slot));
-            } else {
-                storage.insert(
-                    &slot_key(slot),
-                    Slot {
-                        key: *slot,
-                        value: *value,
-                    },
-                );
-            }
+        let mut slots: Vec<_> = change
+            .storage
+            .iter()
+            .map(|(key, value)| {
+                let (key, value) = (*key, *value);
+                let slot = (!value.is_zero()).then_some(Slot { key, value });
+                (slot_key(&key), slot)
+            })
+            .collect();
+        slots.sort_unstable_by_key(|(key, _)| *key);
+        storage.update(slots);
+        Some(Entry {
+            address,
+            account,
+            storage,
+        })
+    }
+
+    /// The state of these accounts, each with its slots that are not zero, and codes. No address, and
+    /// no slot of an account, is there twice.
+    pub(crate) fn from_parts(
+        accounts: Vec<(Address, Account, Vec<(U256, U256)>)>,
+        codes: Vec<(B256, Bytes)>,
+    ) -> Self {
+        let mut entries: Vec<_> = accounts
+            .into_par_iter()
+            .map(|(address, account, slots)| {
+                let slot = |(key, value)| (slot_key(&key), Slot { key, value });
+                let mut slots: Vec<_> = slots.into_iter().map(slot).collect();
+                slots.sort_unstable_by_key(|(key, _)| *key);
+                let entry = Entry {
+                    address,
+                    account,
+                    storage: Trie::build(&slots),
+                };
+                (keccak256(address), entry)
+            })
+            .collect();
+        entries.par_sort_unstable_by_key(|(key, _)| *key);
+        let mut state = Self {
+            accounts: Trie::build(&entries),
+            codes: Trie::default(),
+        };
+        for (hash, code) in codes {
+            state.codes.set(&hash, Some(code));
         }
-        self.accounts.insert(
-            &key,
-            Entry {
-                address,
-                account,
-                storage,
-            },
-        );
+        state
     }
 
     /// EIP-1186 proof of an account and of some of its slots.

@@ -18,6 +18,7 @@
 
 mod disk;
 mod error;
+mod pending;
 mod tables;
 
 #[cfg(test)]
@@ -32,14 +33,15 @@ use alloy_primitives::{Address, B256, Bytes, Log};
 use alloy_rlp::Decodable;
 use arc_swap::ArcSwap;
 use hallmark_types::{Block, ChainSpec, Receipt};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use redb::{Database, DatabaseError, Durability, ReadTransaction};
 use tokio::sync::broadcast;
 
-use crate::{Executed, State};
+use crate::{Executed, State, StateDiff};
 
 pub use disk::InMemoryDisk;
 pub use error::StoreError;
+use pending::Pending;
 use tables::Meta;
 
 /// Number of latest heights whose state is kept in memory.
@@ -73,6 +75,8 @@ pub struct Store {
     genesis: B256,
     head: ArcSwap<Head>,
     recent: Mutex<VecDeque<(u64, State)>>,
+    /// What is durable and not yet in its table.
+    pending: RwLock<Pending>,
     /// Held while committing: there is one writer.
     commits: Mutex<()>,
     feed: broadcast::Sender<Arc<Executed>>,
@@ -160,6 +164,7 @@ impl Store {
             genesis: genesis.hash,
             head: ArcSwap::from_pointee(head),
             recent: Mutex::default(),
+            pending: RwLock::default(),
             commits: Mutex::new(()),
             feed: broadcast::channel(FEED_CAPACITY).0,
             tip: AtomicU64::new(0),
@@ -209,6 +214,14 @@ impl Store {
         }
         let state = tables::read_state(&txn).map_err(|error| self.failed(error))?;
         let state = state.map_err(|reason| self.damaged(reason))?;
+        let pending =
+            tables::read_pending(&txn, meta.height).map_err(|error| self.failed(error))?;
+        let pending = pending.map_err(|reason| self.damaged(reason))?;
+        let state = state.apply(&StateDiff {
+            accounts: pending.all_changes(),
+            ..StateDiff::default()
+        });
+        *self.pending.write() = pending;
         if state.root() != meta.root {
             let reason = format!(
                 "its state has root {}, block {} has {}",
@@ -377,7 +390,12 @@ impl Store {
                 .get(hash.0)?
                 .map(|row| row.value()))
         };
-        let (number, index) = self.reported(self.read(row))?;
+        // What leaves the pending rows between the two is in the table by then.
+        let pending = self.pending.read().place(hash);
+        let (number, index) = match pending {
+            Some(place) => place,
+            None => self.reported(self.read(row))?,
+        };
         self.published(number)?;
         Some((number, usize::try_from(index).ok()?))
     }
@@ -421,11 +439,18 @@ impl Store {
         let write = || -> Result<(), redb::Error> {
             let mut txn = self.database.begin_write()?;
             txn.set_durability(Durability::Immediate)?;
-            tables::write_block(&txn, &meta, executed, finalization)?;
+            // Only this thread changes it, below.
+            let pending = self.pending.read();
+            tables::write_block(&txn, &meta, executed, finalization, &pending)?;
+            drop(pending);
             txn.commit()?;
             Ok(())
         };
-        write().map_err(|error| self.failed(error))
+        write().map_err(|error| self.failed(error))?;
+        if executed.number() > 0 {
+            self.pending.write().add(executed);
+        }
+        Ok(())
     }
 
     fn remember(&self, height: u64, state: &State) {

@@ -20,11 +20,17 @@ async fn a_light_client_follows_from_genesis_and_verifies_a_receipt_of_a_later_e
     let (id, paid) = world.order_and_wait(&buyer, 1).await;
     provider.stop().await;
     let epoch = paid.block_number / EPOCH_BLOCKS;
-    assert!(epoch >= 2, "beyond the epochs that the spec names the validators of");
+    assert!(
+        epoch >= 2,
+        "beyond the epochs that the spec names the validators of"
+    );
 
     let node = world.client(Party::Buyer, 2).await;
     let mut light = Light::from_spec(world.spec().clone());
-    let file = light.order_receipt(&node, id).await.expect("a verified receipt");
+    let file = light
+        .order_receipt(&node, id)
+        .await
+        .expect("a verified receipt");
     // The spec alone does not know who signed it.
     let alone = receipt::verify(&file, world.spec());
     assert!(
@@ -36,7 +42,10 @@ async fn a_light_client_follows_from_genesis_and_verifies_a_receipt_of_a_later_e
 
     let seller = key(Party::Seller).address();
     let account = light.account(&node, seller, &[]).await.expect("proven");
-    assert_eq!(account.balance, node.balance(seller).await.expect("a balance"));
+    assert_eq!(
+        account.balance,
+        node.balance(seller).await.expect("a balance")
+    );
     let market = light.account(&node, INFERENCE, &[]).await.expect("proven");
     assert!(market.storage_hash != alloy_consensus::EMPTY_ROOT_HASH);
     assert!(light.number() >= paid.block_number);

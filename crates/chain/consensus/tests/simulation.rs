@@ -552,8 +552,8 @@ fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
         let ends_epoch = (number + 1).is_multiple_of(EPOCH_BLOCKS);
         if let Some((liar, _)) = plan.liar {
             assert_ne!(
-                usize::from(extra.leader),
-                liar,
+                leader.public_key,
+                public_key_of(&world.seeds[liar]),
                 "a liar's block {number} is final"
             );
         }

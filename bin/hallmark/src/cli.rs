@@ -1,7 +1,9 @@
 //! Arguments of every command, with an example each.
 
+mod stake;
 mod topic;
 
+pub use stake::StakeCommand;
 pub use topic::{
     OptionalKeyArgs, ProveArgs, SaltArgs, SubmitArgs, TestSetArgs, TopicCommand, WorkArgs, WorkRole,
 };
@@ -73,6 +75,15 @@ pub enum Command {
         after_help = "Example:\n  hallmark verify receipt.json --spec spec.json\n\nTrust starts from the chain spec: give it with --spec, or pin it once with `hallmark spec pin`."
     )]
     Verify(VerifyArgs),
+    /// Follow the chain by certificates, believing no node.
+    ///
+    /// Trust starts from the chain spec (its validators of the first two epochs) or from a checkpoint
+    /// that somebody you trust made. Everything a node says is checked; with --listen, wallets on this
+    /// machine get only answers that were.
+    #[command(
+        after_help = "Examples:\n  hallmark light --spec spec.json --rpc http://127.0.0.1:8545 --out checkpoint.json\n  hallmark light --spec spec.json --checkpoint checkpoint.json --rpc http://127.0.0.1:8545 --listen 127.0.0.1:8546\n  hallmark light --spec spec.json --rpc http://127.0.0.1:8545 --receipt receipt.json"
+    )]
+    Light(LightArgs),
     /// Show or pin the chain spec that receipts are checked against.
     Spec {
         #[command(subcommand)]
@@ -82,6 +93,11 @@ pub enum Command {
     Topic {
         #[command(subcommand)]
         command: TopicCommand,
+    },
+    /// Validators and their stake: register, delegate, take out, report double votes.
+    Stake {
+        #[command(subcommand)]
+        command: StakeCommand,
     },
     /// Run Ethereum's own tests of the virtual machine.
     Evm {
@@ -621,6 +637,28 @@ pub struct VerifyArgs {
     pub spec: Option<PathBuf>,
 }
 
+#[derive(Args)]
+pub struct LightArgs {
+    /// Chain spec to trust; the pinned one when absent.
+    #[arg(long, env = "HALLMARK_SPEC")]
+    pub spec: Option<PathBuf>,
+    /// Checkpoint to begin with instead of genesis.
+    #[arg(long)]
+    pub checkpoint: Option<PathBuf>,
+    /// A node, which is not trusted.
+    #[arg(long, default_value = "http://127.0.0.1:8545")]
+    pub rpc: String,
+    /// Serve verified answers at this address until stopped.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// Where to write a checkpoint of what is known at the end.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Receipt file to verify, of any epoch; may be repeated.
+    #[arg(long = "receipt", value_name = "FILE")]
+    pub receipts: Vec<PathBuf>,
+}
+
 #[derive(Subcommand)]
 pub enum SpecCommand {
     /// Check a chain spec and keep it as the one to trust.
@@ -648,7 +686,10 @@ pub struct NodeArgs {
     /// Address for JSON-RPC.
     #[arg(long, default_value = "127.0.0.1:8545")]
     pub rpc: SocketAddr,
-    /// Another validator, PUBLIC_KEY_HEX@ADDRESS; once per validator.
+    /// Another node to connect to, PUBLIC_KEY_HEX@ADDRESS; once per node.
     #[arg(long = "peer")]
     pub peers: Vec<String>,
+    /// Public key (hex) of a node that may connect and follow the chain; once per node.
+    #[arg(long = "follower", value_name = "PUBLIC_KEY_HEX")]
+    pub followers: Vec<alloy_primitives::B256>,
 }

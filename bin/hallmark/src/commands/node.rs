@@ -16,12 +16,14 @@ pub fn run(args: NodeArgs, report: &Reporter) -> Result<(), Error> {
         .iter()
         .map(|p| parse_peer(p))
         .collect::<Result<Vec<_>, _>>()?;
+    let followers = args.followers.iter().map(|key| key.0).collect();
     let node = Node::start(NodeConfig {
         spec,
         validator_key: key,
         home: args.home,
         p2p_listen: args.listen,
         peers,
+        followers,
         rpc_listen: args.rpc,
     })?;
     report.result(
@@ -55,7 +57,7 @@ async fn watch(node: &Node) -> String {
 }
 
 /// 32 bytes of hex in a file.
-fn load_seed(path: &Path) -> Result<[u8; 32], Error> {
+pub fn load_seed(path: &Path) -> Result<[u8; 32], Error> {
     let text = String::from_utf8(read(path)?)
         .map_err(|_| Error::at(path.display(), "a validator key is 32 bytes in hex"))?;
     text.trim()

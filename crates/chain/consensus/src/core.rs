@@ -48,7 +48,7 @@ use hallmark_execution::{Ancestry, BlockAttributes, BlockError, Executor, Pooled
 use hallmark_mempool::Mempool;
 use hallmark_state::{Executed, State, Store};
 use hallmark_types::{
-    Block, ChainSpec, HeaderExtra,
+    Block, ChainSpec, Committee, HeaderExtra,
     header::{MAX_HEADER_BYTES, check_timestamp, timestamp_bounds},
     next_base_fee,
 };
@@ -66,9 +66,9 @@ pub struct RoundInfo {
     pub epoch: u32,
     /// View of the proposal.
     pub view: u64,
-    /// View of the parent.
+    /// View of the parent; 0 if the parent is the last block of the epoch before.
     pub parent_view: u64,
-    /// Index of the leader in the spec's validators.
+    /// Index of the leader in the epoch's committee.
     pub leader: u16,
 }
 
@@ -217,6 +217,12 @@ impl Core {
         &self.store
     }
 
+    /// The validators of an epoch, as the committed state knows them: at least those of the head's
+    /// epoch and of the next one. `None` if they are not chosen yet or not kept any more.
+    pub fn committee(&self, epoch: u64) -> Option<Committee> {
+        hallmark_execution::committee(&self.store.head().state, &self.spec, epoch)
+    }
+
     /// The genesis block.
     pub fn genesis(&self) -> Arc<Block> {
         self.executor.genesis().block
@@ -276,10 +282,14 @@ impl Core {
         let layer = self.layer(&parent)?;
         let bounds = timestamp_bounds(&layer.block.header, &self.spec.limits);
         let timestamp_ms = now_ms.clamp(*bounds.start(), *bounds.end());
-        let Some(leader) = self.spec.validators.get(usize::from(round.leader)) else {
+        let committee = hallmark_execution::committee(&layer.state, &self.spec, round.epoch.into());
+        let Some(leader) = committee
+            .as_ref()
+            .and_then(|committee| committee.members.get(usize::from(round.leader)))
+        else {
             return Err(Unready::Failed(format!(
-                "no validator has index {}",
-                round.leader
+                "epoch {} has no validator with index {}",
+                round.epoch, round.leader
             )));
         };
         let attributes = BlockAttributes {
@@ -461,7 +471,8 @@ impl Core {
         }
     }
 
-    /// The header must state the round that consensus proposed it in, and the leader's address.
+    /// The header must state the round that consensus proposed it in. That it pays the leader of that
+    /// round, who follows from the parent's state, is checked by the executor.
     fn check_round(&self, parent: B256, block: &Block, round: &RoundInfo) -> Result<(), String> {
         let header = &block.header;
         if header.parent_hash != parent {
@@ -480,17 +491,6 @@ impl Core {
         if stated != *round {
             return Err(format!(
                 "the header states {stated:?}, proposed in {round:?}"
-            ));
-        }
-        let beneficiary = self
-            .spec
-            .validators
-            .get(usize::from(round.leader))
-            .map(|validator| validator.address);
-        if Some(header.beneficiary) != beneficiary {
-            return Err(format!(
-                "beneficiary {} is not the leader's",
-                header.beneficiary
             ));
         }
         Ok(())

@@ -25,6 +25,8 @@ const PORTS: Range<u16> = 10_000..32_000;
 pub const FUNDED_ACCOUNTS: usize = 10;
 /// What each funded account owns at genesis: one million MARK in base units.
 pub const FUNDS: u128 = 1_000_000 * 1_000_000_000_000_000_000;
+/// Genesis balance of each operator apart from its stake, in units of 10^-18 MARK.
+const OPERATOR_FUNDS: u128 = 1_000 * 1_000_000_000_000_000_000;
 
 /// Secret key (secp256k1) of the development account `index`.
 pub fn account_key(index: usize) -> B256 {
@@ -41,7 +43,7 @@ pub fn validator_key(index: usize) -> [u8; 32] {
     keccak256(format!("hallmark development validator {index}")).0
 }
 
-/// Secret key of the account that receives the fees of the development validator `index`.
+/// Secret key of the operator of the development validator `index`.
 pub fn validator_account_key(index: usize) -> B256 {
     keccak256(format!("hallmark development validator account {index}"))
 }
@@ -59,14 +61,22 @@ pub fn spec(validators: usize, funded: &[Address]) -> (ChainSpec, Vec<[u8; 32]>)
     let committee = seeds
         .iter()
         .enumerate()
-        .map(|(index, seed)| ValidatorSpec {
-            public_key: hallmark_consensus::public_key_of(seed),
-            address: address_of(validator_account_key(index)),
+        .map(|(index, seed)| {
+            ValidatorSpec::local(
+                hallmark_consensus::public_key_of(seed),
+                address_of(validator_account_key(index)),
+            )
         })
         .collect();
+    // Operators pay for what they tell the Staking contract.
+    let operators = (0..validators).map(|index| {
+        let operator = address_of(validator_account_key(index));
+        (operator, U256::from(OPERATOR_FUNDS))
+    });
     let alloc = funded
         .iter()
         .map(|address| (*address, U256::from(FUNDS)))
+        .chain(operators)
         .collect();
     let spec = ChainSpec::local(now_ms(), committee, alloc, address_of(treasury_key()));
     (spec, seeds)
@@ -132,6 +142,7 @@ impl Devnet {
                     .filter(|(_, address)| *address != p2p_listen)
                     .copied()
                     .collect(),
+                followers: Vec::new(),
                 rpc_listen,
             })
             .collect();

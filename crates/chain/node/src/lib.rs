@@ -8,4 +8,5 @@ pub mod devnet;
 mod node;
 
 pub use devnet::Devnet;
+pub use hallmark_consensus::{prove_possession, public_key_of};
 pub use node::{Node, NodeConfig, NodeError};

@@ -3,7 +3,7 @@
 use hallmark_consensus::{ConsensusConfig, ConsensusError, ConsensusHandle, Core};
 use hallmark_execution::Executor;
 use hallmark_mempool::Mempool;
-use hallmark_rpc::{RpcConfig, RpcContext, RpcError, RpcHandle};
+use hallmark_rpc::{CommitteeProofs, RpcConfig, RpcContext, RpcError, RpcHandle};
 use hallmark_state::{Store, StoreError};
 use hallmark_types::ChainSpec;
 use std::{
@@ -16,19 +16,25 @@ use std::{
 /// Folder of the engine's journals inside a node's folder.
 const CONSENSUS_FOLDER: &str = "consensus";
 
-/// What one validator needs.
+/// Folder of the proofs of validator sets inside a node's folder.
+const COMMITTEES_FOLDER: &str = "committees";
+
+/// What one node needs.
 #[derive(Clone)]
 pub struct NodeConfig {
     /// The chain that it joins.
     pub spec: Arc<ChainSpec>,
-    /// Seed of its ed25519 key; the public key must be in the spec.
+    /// Seed of its ed25519 key. It votes in the epochs whose validators include the public key, and
+    /// follows the chain in the others.
     pub validator_key: [u8; 32],
     /// Its folder, created if absent, used by one node at a time.
     pub home: PathBuf,
     /// Where it accepts other validators.
     pub p2p_listen: SocketAddr,
-    /// Public keys and addresses of the other validators.
+    /// Public keys and addresses of other nodes to connect to.
     pub peers: Vec<([u8; 32], SocketAddr)>,
+    /// Public keys of nodes that may connect to this one to follow the chain.
+    pub followers: Vec<[u8; 32]>,
     /// Where it serves JSON-RPC; port 0 lets the system choose.
     pub rpc_listen: SocketAddr,
 }
@@ -45,6 +51,9 @@ pub enum NodeError {
     /// The JSON-RPC port is taken.
     #[error(transparent)]
     Rpc(#[from] RpcError),
+    /// The folder of the proofs of validator sets is unusable.
+    #[error("cannot keep proofs of validator sets: {0}")]
+    Committees(io::Error),
     /// No loopback port could be reserved (development networks only).
     #[error("cannot reserve a port on loopback: {0}")]
     Port(io::Error),
@@ -73,11 +82,19 @@ impl Node {
             home,
             p2p_listen,
             peers,
+            followers,
             rpc_listen,
         } = config;
         let executor = Arc::new(Executor::new(spec.clone()));
         let store = Arc::new(Store::open(&home, &spec, &executor.genesis())?);
         let mempool = Arc::new(Mempool::new(spec.clone(), executor.clone()));
+
+        let committees =
+            CommitteeProofs::open(home.join(COMMITTEES_FOLDER)).map_err(NodeError::Committees)?;
+        let committees = Arc::new(committees);
+        committees
+            .watch(spec.clone(), &store)
+            .map_err(NodeError::Committees)?;
 
         let rpc = hallmark_rpc::serve(
             RpcConfig::new(rpc_listen),
@@ -86,6 +103,7 @@ impl Node {
                 store: store.clone(),
                 executor: executor.clone(),
                 mempool: mempool.clone(),
+                committees,
             },
         )?;
 
@@ -101,6 +119,7 @@ impl Node {
                 spec: spec.clone(),
                 listen: p2p_listen,
                 peers,
+                followers,
                 home: home.join(CONSENSUS_FOLDER),
             },
             Arc::new(core),

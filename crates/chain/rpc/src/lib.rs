@@ -11,7 +11,7 @@
 //!   ranges and results, gas, time and concurrency of calls (see [`RpcConfig`]).
 //!
 //! Beside Ethereum's methods the node answers `net_finalizedCertificate` (why a block is final, see
-//! [`Finality`]), `hallmark_inclusion` (why a transaction is in it, see [`Inclusion`]),
+//! [`Finality`]), `net_committee` (who the validators of an epoch are), `hallmark_inclusion` (why a transaction is in it, see [`Inclusion`]),
 //! `hallmark_sweepLogs` (what contracts told at the end of blocks) and `hallmark_counters` (how often
 //! the node really verified and recovered, see [`Counters`]).
 //!
@@ -21,6 +21,7 @@
 mod account;
 mod call;
 mod chain;
+mod committees;
 mod config;
 mod context;
 mod counters;
@@ -36,6 +37,7 @@ mod server;
 mod sync;
 mod view;
 
+pub use committees::CommitteeProofs;
 pub use config::{RpcConfig, RpcContext};
 pub use counters::Counters;
 pub use error::Fault;

@@ -15,11 +15,14 @@ mod committee;
 pub mod core;
 pub mod engine;
 mod gossip;
+pub mod keys;
+mod metrics;
 mod start;
 
 pub use crate::{
     application::{Honest, Proposer},
     committee::public_key_of,
     core::{Core, CoreError, ExtendError, RoundInfo, Unready, Verdict},
+    metrics::{CoreMetrics, EngineNumbers},
     start::{ConsensusConfig, ConsensusError, ConsensusHandle, start},
 };

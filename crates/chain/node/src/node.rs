@@ -1,9 +1,13 @@
 //! One validator: what it needs, how it starts, how it stops.
 
+use crate::{
+    devnet::{self, DevelopmentKey},
+    telemetry::{self, MetricsHandle, Monitor, Sources, Worker},
+};
 use hallmark_consensus::{ConsensusConfig, ConsensusError, ConsensusHandle, Core};
 use hallmark_execution::Executor;
 use hallmark_mempool::Mempool;
-use hallmark_rpc::{RpcConfig, RpcContext, RpcError, RpcHandle};
+use hallmark_rpc::{NodeFacts, RpcConfig, RpcContext, RpcError, RpcHandle, RpcMetrics};
 use hallmark_state::{Store, StoreError};
 use hallmark_types::ChainSpec;
 use std::{
@@ -14,7 +18,7 @@ use std::{
 };
 
 /// Folder of the engine's journals inside a node's folder.
-const CONSENSUS_FOLDER: &str = "consensus";
+pub(crate) const CONSENSUS_FOLDER: &str = "consensus";
 
 /// What one validator needs.
 #[derive(Clone)]
@@ -45,6 +49,20 @@ pub enum NodeError {
     /// The JSON-RPC port is taken.
     #[error(transparent)]
     Rpc(#[from] RpcError),
+    /// The chain spec gives power to keys that anybody knows.
+    #[error(transparent)]
+    Development(#[from] DevelopmentKey),
+    /// The metrics port is taken.
+    #[error("cannot listen on {address} for metrics: {source}")]
+    Metrics {
+        /// What was asked for.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No thread could be made.
+    #[error("cannot start the thread that watches the node: {0}")]
+    Thread(io::Error),
     /// No loopback port could be reserved (development networks only).
     #[error("cannot reserve a port on loopback: {0}")]
     Port(io::Error),
@@ -54,7 +72,9 @@ pub enum NodeError {
 pub struct Node {
     // Dropped in this order: no new requests, then no new blocks, then the data is closed.
     rpc: RpcHandle,
-    consensus: ConsensusHandle,
+    watch: Worker,
+    monitor: Arc<Monitor>,
+    consensus: Arc<ConsensusHandle>,
     mempool: Arc<Mempool>,
     executor: Arc<Executor>,
     store: Arc<Store>,
@@ -75,10 +95,15 @@ impl Node {
             peers,
             rpc_listen,
         } = config;
+        devnet::refuse_development_keys(&spec)?;
+        let public_key = hallmark_consensus::public_key_of(&validator_key);
+        devnet::refuse_development_key(spec.chain_id, &public_key)?;
         let executor = Arc::new(Executor::new(spec.clone()));
         let store = Arc::new(Store::open(&home, &spec, &executor.genesis())?);
         let mempool = Arc::new(Mempool::new(spec.clone(), executor.clone()));
 
+        let facts = Arc::new(NodeFacts::new(Some(public_key)));
+        let rpc_metrics = RpcMetrics::default();
         let rpc = hallmark_rpc::serve(
             RpcConfig::new(rpc_listen),
             RpcContext {
@@ -86,6 +111,8 @@ impl Node {
                 store: store.clone(),
                 executor: executor.clone(),
                 mempool: mempool.clone(),
+                node: facts.clone(),
+                metrics: rpc_metrics.clone(),
             },
         )?;
 
@@ -95,7 +122,8 @@ impl Node {
             mempool.clone(),
             store.clone(),
         );
-        let consensus = hallmark_consensus::start(
+        let core_metrics = core.metrics().clone();
+        let consensus = Arc::new(hallmark_consensus::start(
             ConsensusConfig {
                 key: validator_key,
                 spec: spec.clone(),
@@ -104,11 +132,24 @@ impl Node {
                 home: home.join(CONSENSUS_FOLDER),
             },
             Arc::new(core),
-        )?;
+        )?);
+        let monitor = Arc::new(Monitor::new(Sources {
+            store: store.clone(),
+            mempool: mempool.clone(),
+            executor: executor.clone(),
+            consensus: consensus.clone(),
+            facts,
+            core: core_metrics,
+            rpc: rpc_metrics,
+            home: home.clone(),
+        }));
+        let watch = telemetry::watch(monitor.clone()).map_err(NodeError::Thread)?;
 
         tracing::info!(home = %home.display(), rpc = %rpc.local_addr(), "validator started");
         Ok(Self {
             rpc,
+            watch,
+            monitor,
             consensus,
             mempool,
             executor,
@@ -121,6 +162,18 @@ impl Node {
     /// the `Arc` of [`Node::store`]).
     pub fn stop(self) {
         drop(self);
+    }
+
+    /// Serves metrics, health and readiness until the handle is dropped. Drop it before the node
+    /// stops, or the data stays open for as long.
+    ///
+    /// # Errors
+    /// [`NodeError::Metrics`].
+    pub fn serve_metrics(&self, listen: SocketAddr) -> Result<MetricsHandle, NodeError> {
+        telemetry::serve(listen, self.monitor.clone()).map_err(|source| NodeError::Metrics {
+            address: listen,
+            source,
+        })
     }
 
     /// The chain.
@@ -172,6 +225,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.rpc.stop();
+        self.watch.stop();
         self.consensus.stop();
     }
 }

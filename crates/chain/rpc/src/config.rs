@@ -1,5 +1,6 @@
 //! What the server needs and the bounds it keeps.
 
+use crate::{RpcMetrics, status::NodeFacts};
 use hallmark_execution::Executor;
 use hallmark_mempool::Mempool;
 use hallmark_state::Store;
@@ -70,4 +71,8 @@ pub struct RpcContext {
     pub executor: Arc<Executor>,
     /// Takes raw transactions, knows the pending ones.
     pub mempool: Arc<Mempool>,
+    /// The node itself.
+    pub node: Arc<NodeFacts>,
+    /// Counts what is asked.
+    pub metrics: RpcMetrics,
 }

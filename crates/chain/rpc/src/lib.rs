@@ -12,8 +12,9 @@
 //!
 //! Beside Ethereum's methods the node answers `net_finalizedCertificate` (why a block is final, see
 //! [`Finality`]), `hallmark_inclusion` (why a transaction is in it, see [`Inclusion`]),
-//! `hallmark_sweepLogs` (what contracts told at the end of blocks) and `hallmark_counters` (how often
-//! the node really verified and recovered, see [`Counters`]).
+//! `hallmark_sweepLogs` (what contracts told at the end of blocks), `hallmark_counters` (how often
+//! the node really verified and recovered, see [`Counters`]) and `hallmark_nodeStatus` (see
+//! [`NodeStatus`]).
 //!
 //! [`serve`] starts the server; the methods are listed by the traits in `chain`, `account`, `fee`,
 //! `call` (traces too), `logs`, `pubsub`, `net`, `finality` and `counters`.
@@ -29,10 +30,12 @@ mod fee;
 mod filters;
 mod finality;
 mod logs;
+mod metrics;
 mod net;
 mod overrides;
 mod pubsub;
 mod server;
+mod status;
 mod sync;
 mod view;
 
@@ -40,4 +43,6 @@ pub use config::{RpcConfig, RpcContext};
 pub use counters::Counters;
 pub use error::Fault;
 pub use finality::{Finality, Inclusion, StateProof};
+pub use metrics::RpcMetrics;
 pub use server::{RpcError, RpcHandle, serve};
+pub use status::{NodeFacts, NodeStatus};

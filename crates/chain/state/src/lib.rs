@@ -24,4 +24,4 @@ pub use diff::{AccountDiff, StateDiff, balance_change};
 pub use executed::Executed;
 pub use proof::{AccountProof, StorageProof};
 pub use state::State;
-pub use store::{Head, InMemoryDisk, RECENT_STATES, Store, StoreError};
+pub use store::{Head, InMemoryDisk, RECENT_STATES, STORE_FILE, Store, StoreError};

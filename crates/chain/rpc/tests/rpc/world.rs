@@ -57,6 +57,8 @@ impl World {
             store: store.clone(),
             executor: executor.clone(),
             mempool: mempool.clone(),
+            node: Default::default(),
+            metrics: Default::default(),
         };
         let rpc = serve(config, context).unwrap();
         Self {

@@ -158,7 +158,15 @@ fn status_and_metrics_tell_the_same(rpcs: &[SocketAddr], metrics: &[SocketAddr])
     assert_eq!(rpc(rpcs[2], "net_peerCount"), "0x3");
     rpc(rpcs[2], "no_suchMethod");
 
-    let (code, page) = get(metrics[2], "/metrics").expect("metrics");
+    // Sizes of files are read every few seconds.
+    let (code, page) = loop {
+        let (code, page) = get(metrics[2], "/metrics").expect("metrics");
+        if !page.contains("hallmark_store_consensus_bytes 0\n") {
+            break (code, page);
+        }
+        assert!(Instant::now() < deadline, "the engine writes: {page}");
+        std::thread::sleep(Duration::from_millis(200));
+    };
     assert_eq!(code, 200);
     let names = metric_names(&page);
     let value = |name: &str| -> f64 {
@@ -400,9 +408,30 @@ fn bad_input_is_refused_with_what_and_where() {
     );
     assert_eq!(public["encrypted"], true);
 
-    // A block or two, so that the folder belongs to its chain.
-    let mut node = spawn(&["node", "--home", &home], &[]);
+    // The folder gets a chain; what the node logs is JSON, a line each.
+    let mut node = std::process::Command::new(env!("CARGO_BIN_EXE_hallmark"))
+        .args(["node", "--home", &home, "--log-format", "json", "-v"])
+        .env_remove("RUST_LOG")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .map(Process)
+        .expect("hallmark runs");
+    let log = std::io::BufReader::new(node.0.stderr.take().expect("piped"));
+    let mut lines = std::io::BufRead::lines(log).map(|line| line.expect("text"));
+    let parse = |line: String| -> Value {
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"))
+    };
+    let started = lines
+        .by_ref()
+        .map(parse)
+        .find(|line| line["fields"]["message"] == "validator started")
+        .expect("a line that says so");
+    assert_eq!(started["level"], "INFO");
+    assert!(started["fields"]["home"].is_string());
+    let rest = std::thread::spawn(move || lines.map(parse).count());
     assert_eq!(node.terminate().0, Some(0));
+    rest.join().expect("every line is JSON");
 
     let config = std::fs::read_to_string(at("net/0/node.toml")).expect("a configuration");
     let spec: Value =
@@ -435,6 +464,10 @@ fn bad_input_is_refused_with_what_and_where() {
     let (net, public_home) = (home.as_str(), at("public/0"));
     let file = |name: &str| at(name);
     let cases: Vec<(Vec<String>, Vec<&str>)> = [
+        (
+            vec!["node", "status", "--rpc", "http://127.0.0.1:1"],
+            vec!["no node answers at http://127.0.0.1:1"],
+        ),
         (
             vec!["node", "--home", &at("empty")],
             vec!["--spec", "node.toml", "empty"],

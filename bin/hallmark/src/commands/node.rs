@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Where JSON-RPC is served when nothing says.
 const DEFAULT_RPC: SocketAddr =
@@ -28,6 +29,17 @@ pub fn run(args: NodeArgs, report: &Reporter) -> Result<(), Error> {
         return status(&chain, report);
     }
     let (config, metrics) = assemble(args)?;
+    // Before anything is started: a signal that comes earlier must still stop it in order.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut terminate, mut interrupt) = {
+        let _entered = runtime.enter();
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        )
+    };
     let node = Node::start(config)?;
     let metrics = metrics
         .map(|listen| node.serve_metrics(listen))
@@ -43,12 +55,13 @@ pub fn run(args: NodeArgs, report: &Reporter) -> Result<(), Error> {
         &json!({ "rpc": node.rpc_url(), "ws": node.ws_url(), "metrics": metrics_url }),
     );
     notify_supervisor("READY=1");
-    let failure = super::block_on(async {
+    let failure = runtime.block_on(async {
         tokio::select! {
-            signal = super::stop_signal() => signal.map(|()| None).map_err(Error::from),
-            failure = watch(&node) => Ok(Some(failure)),
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            failure = watch(&node) => Some(failure),
         }
-    })?;
+    });
     notify_supervisor("STOPPING=1");
     tracing::info!("the validator stops");
     std::thread::spawn(|| {

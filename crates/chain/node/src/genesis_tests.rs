@@ -172,6 +172,6 @@ fn the_signed_message_is_pinned() {
     assert_eq!(message.len(), 8 + 32 + 20 + 2 + 11);
     assert_eq!(
         keccak256(message),
-        b256!("0000000000000000000000000000000000000000000000000000000000000000")
+        b256!("fa8c9f03480f5f7801123d9359bacac3dbb065057019138171d04ebaae0f9983")
     );
 }

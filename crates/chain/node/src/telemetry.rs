@@ -68,7 +68,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// The longest that the engine is waited for.
 const ENGINE_PATIENCE: Duration = Duration::from_millis(500);
 /// Ticks between two looks at the sizes of files.
-const TICKS_PER_SIZE: u64 = 10;
+const TICKS_PER_SIZE: u64 = 5;
 /// Files of the engine that are looked at, at most.
 const MAX_FILES: usize = 100_000;
 

@@ -1,8 +1,12 @@
 //! Arguments of every command, with an example each.
 
+mod network;
+mod node;
 mod stake;
 mod topic;
 
+pub use network::{EntryArgs, GenesisArgs, InitArgs, JoinArgs, NetworkCommand};
+pub use node::{DbCommand, ExportArgs, ImportArgs, LogFormat, NodeArgs, NodeCommand};
 pub use stake::StakeCommand;
 pub use topic::{
     OptionalKeyArgs, ProveArgs, SaltArgs, SubmitArgs, TestSetArgs, TopicCommand, WorkArgs, WorkRole,
@@ -10,7 +14,6 @@ pub use topic::{
 
 use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// AI work that is checked before it is paid.
@@ -104,11 +107,29 @@ pub enum Command {
         #[command(subcommand)]
         command: EvmCommand,
     },
-    /// Run one validator of a network.
+    /// Make a network, or join one of strangers.
+    Network {
+        #[command(subcommand)]
+        command: NetworkCommand,
+    },
+    /// Run one validator of a network, or look at a running one.
     #[command(
-        after_help = "Example:\n  hallmark node --spec spec.json --validator-key v0.key --home v0 --listen 127.0.0.1:9000 \\\n      --rpc 127.0.0.1:8545 --peer 1b2c…@127.0.0.1:9001"
+        after_help = "Example:\n  hallmark node --home net/0\n  hallmark node --spec spec.json --validator-key v0.key --home v0 --listen 127.0.0.1:9000 \\\n      --rpc 127.0.0.1:8545 --peer 1b2c…@127.0.0.1:9001"
     )]
     Node(NodeArgs),
+    /// Verify the folder of a stopped node.
+    Db {
+        #[command(subcommand)]
+        command: DbCommand,
+    },
+    /// Write blocks with their certificates into a file.
+    #[command(after_help = "Example:\n  hallmark export --home v --from 1 --to 5000 blocks.bin")]
+    Export(ExportArgs),
+    /// Replay blocks from a file: each is executed, and its roots and certificate are checked.
+    #[command(
+        after_help = "Example:\n  hallmark import --home replayed --spec genesis.json blocks.bin"
+    )]
+    Import(ImportArgs),
     /// Print shell completions.
     #[command(
         after_help = "Example:\n  hallmark completions bash > /etc/bash_completion.d/hallmark"
@@ -608,11 +629,17 @@ pub enum OrderCommand {
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
-    /// Make a new Ethereum key (or a validator key), encrypted unless --dev.
-    #[command(after_help = "Example:\n  hallmark keys new buyer.key --dev")]
+    /// Make a new Ethereum key, or both keys of a validator, encrypted unless --dev.
+    #[command(
+        after_help = "Example:\n  hallmark keys new buyer.key --dev\n  hallmark keys new v --validator --password-file password"
+    )]
     New {
-        /// File to write; refused when it exists.
+        /// File to write; refused when it exists. With --validator a folder, in which validator.key
+        /// and account.key are written.
         path: PathBuf,
+        /// Make a validator's two keys: ed25519 for votes, secp256k1 for the account that is paid.
+        #[arg(long)]
+        validator: bool,
         /// Write the key unencrypted (development).
         #[arg(long)]
         dev: bool,
@@ -667,29 +694,4 @@ pub enum SpecCommand {
     /// Show a chain spec, or the pinned one.
     #[command(after_help = "Example:\n  hallmark spec show --json")]
     Show { spec: Option<PathBuf> },
-}
-
-#[derive(Args)]
-pub struct NodeArgs {
-    /// Chain spec (genesis, validators, limits).
-    #[arg(long)]
-    pub spec: PathBuf,
-    /// Validator key: 32 bytes in hex, as the ed25519 seed.
-    #[arg(long)]
-    pub validator_key: PathBuf,
-    /// Folder of this validator.
-    #[arg(long)]
-    pub home: PathBuf,
-    /// Address for other validators.
-    #[arg(long)]
-    pub listen: SocketAddr,
-    /// Address for JSON-RPC.
-    #[arg(long, default_value = "127.0.0.1:8545")]
-    pub rpc: SocketAddr,
-    /// Another node to connect to, PUBLIC_KEY_HEX@ADDRESS; once per node.
-    #[arg(long = "peer")]
-    pub peers: Vec<String>,
-    /// Public key (hex) of a node that may connect and follow the chain; once per node.
-    #[arg(long = "follower", value_name = "PUBLIC_KEY_HEX")]
-    pub followers: Vec<alloy_primitives::B256>,
 }

@@ -1,12 +1,14 @@
 //! One module a command.
 
 pub mod chain;
+pub mod db;
 pub mod evm;
 pub mod generate;
 pub mod infer;
 pub mod keys;
 pub mod light;
 pub mod model;
+pub mod network;
 pub mod node;
 pub mod order;
 pub mod provide;

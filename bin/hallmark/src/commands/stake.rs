@@ -2,8 +2,7 @@
 
 use super::{
     Error, block_on,
-    chain::{connect, connect_signed},
-    node::load_seed,
+    chain::{connect, connect_signed, load_seed},
     parse_mark, read,
 };
 use crate::cli::StakeCommand;
@@ -34,7 +33,8 @@ async fn act(command: StakeCommand, report: &Reporter) -> Result<(), Error> {
         } => {
             let client = connect_signed(&chain, &key).await?;
             let profile = (payout, p2p, percent(&commission)?);
-            bond(&client, &amount, &validator_key, profile, report).await
+            let seed = load_seed(&validator_key, key.password_file.as_deref())?;
+            bond(&client, &amount, seed, profile, report).await
         }
         StakeCommand::Delegate {
             validator,
@@ -121,7 +121,7 @@ async fn act(command: StakeCommand, report: &Reporter) -> Result<(), Error> {
         } => {
             let client = connect_signed(&chain, &key).await?;
             let number = own(&client).await?;
-            let seed = load_seed(&validator_key)?;
+            let seed = load_seed(&validator_key, key.password_file.as_deref())?;
             let public_key = public_key_of(&seed);
             let possession = prove_possession(&seed, client.chain_id(), signer(&client)?);
             let staking = client.staking();
@@ -181,12 +181,11 @@ async fn act(command: StakeCommand, report: &Reporter) -> Result<(), Error> {
 async fn bond(
     client: &Client,
     amount: &str,
-    validator_key: &Path,
+    seed: [u8; 32],
     (payout, p2p, commission_bps): (Option<Address>, String, u16),
     report: &Reporter,
 ) -> Result<(), Error> {
     let stake = parse_mark("the stake", amount)?;
-    let seed = load_seed(validator_key)?;
     let operator = signer(client)?;
     let public_key = public_key_of(&seed);
     let possession = prove_possession(&seed, client.chain_id(), operator);

@@ -41,7 +41,7 @@
 //! block that cannot be executed to the results in its header means that this node computes another
 //! chain than its peers (or lost its data): the core then fails for good, loudly.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use alloy_primitives::{B256, Bytes};
 use hallmark_execution::{Ancestry, BlockAttributes, BlockError, Executor, PooledTransaction};
@@ -54,6 +54,8 @@ use hallmark_types::{
 };
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
+
+use crate::metrics::CoreMetrics;
 
 /// Layers kept at most. Beyond it the lowest go; a dropped layer that is still needed is executed
 /// again. Consensus keeps a handful.
@@ -180,6 +182,7 @@ pub struct Core {
     /// Held while executing, so that a block is executed once even if it is asked for twice at once.
     working: Mutex<()>,
     failure: watch::Sender<Option<String>>,
+    metrics: CoreMetrics,
 }
 
 impl Core {
@@ -199,6 +202,7 @@ impl Core {
             refused: Mutex::new(BTreeMap::new()),
             working: Mutex::new(()),
             failure: watch::Sender::new(None),
+            metrics: CoreMetrics::default(),
         }
     }
 
@@ -221,6 +225,11 @@ impl Core {
     /// epoch and of the next one. `None` if they are not chosen yet or not kept any more.
     pub fn committee(&self, epoch: u64) -> Option<Committee> {
         hallmark_execution::committee(&self.store.head().state, &self.spec, epoch)
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &CoreMetrics {
+        &self.metrics
     }
 
     /// The genesis block.
@@ -305,6 +314,7 @@ impl Core {
             layer: &layer,
             store: &self.store,
         };
+        let started = Instant::now();
         let built = self
             .executor
             .build_block(
@@ -315,6 +325,7 @@ impl Core {
                 &lineage,
             )
             .map_err(|error| self.fail(format!("cannot build a block: {error}")))?;
+        self.metrics.executed(started.elapsed());
         let refused: Vec<B256> = built
             .refused
             .iter()
@@ -423,6 +434,7 @@ impl Core {
                 number,
                 reason: error.to_string(),
             })?;
+        self.metrics.committed(&head.block, block);
         self.mempool.on_committed(&executed);
         self.layers
             .lock()
@@ -449,11 +461,13 @@ impl Core {
             layer: &layer,
             store: &self.store,
         };
+        let started = Instant::now();
         match self
             .executor
             .execute_block(&layer.block.header, &layer.state, block, &lineage)
         {
             Ok(executed) => {
+                self.metrics.executed(started.elapsed());
                 let executed = Arc::new(executed);
                 self.keep(executed.clone());
                 Ok(executed)

@@ -21,6 +21,8 @@ pub mod engine;
 mod epochs;
 pub mod evidence;
 mod gossip;
+pub mod keys;
+mod metrics;
 mod peers;
 mod possession;
 mod start;
@@ -29,6 +31,7 @@ pub use crate::{
     application::{Honest, Proposer},
     committee::{epoch_of, genesis_committee, public_key_of},
     core::{Core, CoreError, ExtendError, RoundInfo, Unready, Verdict},
+    metrics::{CoreMetrics, EngineNumbers},
     peers::AddressBook,
     possession::prove_possession,
     start::{ConsensusConfig, ConsensusError, ConsensusHandle, start},

@@ -24,7 +24,9 @@ use std::{
 
 use commonware_cryptography::{ChaCha20Poly1305, Signer as _, ed25519::PublicKey};
 use commonware_p2p::authenticated::lookup;
-use commonware_runtime::{Quota, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use commonware_runtime::{
+    Metrics as _, Quota, Runner as _, Spawner as _, Supervisor as _, tokio as runtime,
+};
 use commonware_stream::{
     cups::{self, Cups},
     sake::{self, Sake},
@@ -32,7 +34,7 @@ use commonware_stream::{
 use commonware_utils::{NZU32, NZUsize};
 use hallmark_types::ChainSpec;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     application::Honest,
@@ -47,7 +49,9 @@ use crate::{
 /// Threads that poll a validator's tasks. Execution and files have threads of their own.
 const WORKERS: usize = 2;
 /// How long tasks may take to end after [`ConsensusHandle::stop`].
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Questions for the engine's counters that may wait.
+const MAX_SCRAPES: usize = 4;
 /// Capacity of each actor's mailbox in the network.
 const MAILBOX: std::num::NonZeroUsize = NZUsize!(1_024);
 
@@ -141,6 +145,7 @@ pub struct ConsensusHandle {
     stop: Mutex<Option<oneshot::Sender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     outcome: Arc<Mutex<Outcome>>,
+    scrapes: mpsc::Sender<oneshot::Sender<String>>,
 }
 
 /// What became of the engine.
@@ -176,6 +181,15 @@ impl ConsensusHandle {
             Outcome::Failed(reason) => Some(reason.clone()),
             Outcome::Running | Outcome::Stopped => None,
         }
+    }
+
+    /// The engine's own counters as Prometheus text; `None` when the engine does not answer. Bound the
+    /// wait: an engine that hangs never answers.
+    pub async fn engine_metrics(&self) -> Option<String> {
+        let (reply, answer) = oneshot::channel();
+        // A full queue means that earlier questions have no answer yet.
+        self.scrapes.try_send(reply).ok()?;
+        answer.await.ok()
     }
 
     /// The address that accepts validators.
@@ -259,6 +273,7 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
         .with_catch_panics(false)
         .with_storage_directory(home.join("engine"));
     let (stop, stopped) = oneshot::channel();
+    let (scrapes, scraped) = mpsc::channel(MAX_SCRAPES);
     let outcome = Arc::new(Mutex::new(Outcome::Running));
     let thread = std::thread::Builder::new()
         .name("consensus".into())
@@ -276,7 +291,7 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
             move || {
                 let _lock = lock;
                 let ended = catch_unwind(AssertUnwindSafe(|| {
-                    run(storage, network, validator, stopped)
+                    run(storage, network, validator, scraped, stopped)
                 }));
                 let ended = match ended {
                     Ok(Ok(Ended::Stopped)) => Outcome::Stopped,
@@ -300,6 +315,7 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
         stop: Mutex::new(Some(stop)),
         thread: Mutex::new(Some(thread)),
         outcome,
+        scrapes,
     })
 }
 
@@ -316,6 +332,7 @@ fn run(
         Cups<Sake<commonware_cryptography::ed25519::PrivateKey>, ChaCha20Poly1305>,
     >,
     validator: Validator,
+    mut scraped: mpsc::Receiver<oneshot::Sender<String>>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<Ended, ConsensusError> {
     runtime::Runner::new(storage).start(|context| async move {
@@ -335,6 +352,12 @@ fn run(
         let engine = context.child("validator").spawn({
             let oracle = oracle.clone();
             move |context| engine::run(context, validator, oracle.clone(), oracle, channels)
+        });
+        context.child("scrapes").spawn(move |context| async move {
+            while let Some(reply) = scraped.recv().await {
+                // Whoever asked may have gone.
+                reply.send(context.encode()).ok();
+            }
         });
         let ended = tokio::select! {
             // A dropped handle counts as a request to stop.

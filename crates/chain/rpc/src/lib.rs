@@ -11,9 +11,10 @@
 //!   ranges and results, gas, time and concurrency of calls (see [`RpcConfig`]).
 //!
 //! Beside Ethereum's methods the node answers `net_finalizedCertificate` (why a block is final, see
-//! [`Finality`]), `net_committee` (who the validators of an epoch are), `hallmark_inclusion` (why a transaction is in it, see [`Inclusion`]),
-//! `hallmark_sweepLogs` (what contracts told at the end of blocks) and `hallmark_counters` (how often
-//! the node really verified and recovered, see [`Counters`]).
+//! [`Finality`]), `net_committee` (who the validators of an epoch are), `hallmark_inclusion` (why a
+//! transaction is in it, see [`Inclusion`]), `hallmark_sweepLogs` (what contracts told at the end of
+//! blocks), `hallmark_counters` (how often the node really verified and recovered, see [`Counters`])
+//! and `hallmark_nodeStatus` (see [`NodeStatus`]).
 //!
 //! [`serve`] starts the server; the methods are listed by the traits in `chain`, `account`, `fee`,
 //! `call` (traces too), `logs`, `pubsub`, `net`, `finality` and `counters`.
@@ -30,10 +31,12 @@ mod fee;
 mod filters;
 mod finality;
 mod logs;
+mod metrics;
 mod net;
 mod overrides;
 mod pubsub;
 mod server;
+mod status;
 mod sync;
 mod view;
 
@@ -42,4 +45,6 @@ pub use config::{RpcConfig, RpcContext};
 pub use counters::Counters;
 pub use error::Fault;
 pub use finality::{Finality, Inclusion, StateProof};
+pub use metrics::RpcMetrics;
 pub use server::{RpcError, RpcHandle, serve};
+pub use status::{NodeFacts, NodeStatus};

@@ -60,6 +60,8 @@ impl World {
             executor: executor.clone(),
             mempool: mempool.clone(),
             committees,
+            node: Default::default(),
+            metrics: Default::default(),
         };
         let rpc = serve(config, context).unwrap();
         Self {

@@ -125,7 +125,7 @@ pub const CHANNELS: [ChannelSpec; 6] = [
     channel(2, NZU32!(256)),
     channel(3, NZU32!(256)),
     channel(4, NZU32!(128)),
-    channel(5, NZU32!(512)),
+    channel(5, NZU32!(2_048)),
 ];
 
 /// A sender and a receiver for each channel.

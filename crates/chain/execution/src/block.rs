@@ -196,9 +196,10 @@ impl<'a> BlockRun<'a> {
                 limit: env.gas_limit,
             }));
         }
-        let executed = transact(&mut self.evm, env.clone()).map_err(|error| match error {
+        let gas_price = env.gas_price;
+        let executed = transact(&mut self.evm, env).map_err(|error| match error {
             EVMError::Transaction(error) => {
-                Refusal::Invalid(transaction_error(error, &env, self.context.base_fee))
+                Refusal::Invalid(transaction_error(error, gas_price, self.context.base_fee))
             }
             EVMError::Header(error) => Refusal::Fatal(error.to_string()),
             EVMError::Database(error) => Refusal::Fatal(error.to_string()),
@@ -222,6 +223,25 @@ impl<'a> BlockRun<'a> {
             .ok_or_else(|| Refusal::Fatal("gas used overflows".to_owned()))?;
         self.receipts
             .push(receipt(tx, executed.result, self.gas_used));
+        Ok(())
+    }
+
+    /// Executes all transactions of somebody's block.
+    ///
+    /// # Errors
+    /// The first that is invalid makes the block so.
+    pub(crate) fn transact_all(
+        &mut self,
+        transactions: &[Transaction],
+        senders: &[Address],
+    ) -> Result<(), BlockError> {
+        for (index, (tx, sender)) in transactions.iter().zip(senders).enumerate() {
+            self.transact(tx, *sender)
+                .map_err(|refusal| match refusal {
+                    Refusal::Invalid(error) => BlockError::Transaction { index, error },
+                    Refusal::Fatal(error) => BlockError::Fatal(error),
+                })?;
+        }
         Ok(())
     }
 
@@ -285,7 +305,7 @@ impl<'a> BlockRun<'a> {
             ..
         } = self;
         let diff = evm.ctx.journaled_state.database.into_diff();
-        let change = diff.balance_change(parent_state);
+        let (diff, change) = diff.map_err(BlockError::Fatal)?;
         if !change.is_zero() {
             return Err(BlockError::Fatal(format!(
                 "the sum of all balances changes by {change}"

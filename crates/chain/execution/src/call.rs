@@ -224,7 +224,7 @@ pub(crate) fn refused(error: EvmError, env: &TxEnv, base_fee: u64) -> CallError 
             | InvalidTransaction::GasFloorMoreThanGasLimit { .. },
         ) => CallError::OutOfGas(env.gas_limit),
         EVMError::Transaction(error) => {
-            CallError::Invalid(transaction_error(error, env, base_fee).to_string())
+            CallError::Invalid(transaction_error(error, env.gas_price, base_fee).to_string())
         }
         EVMError::Header(error) => CallError::Fatal(error.to_string()),
         EVMError::Database(error) => CallError::Fatal(error.to_string()),

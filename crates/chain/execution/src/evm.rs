@@ -171,7 +171,7 @@ pub(crate) fn authorizations<R>(
 /// revm's validation errors in this crate's words.
 pub(crate) fn transaction_error(
     error: InvalidTransaction,
-    tx: &TxEnv,
+    gas_price: u128,
     base_fee: u64,
 ) -> TransactionError {
     match error {
@@ -188,7 +188,7 @@ pub(crate) fn transaction_error(
             }
         }
         InvalidTransaction::GasPriceLessThanBasefee => TransactionError::FeeCapTooLow {
-            fee_cap: tx.gas_price,
+            fee_cap: gas_price,
             base_fee,
         },
         other => TransactionError::Invalid(other.to_string()),

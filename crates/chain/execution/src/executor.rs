@@ -253,12 +253,7 @@ impl Executor {
         let senders = self.senders_of(block)?;
         let context = self.context(&block.header);
         let mut run = BlockRun::new(self, context, parent, parent_hash, parent_state, ancestry);
-        for (index, (tx, sender)) in block.transactions.iter().zip(&senders).enumerate() {
-            run.transact(tx, *sender).map_err(|refusal| match refusal {
-                Refusal::Invalid(error) => BlockError::Transaction { index, error },
-                Refusal::Fatal(error) => BlockError::Fatal(error),
-            })?;
-        }
+        run.transact_all(&block.transactions, &senders)?;
         let outcome = run.finish(parent_state)?;
         check_outcome(&block.header, &outcome)?;
         Ok(executed(
@@ -267,6 +262,26 @@ impl Executor {
             senders,
             outcome,
         ))
+    }
+
+    /// Runs a block's transactions by `senders` on its parent's state, and gives the gas that they use.
+    /// Nothing is checked against the header, swept or rooted: for measurements of the machine alone.
+    ///
+    /// # Errors
+    /// As [`execute_block`](Self::execute_block), for a transaction that cannot be executed.
+    pub fn run_transactions(
+        &self,
+        parent: &Header,
+        parent_state: &State,
+        block: &Block,
+        senders: &[Address],
+        ancestry: &dyn Ancestry,
+    ) -> Result<u64, BlockError> {
+        let context = self.context(&block.header);
+        let parent_hash = block.header.parent_hash;
+        let mut run = BlockRun::new(self, context, parent, parent_hash, parent_state, ancestry);
+        run.transact_all(&block.transactions, senders)?;
+        Ok(context.gas_limit.saturating_sub(run.gas_left()))
     }
 
     /// The header of a block on `parent`, without what follows from its transactions.

@@ -300,17 +300,22 @@ impl Queues {
     }
 
     fn drop_range(&mut self, sender: &Address, nonces: impl RangeBounds<u64>) {
-        let Some(queue) = self.senders.get(sender) else {
+        let Some(queue) = self.senders.get_mut(sender) else {
             return;
         };
-        let dropped: Vec<u64> = queue
-            .entries
-            .range(nonces)
-            .map(|(nonce, _)| *nonce)
-            .collect();
-        for nonce in dropped {
-            self.remove_at(sender, nonce);
+        let dropped = queue.entries.range(nonces).map(|(nonce, _)| *nonce);
+        let dropped: Vec<u64> = dropped.collect();
+        if dropped.is_empty() {
+            return;
         }
+        for entry in dropped
+            .iter()
+            .filter_map(|nonce| queue.entries.remove(nonce))
+        {
+            self.places.remove(&entry.tx.hash);
+            self.bytes -= entry.tx.encoded_len;
+        }
+        self.shrunk(sender);
     }
 
     /// Removes one transaction.
@@ -331,12 +336,18 @@ impl Queues {
         };
         self.places.remove(&entry.tx.hash);
         self.bytes -= entry.tx.encoded_len;
-        if queue.entries.is_empty() {
-            let worth = queue.worth;
-            self.worths.remove(&worth);
-            self.senders.remove(sender);
-        } else {
-            self.appraise(sender);
+        self.shrunk(sender);
+    }
+
+    /// Brings the books in line with a queue that lost something.
+    fn shrunk(&mut self, sender: &Address) {
+        match self.senders.get(sender) {
+            Some(queue) if queue.entries.is_empty() => {
+                let worth = queue.worth;
+                self.worths.remove(&worth);
+                self.senders.remove(sender);
+            }
+            _ => self.appraise(sender),
         }
     }
 

@@ -398,14 +398,11 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
     }
 }
 
-/// The set of an epoch that the state has forgotten: no plan that lasts so long changes it.
+/// The set of an epoch that the state has forgotten: no plan that lasts so long changes it. The order
+/// of its members follows from stakes that are forgotten too; certificates do not depend on it.
 fn forgotten(spec: &ChainSpec, epoch: u64) -> Committee {
     let mut committee = genesis_committee(spec, 0).expect("the spec knows it");
     committee.epoch = epoch;
-    if epoch > 1 {
-        // Equal stakes are ordered by key.
-        committee.members.sort_by_key(|member| member.public_key);
-    }
     committee
 }
 
@@ -544,16 +541,21 @@ fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
         let extra = block.extra().expect("extra");
         let epoch = u64::from(extra.epoch);
         assert_eq!(epoch, number / EPOCH_BLOCKS, "height {number}");
-        let committee = validators[0].core.committee(epoch);
-        let committee = committee.unwrap_or_else(|| forgotten(&world.spec, epoch));
+        let known = validators[0].core.committee(epoch);
+        let leader = known
+            .as_ref()
+            .map(|committee| &committee.members[usize::from(extra.leader)]);
+        if let Some(leader) = leader {
+            assert_eq!(leader.address, block.header.beneficiary);
+        }
+        let leader = leader.map(|leader| leader.public_key);
+        let committee = known.unwrap_or_else(|| forgotten(&world.spec, epoch));
         assert_eq!(committee.epoch, epoch);
-        let leader = &committee.members[usize::from(extra.leader)];
-        assert_eq!(leader.address, block.header.beneficiary);
         let ends_epoch = (number + 1).is_multiple_of(EPOCH_BLOCKS);
         if let Some((liar, _)) = plan.liar {
             assert_ne!(
-                leader.public_key,
-                public_key_of(&world.seeds[liar]),
+                leader,
+                Some(public_key_of(&world.seeds[liar])),
                 "a liar's block {number} is final"
             );
         }

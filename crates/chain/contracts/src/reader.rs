@@ -1,7 +1,7 @@
 //! Contracts' storage read from outside a block: a node that looks up a set, a light client that has
 //! proven some words.
 
-use alloy_primitives::{Address, B256, LogData, U256};
+use alloy_primitives::{Address, B256, Bytes, LogData, U256};
 
 use crate::{Host, HostError, Statement};
 
@@ -31,6 +31,14 @@ impl<F: FnMut(Address, U256) -> Result<U256, String>> Host for Reader<F> {
 
     fn sstore(&mut self, _: Address, _: U256, _: U256) -> Result<(), HostError> {
         absent("writes")
+    }
+
+    fn load_content(&mut self, _: Address, _: U256) -> Result<Bytes, HostError> {
+        absent("contents")
+    }
+
+    fn store_content(&mut self, _: Address, _: U256, _: &[u8]) -> Result<(), HostError> {
+        absent("contents")
     }
 
     fn balance(&mut self, _: Address) -> Result<U256, HostError> {

@@ -1,5 +1,6 @@
 //! A world of topics for tests, and stories about them.
 
+mod attacks;
 mod emission;
 mod epochs;
 mod events;

@@ -278,6 +278,7 @@ impl<'a> BlockRun<'a> {
             ..
         } = self;
         let diff = evm.ctx.journaled_state.database.into_diff();
+        let diff = diff.map_err(BlockError::Fatal)?;
         let change = diff.balance_change(parent_state);
         if !change.is_zero() {
             return Err(BlockError::Fatal(format!(

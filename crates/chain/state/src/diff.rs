@@ -13,6 +13,10 @@ pub struct StateDiff {
     pub accounts: BTreeMap<Address, AccountDiff>,
     /// New codes by their Keccak-256.
     pub codes: BTreeMap<B256, Bytes>,
+    /// New contents of slots whose word is the Keccak-256 of a byte string, by account and slot; an
+    /// empty one removes it. The word changes with it, in [`accounts`](Self::accounts). Only
+    /// accounts that are never destroyed have any.
+    pub contents: BTreeMap<(Address, U256), Bytes>,
 }
 
 /// New values of one account.
@@ -37,32 +41,38 @@ impl AccountDiff {
 impl StateDiff {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.codes.is_empty()
+        self.accounts.is_empty() && self.codes.is_empty() && self.contents.is_empty()
     }
 
-    /// Sum over the changed accounts of balance after minus balance before; `before` is the state
-    /// that the diff applies to. Zero for every block that creates and destroys no coin. Saturates
-    /// away from zero when a sum leaves 256 bits, so an overflow is never taken for zero.
+    /// [`balance_change`] of the changed accounts; `before` is the state that the diff applies to.
     pub fn balance_change(&self, before: &State) -> I256 {
-        let (mut gained, mut lost) = (Some(U256::ZERO), Some(U256::ZERO));
-        for (address, diff) in &self.accounts {
-            let old = before
-                .account(address)
-                .map_or(U256::ZERO, |account| account.balance);
-            let new = diff.info.map_or(U256::ZERO, |account| account.balance);
-            if new >= old {
-                gained = gained.and_then(|sum| sum.checked_add(new - old));
-            } else {
-                lost = lost.and_then(|sum| sum.checked_add(old - new));
-            }
-        }
-        let (Some(gained), Some(lost)) = (gained, lost) else {
-            return I256::MAX;
-        };
-        if gained >= lost {
-            I256::try_from(gained - lost).unwrap_or(I256::MAX)
+        let balance = |account: Option<Account>| account.map_or(U256::ZERO, |a| a.balance);
+        balance_change(
+            self.accounts
+                .iter()
+                .map(|(address, change)| (balance(before.account(address)), balance(change.info))),
+        )
+    }
+}
+
+/// Sum over accounts of balance after minus balance before, given as `(before, after)`. Zero for every
+/// block that creates and destroys no coin. Saturates away from zero when a sum leaves 256 bits, so an
+/// overflow is never taken for zero.
+pub fn balance_change(balances: impl IntoIterator<Item = (U256, U256)>) -> I256 {
+    let (mut gained, mut lost) = (Some(U256::ZERO), Some(U256::ZERO));
+    for (old, new) in balances {
+        if new >= old {
+            gained = gained.and_then(|sum| sum.checked_add(new - old));
         } else {
-            I256::try_from(lost - gained).map_or(I256::MIN, |change| -change)
+            lost = lost.and_then(|sum| sum.checked_add(old - new));
         }
+    }
+    let (Some(gained), Some(lost)) = (gained, lost) else {
+        return I256::MAX;
+    };
+    if gained >= lost {
+        I256::try_from(gained - lost).unwrap_or(I256::MAX)
+    } else {
+        I256::try_from(lost - gained).map_or(I256::MIN, |change| -change)
     }
 }

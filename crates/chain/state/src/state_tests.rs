@@ -281,3 +281,68 @@ fn a_single_account_has_the_root_of_the_reference() {
     );
     assert_eq!(State::empty().root(), EMPTY_ROOT_HASH);
 }
+
+#[test]
+fn many_changes_at_once_give_the_root_of_a_rebuilt_trie() {
+    // Enough for several threads; a second block on top of it, removals included, and one that
+    // leaves a single subtree, a single account, nothing.
+    let account_of = |number: u64| Address::left_padding_from(&(number + 1).to_be_bytes());
+    let spread = |number: u64| keccak256(number.to_be_bytes());
+    let mut first: StateDiff =
+        diff((0..3_000).map(|number| (account_of(number), funded(number + 1))));
+    let slots = (0..500u64).map(|slot| (U256::from(slot), U256::from(slot % 7)));
+    let contract = first.accounts.get_mut(&account_of(5)).unwrap();
+    contract.storage = slots.collect();
+    let second = diff((0..3_000).filter_map(|number| {
+        let change = match spread(number)[0] % 3 {
+            0 => AccountDiff::default(),
+            1 => funded(7),
+            _ => return None,
+        };
+        (number != 5).then_some((account_of(number), change))
+    }));
+    let mut third = StateDiff::default();
+    third.accounts.insert(account_of(5), funded(9));
+    let contract = third.accounts.get_mut(&account_of(5)).unwrap();
+    contract.storage = (0..400u64)
+        .map(|slot| (U256::from(slot), U256::ZERO))
+        .collect();
+    let mut naive = Naive::new();
+    let mut state = State::empty();
+    for block in [&first, &second, &third] {
+        let before = state.root();
+        let next = state.apply(block);
+        assert_eq!(state.root(), before, "the state from before stays");
+        apply_naive(&mut naive, block);
+        assert_eq!(next.root(), rebuilt_root(&naive));
+        state = next;
+    }
+    for keep in [16, 1] {
+        // All but the accounts of one subtree, then all but one.
+        let kept: Vec<_> = state
+            .accounts()
+            .map(|(address, _)| address)
+            .filter(|address| keccak256(address)[0] >> 4 == 3)
+            .take(keep)
+            .collect();
+        let gone = state.accounts().map(|(address, _)| address);
+        let gone = gone.filter(|address| !kept.contains(address));
+        let all_but = diff(gone.map(|address| (address, AccountDiff::default())));
+        apply_naive(&mut naive, &all_but);
+        let left = state.apply(&all_but);
+        assert_eq!(left.accounts().count(), kept.len());
+        assert_eq!(left.root(), rebuilt_root(&naive));
+        // One path of removals from the same state: the other way to the same trie.
+        let mut slowly = state.clone();
+        for (address, change) in &all_but.accounts {
+            slowly = slowly.apply(&diff([(*address, change.clone())]));
+        }
+        assert_eq!(slowly.root(), left.root());
+    }
+    let nothing = diff(
+        state
+            .accounts()
+            .map(|(address, _)| (address, AccountDiff::default())),
+    );
+    assert_eq!(state.apply(&nothing).root(), EMPTY_ROOT_HASH);
+}

@@ -5,6 +5,12 @@
 //! when shorter than 32 bytes, else the hash of it) once computed, so [`Trie::root`] after a
 //! batch of updates hashes each touched node once.
 //!
+//! [`Trie::update`] takes a whole block's changes: the subtrees below the root share nothing, so each
+//! thread changes and hashes some of them. The result is that of one change after the other.
+//!
+//! A reference is computed without leaving its thread. If it waited for other threads, one of them
+//! could, while it waits in turn, be given work that asks for the same reference.
+//!
 //! Invariants: no branch has fewer than two children; the child of an extension is a branch; no
 //! path of an extension is empty; all keys have 64 nibbles, so no branch holds a value. They make
 //! the trie, and hence its root, a function of its contents alone.
@@ -15,6 +21,10 @@ use alloy_primitives::{B256, Bytes};
 use alloy_rlp::{EMPTY_STRING_CODE, Encodable, Header};
 use alloy_trie::nodes::{ExtensionNodeRef, LeafNodeRef, RlpNode};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
+use rayon::prelude::*;
+
+/// Changes below which handing work to other threads costs more than it saves.
+const PARALLEL: usize = 128;
 
 /// A value with the encoding that the trie commits to.
 pub(crate) trait Committed {
@@ -61,25 +71,7 @@ impl<V> Default for Trie<V> {
 impl<V> Trie<V> {
     /// The value under `key`.
     pub(crate) fn get(&self, key: &B256) -> Option<&V> {
-        let mut path = Nibbles::unpack_array(&key.0);
-        let mut node = self.root.as_ref()?;
-        loop {
-            match &node.kind {
-                Kind::Leaf { path: own, value } => return (*own == path).then_some(value),
-                Kind::Extension { path: own, child } => {
-                    if !path.starts_with(own) {
-                        return None;
-                    }
-                    path = path.slice(own.len()..);
-                    node = child;
-                }
-                Kind::Branch(children) => {
-                    let (nibble, rest) = split(&path)?;
-                    node = children[nibble].as_ref()?;
-                    path = rest;
-                }
-            }
-        }
+        find(self.root.as_ref(), Nibbles::unpack_array(&key.0))
     }
 
     /// All values, in the order of their keys.
@@ -91,20 +83,69 @@ impl<V> Trie<V> {
 }
 
 impl<V: Clone> Trie<V> {
-    /// Sets the value under `key`.
-    pub(crate) fn insert(&mut self, key: &B256, value: V) {
-        let path = Nibbles::unpack_array(&key.0);
-        match &mut self.root {
-            None => self.root = Some(Kind::Leaf { path, value }.into()),
-            Some(root) => insert(root, path, value),
+    /// Sets the value under `key`, or removes it; nothing is copied when what is removed is absent.
+    pub(crate) fn set(&mut self, key: &B256, value: Option<V>) {
+        set(&mut self.root, Nibbles::unpack_array(&key.0), value);
+    }
+}
+
+impl<V: Clone + Committed + Send + Sync> Trie<V> {
+    /// [Sets](Self::set) every key to its value. `changes` are sorted by key, and no key is there
+    /// twice. When there are many, the subtrees below the root are hashed too.
+    pub(crate) fn update(&mut self, changes: Vec<(B256, Option<V>)>) {
+        debug_assert!(changes.is_sorted_by(|(a, _), (b, _)| a < b));
+        if changes.len() < PARALLEL {
+            for (key, value) in changes {
+                self.set(&key, value);
+            }
+            return;
         }
+        if self.root.is_none() {
+            let values = changes
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value?)));
+            *self = Self::build(&values.collect::<Vec<_>>());
+            return;
+        }
+        let root = self.root.as_mut().map(open);
+        let Some(Kind::Branch(children)) = root else {
+            for (key, value) in changes {
+                self.set(&key, value);
+            }
+            return;
+        };
+        let mut rest = changes;
+        let mut parts: Vec<_> = (0..16u8)
+            .rev()
+            .map(|nibble| rest.split_off(rest.partition_point(|(key, _)| key[0] >> 4 < nibble)))
+            .collect();
+        parts.reverse();
+        children
+            .par_iter_mut()
+            .zip(parts)
+            .with_max_len(1)
+            .filter(|(_, part)| !part.is_empty())
+            .for_each(|(child, part)| {
+                for (key, value) in part {
+                    set(child, Nibbles::unpack_array(&key.0).slice(1..), value);
+                }
+                if let Some(child) = child {
+                    child.reference(&mut Scratch::default());
+                }
+            });
+        self.root = self.root.take().and_then(fewest);
     }
 
-    /// Removes `key`; nothing is copied when it is absent.
-    pub(crate) fn remove(&mut self, key: &B256) {
-        if self.get(key).is_some() {
-            remove(&mut self.root, Nibbles::unpack_array(&key.0));
-        }
+    /// The trie of these values, which are sorted by key, none of them twice. When they are many, the
+    /// subtrees below the root are hashed too.
+    pub(crate) fn build(values: &[(B256, V)]) -> Self {
+        debug_assert!(values.is_sorted_by(|(a, _), (b, _)| a < b));
+        let root = match values {
+            [] => None,
+            values if values.len() < PARALLEL => Some(build(values, 0)),
+            values => Some(build_parallel(values, 0)),
+        };
+        Self { root }
     }
 }
 
@@ -114,7 +155,7 @@ impl<V: Committed> Trie<V> {
         let Some(root) = &self.root else {
             return EMPTY_ROOT_HASH;
         };
-        let reference = root.reference();
+        let reference = root.reference(&mut Scratch::default());
         // A root is hashed even when it is short.
         reference
             .as_hash()
@@ -125,11 +166,13 @@ impl<V: Committed> Trie<V> {
     /// parent are not listed again.
     pub(crate) fn prove(&self, key: &B256) -> Vec<Bytes> {
         let mut proof = Vec::new();
+        let mut scratch = Scratch::default();
         let mut path = Nibbles::unpack_array(&key.0);
         let mut next = self.root.as_ref();
         while let Some(node) = next {
-            if proof.is_empty() || node.reference().is_hash() {
-                proof.push(node.encoded().into());
+            if proof.is_empty() || node.reference(&mut scratch).is_hash() {
+                node.encode(&mut scratch);
+                proof.push(Bytes::copy_from_slice(&scratch.node));
             }
             next = match &node.kind {
                 Kind::Leaf { .. } => None,
@@ -151,26 +194,49 @@ impl<V: Committed> Trie<V> {
     }
 }
 
+/// Buffers of encodings, used again from node to node.
+#[derive(Default)]
+struct Scratch {
+    node: Vec<u8>,
+    value: Vec<u8>,
+}
+
 impl<V: Committed> Node<V> {
-    fn reference(&self) -> &RlpNode {
-        self.reference
-            .get_or_init(|| RlpNode::from_rlp(&self.encoded()))
+    fn reference(&self, scratch: &mut Scratch) -> &RlpNode {
+        self.reference.get_or_init(|| {
+            self.encode(scratch);
+            RlpNode::from_rlp(&scratch.node)
+        })
     }
 
-    fn encoded(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(128);
+    /// Leaves the node's RLP in `scratch.node`.
+    fn encode(&self, scratch: &mut Scratch) {
+        // Children first: they use the buffers too.
+        match &self.kind {
+            Kind::Leaf { .. } => {}
+            Kind::Extension { child, .. } => {
+                child.reference(scratch);
+            }
+            Kind::Branch(children) => {
+                for child in children.iter().flatten() {
+                    child.reference(scratch);
+                }
+            }
+        }
+        scratch.node.clear();
         match &self.kind {
             Kind::Leaf { path, value } => {
-                let mut bytes = Vec::with_capacity(80);
-                value.encode_value(&mut bytes);
-                LeafNodeRef::new(path, &bytes).encode(&mut out);
+                scratch.value.clear();
+                value.encode_value(&mut scratch.value);
+                LeafNodeRef::new(path, &scratch.value).encode(&mut scratch.node);
             }
             Kind::Extension { path, child } => {
-                ExtensionNodeRef::new(path, child.reference()).encode(&mut out);
+                // Known by now.
+                let reference = child.reference(&mut Scratch::default());
+                ExtensionNodeRef::new(path, reference).encode(&mut scratch.node);
             }
-            Kind::Branch(children) => encode_branch(children, &mut out),
+            Kind::Branch(children) => encode_branch(children, &mut scratch.node),
         }
-        out
     }
 }
 
@@ -183,18 +249,22 @@ impl<V> From<Kind<V>> for Link<V> {
     }
 }
 
+/// The RLP of a branch whose children have their references.
 fn encode_branch<V: Committed>(children: &Children<V>, out: &mut Vec<u8>) {
-    let length =
-        |child: &Option<Link<V>>| child.as_ref().map_or(1, |child| child.reference().len());
-    let payload_length = children.iter().map(length).sum::<usize>() + 1;
+    let reference = |child: &Link<V>| child.reference(&mut Scratch::default()).clone();
+    let references = children
+        .each_ref()
+        .map(|child| child.as_ref().map(reference));
+    let length = |child: &Option<RlpNode>| child.as_ref().map_or(1, |child| child.len());
+    let payload_length = references.iter().map(length).sum::<usize>() + 1;
     Header {
         list: true,
         payload_length,
     }
     .encode(out);
-    for child in children {
-        match child {
-            Some(child) => out.extend_from_slice(child.reference()),
+    for reference in &references {
+        match reference {
+            Some(reference) => out.extend_from_slice(reference),
             None => out.push(EMPTY_STRING_CODE),
         }
     }
@@ -204,6 +274,114 @@ fn encode_branch<V: Committed>(children: &Children<V>, out: &mut Vec<u8>) {
 
 fn split(path: &Nibbles) -> Option<(usize, Nibbles)> {
     Some((usize::from(path.first()?), path.slice(1..)))
+}
+
+/// The value that `path` leads to from `node`.
+fn find<V>(node: Option<&Link<V>>, mut path: Nibbles) -> Option<&V> {
+    let mut node = node?;
+    loop {
+        match &node.kind {
+            Kind::Leaf { path: own, value } => return (*own == path).then_some(value),
+            Kind::Extension { path: own, child } => {
+                if !path.starts_with(own) {
+                    return None;
+                }
+                path = path.slice(own.len()..);
+                node = child;
+            }
+            Kind::Branch(children) => {
+                let (nibble, rest) = split(&path)?;
+                node = children[nibble].as_ref()?;
+                path = rest;
+            }
+        }
+    }
+}
+
+/// Sets or removes the value that `path` leads to from the node in `slot`.
+fn set<V: Clone>(slot: &mut Option<Link<V>>, path: Nibbles, value: Option<V>) {
+    let Some(value) = value else {
+        if find(slot.as_ref(), path).is_some() {
+            remove(slot, path);
+        }
+        return;
+    };
+    match slot {
+        None => *slot = Some(Kind::Leaf { path, value }.into()),
+        Some(node) => insert(node, path, value),
+    }
+}
+
+/// The subtrie of sorted values that agree up to `depth`, of which there is at least one.
+fn build<V: Clone>(values: &[(B256, V)], depth: usize) -> Link<V> {
+    build_with(values, depth, |parts, depth| {
+        parts.map(|part| (!part.is_empty()).then(|| build(part, depth)))
+    })
+}
+
+/// The same on several threads, which also hash the subtrees.
+fn build_parallel<V: Clone + Committed + Send + Sync>(
+    values: &[(B256, V)],
+    depth: usize,
+) -> Link<V> {
+    build_with(values, depth, |parts, depth| {
+        let mut children = no_children();
+        children
+            .par_iter_mut()
+            .zip(parts)
+            .with_max_len(1)
+            .filter(|(_, part)| !part.is_empty())
+            .for_each(|(child, part)| {
+                let built = build(part, depth);
+                built.reference(&mut Scratch::default());
+                *child = Some(built);
+            });
+        children
+    })
+}
+
+fn build_with<'a, V: Clone>(
+    values: &'a [(B256, V)],
+    depth: usize,
+    children: impl FnOnce([&'a [(B256, V)]; 16], usize) -> Children<V>,
+) -> Link<V> {
+    let path = |index: usize| Nibbles::unpack_array(&values[index].0.0).slice(depth..);
+    let first = path(0);
+    if values.len() == 1 {
+        let value = values[0].1.clone();
+        return Kind::Leaf { path: first, value }.into();
+    }
+    let common = first.common_prefix_length(&path(values.len() - 1));
+    let mut rest = values;
+    let parts = std::array::from_fn(|nibble| {
+        let nibble_of = |key: &B256| Nibbles::unpack_array(&key.0).get_unchecked(depth + common);
+        let end = rest.partition_point(|(key, _)| usize::from(nibble_of(key)) <= nibble);
+        let (part, others) = rest.split_at(end);
+        rest = others;
+        part
+    });
+    let branch = Kind::Branch(children(parts, depth + common + 1));
+    if common == 0 {
+        return branch.into();
+    }
+    let (path, child) = (first.slice(..common), branch.into());
+    Kind::Extension { path, child }.into()
+}
+
+/// A root that may be a branch of fewer than two children, as the invariants want it.
+fn fewest<V: Clone>(mut root: Link<V>) -> Option<Link<V>> {
+    if let Kind::Branch(children) = &root.kind {
+        let mut left = (0u8..).zip(children).filter(|(_, child)| child.is_some());
+        match (left.next(), left.next()) {
+            (None, _) => return None,
+            (Some((nibble, Some(only))), None) => {
+                let only = only.clone();
+                *open(&mut root) = prepend(&Nibbles::from_nibbles([nibble]), only);
+            }
+            _ => {}
+        }
+    }
+    Some(root)
 }
 
 fn no_children<V>() -> Children<V> {
@@ -219,6 +397,15 @@ fn open<V: Clone>(link: &mut Link<V>) -> &mut Kind<V> {
 
 fn insert<V: Clone>(link: &mut Link<V>, path: Nibbles, value: V) {
     let kind = open(link);
+    // The common case first, in place.
+    if let Kind::Branch(children) = kind {
+        let (nibble, rest) = split(&path).expect("all keys have the same length");
+        match &mut children[nibble] {
+            Some(child) => insert(child, rest, value),
+            empty => *empty = Some(Kind::Leaf { path: rest, value }.into()),
+        }
+        return;
+    }
     match std::mem::replace(kind, Kind::Branch(no_children())) {
         Kind::Leaf {
             path: own,
@@ -268,14 +455,8 @@ fn insert<V: Clone>(link: &mut Link<V>, path: Nibbles, value: V) {
                 fork(path.slice(..common), branches)
             };
         }
-        Kind::Branch(mut children) => {
-            let (nibble, rest) = split(&path).expect("all keys have the same length");
-            match &mut children[nibble] {
-                Some(child) => insert(child, rest, value),
-                empty => *empty = Some(Kind::Leaf { path: rest, value }.into()),
-            }
-            *kind = Kind::Branch(children);
-        }
+        // Dealt with above.
+        branch @ Kind::Branch(_) => *kind = branch,
     }
 }
 

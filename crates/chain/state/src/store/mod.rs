@@ -18,6 +18,7 @@
 
 mod disk;
 mod error;
+mod pending;
 mod tables;
 
 #[cfg(test)]
@@ -32,18 +33,22 @@ use alloy_primitives::{Address, B256, Bytes, Log};
 use alloy_rlp::Decodable;
 use arc_swap::ArcSwap;
 use hallmark_types::{Block, ChainSpec, Receipt};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use redb::{Database, DatabaseError, Durability, ReadTransaction};
 use tokio::sync::broadcast;
 
-use crate::{Executed, State};
+use crate::{Executed, State, StateDiff};
 
 pub use disk::InMemoryDisk;
 pub use error::StoreError;
+use pending::Pending;
 use tables::Meta;
 
 /// Number of latest heights whose state is kept in memory.
 pub const RECENT_STATES: usize = 128;
+/// Latest blocks whose sweeps' logs are kept: a week of an idle chain. No header commits to them, so
+/// that nobody needs them to check anything.
+pub const SWEEP_LOG_BLOCKS: u64 = 2_500_000;
 /// Blocks that a slow subscriber may lag behind before it misses some.
 const FEED_CAPACITY: usize = 256;
 /// Page cache of one database, bytes: four validators share a process.
@@ -73,11 +78,14 @@ pub struct Store {
     genesis: B256,
     head: ArcSwap<Head>,
     recent: Mutex<VecDeque<(u64, State)>>,
+    /// What is durable and not yet in its table.
+    pending: RwLock<Pending>,
     /// Held while committing: there is one writer.
     commits: Mutex<()>,
     feed: broadcast::Sender<Arc<Executed>>,
     /// Greatest height known to be final; its block may be missing here.
     tip: AtomicU64,
+    sweep_log_blocks: u64,
 }
 
 impl Store {
@@ -160,9 +168,11 @@ impl Store {
             genesis: genesis.hash,
             head: ArcSwap::from_pointee(head),
             recent: Mutex::default(),
+            pending: RwLock::default(),
             commits: Mutex::new(()),
             feed: broadcast::channel(FEED_CAPACITY).0,
             tip: AtomicU64::new(0),
+            sweep_log_blocks: SWEEP_LOG_BLOCKS,
         };
         store.load(genesis)?;
         Ok(store)
@@ -209,6 +219,16 @@ impl Store {
         }
         let state = tables::read_state(&txn).map_err(|error| self.failed(error))?;
         let state = state.map_err(|reason| self.damaged(reason))?;
+        let pending =
+            tables::read_pending(&txn, meta.height).map_err(|error| self.failed(error))?;
+        let pending = pending.map_err(|reason| self.damaged(reason))?;
+        let state = state.apply(&StateDiff {
+            accounts: pending.all_changes(),
+            ..StateDiff::default()
+        });
+        let state = tables::read_contents(&txn, &state).map_err(|error| self.failed(error))?;
+        let state = state.map_err(|reason| self.damaged(reason))?;
+        *self.pending.write() = pending;
         if state.root() != meta.root {
             let reason = format!(
                 "its state has root {}, block {} has {}",
@@ -236,6 +256,14 @@ impl Store {
             finalization,
         }));
         Ok(())
+    }
+
+    /// Keeps the sweeps' logs of so many latest blocks, from the next commit on; [`SWEEP_LOG_BLOCKS`]
+    /// unless told otherwise. Those that an earlier, greater number left behind stay.
+    #[must_use]
+    pub fn keeping_sweep_logs(mut self, blocks: u64) -> Self {
+        self.sweep_log_blocks = blocks.max(1);
+        self
     }
 
     /// The latest committed block and its state.
@@ -352,7 +380,8 @@ impl Store {
         self.reported(receipts.map(Some).map_err(damaged))
     }
 
-    /// What the sweeps of the block at a height told: mostly nothing.
+    /// What the sweeps of the block at a height told: mostly nothing, and nothing of a block that is
+    /// older than the latest [`SWEEP_LOG_BLOCKS`].
     pub fn sweep_logs(&self, number: u64) -> Vec<Log> {
         let Some(bytes) = self.reported(self.try_bytes(tables::SWEEP_LOGS, number)) else {
             return Vec::new();
@@ -377,7 +406,12 @@ impl Store {
                 .get(hash.0)?
                 .map(|row| row.value()))
         };
-        let (number, index) = self.reported(self.read(row))?;
+        // What leaves the pending rows between the two is in the table by then.
+        let pending = self.pending.read().place(hash);
+        let (number, index) = match pending {
+            Some(place) => place,
+            None => self.reported(self.read(row))?,
+        };
         self.published(number)?;
         Some((number, usize::try_from(index).ok()?))
     }
@@ -421,11 +455,19 @@ impl Store {
         let write = || -> Result<(), redb::Error> {
             let mut txn = self.database.begin_write()?;
             txn.set_durability(Durability::Immediate)?;
-            tables::write_block(&txn, &meta, executed, finalization)?;
+            // Only this thread changes it, below.
+            let pending = self.pending.read();
+            let kept = self.sweep_log_blocks;
+            tables::write_block(&txn, &meta, executed, finalization, &pending, kept)?;
+            drop(pending);
             txn.commit()?;
             Ok(())
         };
-        write().map_err(|error| self.failed(error))
+        write().map_err(|error| self.failed(error))?;
+        if executed.number() > 0 {
+            self.pending.write().add(executed);
+        }
+        Ok(())
     }
 
     fn remember(&self, height: u64, state: &State) {

@@ -2,27 +2,34 @@
 //!
 //! Flat state by plain address and slot, from which the trie is rebuilt on opening; blocks and
 //! their outcomes by height; indices from hashes to heights; and `meta`, which says what the rest
-//! belongs to and how far it goes.
+//! belongs to and how far it goes. The flat state and the index of transactions lag behind by what
+//! [`pending`](super::pending) says.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use redb::{
-    ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction,
-};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::{Account, AccountDiff, Executed, State, StateDiff};
+use hallmark_types::Block;
+
+use super::pending::{self, Changes, Pending, Places};
+use crate::{Account, Executed, State, StateDiff};
 
 /// Layout of the tables; another number cannot be read.
-const VERSION: u64 = 2;
+const VERSION: u64 = 4;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const ACCOUNTS: TableDefinition<'_, [u8; 20], [u8; 72]> = TableDefinition::new("accounts");
 const STORAGE: TableDefinition<'_, [u8; 52], [u8; 32]> = TableDefinition::new("storage");
+/// Changes of the last blocks by height, see [`pending`](super::pending).
+const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes");
 const CODES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("codes");
+/// Byte strings by account and by the slot whose word is their hash.
+const CONTENTS: TableDefinition<'_, [u8; 52], &[u8]> = TableDefinition::new("contents");
 pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 pub(super) const RECEIPTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("receipts");
-/// Only of blocks whose sweeps told something.
+/// Only of blocks whose sweeps told something, and of the latest [`SWEEP_LOG_BLOCKS`](super::SWEEP_LOG_BLOCKS).
 pub(super) const SWEEP_LOGS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("sweep_logs");
 pub(super) const SENDERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("senders");
 pub(super) const FINALIZATIONS: TableDefinition<'_, u64, &[u8]> =
@@ -79,12 +86,15 @@ pub(super) fn read_meta(
     ))
 }
 
-/// Writes `meta` and everything of one block.
+/// Writes `meta` and everything of one block; of the flat state and the index of transactions, what is
+/// this block's turn: all of genesis, and then a slice.
 pub(super) fn write_block(
     txn: &WriteTransaction,
     meta: &Meta,
     executed: &Executed,
     finalization: &Bytes,
+    pending: &Pending,
+    sweep_log_blocks: u64,
 ) -> Result<(), redb::Error> {
     let mut table = txn.open_table(META)?;
     table.insert("version", &VERSION.to_be_bytes()[..])?;
@@ -103,6 +113,10 @@ pub(super) fn write_block(
     if !executed.sweep_logs.is_empty() {
         sweep_logs.insert(height, &alloy_rlp::encode(&executed.sweep_logs)[..])?;
     }
+    // Every height passes here once, so no older row is left.
+    if let Some(old) = height.checked_sub(sweep_log_blocks) {
+        sweep_logs.remove(old)?;
+    }
     let senders: Vec<u8> = executed
         .senders
         .iter()
@@ -113,21 +127,50 @@ pub(super) fn write_block(
         .insert(height, &finalization[..])?;
     txn.open_table(HASHES)?.insert(height, meta.hash.0)?;
     txn.open_table(NUMBERS)?.insert(meta.hash.0, height)?;
-    let mut transactions = txn.open_table(TRANSACTIONS)?;
-    for (index, transaction) in executed.block.transactions.iter().enumerate() {
-        transactions.insert(transaction.tx_hash().0, (height, index as u64))?;
-    }
-    write_diff(txn, &executed.diff)
-}
-
-fn write_diff(txn: &WriteTransaction, diff: &StateDiff) -> Result<(), redb::Error> {
     let mut codes = txn.open_table(CODES)?;
-    for (hash, code) in &diff.codes {
+    for (hash, code) in &executed.diff.codes {
         codes.insert(hash.0, &code[..])?;
     }
+    let mut contents = txn.open_table(CONTENTS)?;
+    for ((address, slot), content) in &executed.diff.contents {
+        let key = storage_key(address, slot);
+        if content.is_empty() {
+            contents.remove(key)?;
+        } else {
+            contents.insert(key, &content[..])?;
+        }
+    }
+    let mut values = txn.open_table(CHANGES)?;
+    if height == 0 {
+        write_places(txn, &pending::places(height, &executed.block).collect())?;
+        return write_changes(txn, &executed.diff.accounts);
+    }
+    let changes = pending::encode_changes(&executed.diff.accounts);
+    values.insert(height, &changes[..])?;
+    if let Some(written) = height.checked_sub(pending::SLICES) {
+        values.remove(written)?;
+    }
+    let slice = pending::slice_at(height);
+    let (earlier_changes, earlier_places) = pending.slice(slice);
+    let (changes, places) = Pending::of_block(executed, slice);
+    write_changes(txn, earlier_changes)?;
+    write_changes(txn, &changes)?;
+    write_places(txn, earlier_places)?;
+    write_places(txn, &places)
+}
+
+fn write_places(txn: &WriteTransaction, places: &Places) -> Result<(), redb::Error> {
+    let mut transactions = txn.open_table(TRANSACTIONS)?;
+    for (hash, place) in places {
+        transactions.insert(hash.0, *place)?;
+    }
+    Ok(())
+}
+
+fn write_changes(txn: &WriteTransaction, changes: &Changes) -> Result<(), redb::Error> {
     let mut accounts = txn.open_table(ACCOUNTS)?;
     let mut storage = txn.open_table(STORAGE)?;
-    for (address, change) in &diff.accounts {
+    for (address, change) in changes {
         let kept = change.kept();
         if change.wiped || kept.is_none() {
             storage.retain_in(slots_of(address), |_, _| false)?;
@@ -151,8 +194,7 @@ fn write_diff(txn: &WriteTransaction, diff: &StateDiff) -> Result<(), redb::Erro
 
 /// Rebuilds the state from the flat tables; `Err(reason)` inside when they contradict themselves.
 pub(super) fn read_state(txn: &ReadTransaction) -> Result<Result<State, String>, redb::Error> {
-    let mut state = State::empty();
-    let mut codes = StateDiff::default();
+    let mut codes = Vec::new();
     for row in txn.open_table(CODES)?.iter()? {
         let (hash, code) = row?;
         let (hash, code) = (
@@ -162,36 +204,87 @@ pub(super) fn read_state(txn: &ReadTransaction) -> Result<Result<State, String>,
         if keccak256(&code) != hash {
             return Ok(Err(format!("code {hash} does not have that hash")));
         }
-        codes.codes.insert(hash, code);
+        codes.push((hash, code));
     }
-    state = state.apply(&codes);
+    let known: BTreeSet<B256> = codes.iter().map(|(hash, _)| *hash).collect();
+    // Both tables are in the order of addresses.
+    let mut accounts = Vec::new();
     let storage = txn.open_table(STORAGE)?;
-    let mut slots = 0u64;
+    let mut storage = storage.iter()?.peekable();
     for row in txn.open_table(ACCOUNTS)?.iter()? {
         let (address, account) = row?;
         let address = Address::from(address.value());
         let account = decode_account(&account.value());
-        if account.has_code() && state.code(&account.code_hash).is_none() {
+        if account.has_code() && !known.contains(&account.code_hash) {
             return Ok(Err(format!("the code of {address} is missing")));
         }
-        let mut change = AccountDiff {
-            info: Some(account),
-            ..AccountDiff::default()
-        };
-        for row in storage.range(slots_of(&address))? {
+        let mut slots = Vec::new();
+        while let Some(row) = storage.next_if(|row| {
+            // An error is of this account too, so that it is reported.
+            row.as_ref()
+                .map_or(true, |(key, _)| key.value()[..20] == address[..])
+        }) {
             let (key, value) = row?;
             let slot = U256::from_be_slice(&key.value()[20..]);
-            change
-                .storage
-                .insert(slot, U256::from_be_bytes(value.value()));
-            slots += 1;
+            slots.push((slot, U256::from_be_bytes(value.value())));
         }
-        state.apply_account(address, &change);
+        accounts.push((address, account, slots));
     }
-    if slots != storage.len()? {
-        return Ok(Err("storage without an account".to_owned()));
+    match storage.next() {
+        None => Ok(Ok(State::from_parts(accounts, codes))),
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(_)) => Ok(Err("storage without an account".to_owned())),
     }
-    Ok(Ok(state))
+}
+
+/// `state` with the byte strings that its slots stand for; `Err(reason)` inside when one does not have the
+/// hash that is its slot's word.
+pub(super) fn read_contents(
+    txn: &ReadTransaction,
+    state: &State,
+) -> Result<Result<State, String>, redb::Error> {
+    let mut found = StateDiff::default();
+    for row in txn.open_table(CONTENTS)?.iter()? {
+        let (key, content) = row?;
+        let key = key.value();
+        let (address, slot) = (
+            Address::from_slice(&key[..20]),
+            U256::from_be_slice(&key[20..]),
+        );
+        let content = Bytes::copy_from_slice(content.value());
+        if U256::from_be_bytes(keccak256(&content).0) != state.storage(&address, &slot) {
+            return Ok(Err(format!(
+                "the content of slot {slot:#x} of {address} does not have the hash there"
+            )));
+        }
+        found.contents.insert((address, slot), content);
+    }
+    Ok(Ok(state.apply(&found)))
+}
+
+/// What the blocks up to `height` did and the tables may not have; `Err(reason)` inside when a block or
+/// its changes are missing or malformed.
+pub(super) fn read_pending(
+    txn: &ReadTransaction,
+    height: u64,
+) -> Result<Result<Pending, String>, redb::Error> {
+    let (values, blocks) = (txn.open_table(CHANGES)?, txn.open_table(BLOCKS)?);
+    let mut pending = Pending::default();
+    let first = height.saturating_sub(pending::SLICES) + 1;
+    for number in first..=height {
+        let changes = values.get(number)?;
+        let changes = changes.and_then(|changes| pending::decode_changes(changes.value()));
+        let Some(changes) = changes else {
+            return Ok(Err(format!("the changes of block {number} are missing")));
+        };
+        let block = blocks.get(number)?;
+        let block = block.and_then(|block| Block::decode_exact(block.value()).ok());
+        let Some(block) = block else {
+            return Ok(Err(format!("block {number} is missing")));
+        };
+        pending.restore(changes, pending::places(number, &block));
+    }
+    Ok(Ok(pending))
 }
 
 fn slots_of(address: &Address) -> RangeInclusive<[u8; 52]> {
@@ -205,7 +298,7 @@ fn storage_key(address: &Address, slot: &U256) -> [u8; 52] {
     key
 }
 
-fn encode_account(account: &Account) -> [u8; 72] {
+pub(super) fn encode_account(account: &Account) -> [u8; 72] {
     let mut row = [0; 72];
     row[..8].copy_from_slice(&account.nonce.to_be_bytes());
     row[8..40].copy_from_slice(&account.balance.to_be_bytes::<32>());
@@ -213,7 +306,7 @@ fn encode_account(account: &Account) -> [u8; 72] {
     row
 }
 
-fn decode_account(row: &[u8; 72]) -> Account {
+pub(super) fn decode_account(row: &[u8; 72]) -> Account {
     let mut nonce = [0; 8];
     nonce.copy_from_slice(&row[..8]);
     let code_hash = B256::from_slice(&row[40..]);

@@ -59,6 +59,12 @@ fn child(parent: Option<&Executed>, salt: u8) -> Executed {
     let code = Bytes::from(vec![0xef, salt]);
     let code_hash = alloy_primitives::keccak256(&code);
     diff.codes.insert(code_hash, code);
+    child_with(parent, salt, diff)
+}
+
+/// A block with one transaction and these changes.
+fn child_with(parent: Option<&Executed>, salt: u8, diff: StateDiff) -> Executed {
+    let number = parent.map_or(0, |parent| parent.number() + 1);
     let before = parent.map_or_else(State::empty, |parent| parent.state.clone());
     let state = before.apply(&diff);
     let transactions = vec![transaction(number)];
@@ -354,4 +360,169 @@ fn the_tip_is_the_greatest_final_height_heard_of_and_never_below_the_head() {
     assert_eq!(store.tip(), 2);
     commit_all(&store, &blocks[1..]);
     assert_eq!((store.head().block.number(), store.tip()), (3, 3));
+}
+
+/// Changes of a few accounts all over the keys: funded, written, emptied, destroyed, made anew.
+fn some_changes(number: u64, seed: u64) -> StateDiff {
+    let mut diff = StateDiff::default();
+    for account in 0..24u64 {
+        let draw = alloy_primitives::keccak256(
+            [
+                seed.to_be_bytes(),
+                number.to_be_bytes(),
+                account.to_be_bytes(),
+            ]
+            .concat(),
+        );
+        let address = Address::left_padding_from(&account.to_be_bytes());
+        let address = Address::from_slice(&alloy_primitives::keccak256(address)[..20]);
+        let change = match draw[0] % 12 {
+            0 => AccountDiff::default(),
+            1 => AccountDiff {
+                wiped: true,
+                ..funded(number + 1, u64::from(draw[1] % 4))
+            },
+            2 => {
+                let mut change = funded(number + 1, u64::from(draw[1] % 4));
+                change
+                    .storage
+                    .values_mut()
+                    .for_each(|value| *value = U256::ZERO);
+                change
+            }
+            3 | 4 => funded(number + 1, u64::from(draw[1] % 4)),
+            _ => continue,
+        };
+        diff.accounts.insert(address, change);
+    }
+    diff
+}
+
+#[test]
+fn a_store_opened_at_any_height_has_the_state_and_the_transactions_of_all_blocks() {
+    let disk = InMemoryDisk::new();
+    let genesis = child_with(None, 0, some_changes(0, 1));
+    let mut store = Store::open_disk(&disk, &spec(), &genesis).unwrap();
+    let mut blocks = vec![genesis];
+    for number in 1..=3 * super::pending::SLICES + 7 {
+        let executed = child_with(blocks.last(), 0, some_changes(number, 1));
+        store.commit(&executed, certificate(number)).unwrap();
+        blocks.push(executed);
+        if number % 11 == 0 || (60..70).contains(&number) {
+            // Power loss, or an orderly stop.
+            if number % 2 == 0 {
+                disk.crash();
+            }
+            drop(store);
+            store = Store::open_disk(&disk, &spec(), &blocks[0]).unwrap();
+        }
+        let last = blocks.last().unwrap();
+        assert_eq!(store.head().state.root(), last.state.root());
+        for executed in &blocks {
+            let hash = executed.block.transactions[0].tx_hash();
+            assert_eq!(store.transaction(hash), Some((executed.number(), 0)));
+        }
+    }
+}
+
+#[test]
+fn changes_survive_their_encoding_and_nothing_else_is_read() {
+    let changes = (0..40).find_map(|number| {
+        let changes = some_changes(number, 2).accounts;
+        (changes.len() > 5).then_some(changes)
+    });
+    let changes = changes.unwrap();
+    let bytes = super::pending::encode_changes(&changes);
+    assert_eq!(super::pending::decode_changes(&bytes), Some(changes));
+    for end in 1..bytes.len() {
+        // A shorter one is a whole number of accounts, or nothing.
+        if let Some(some) = super::pending::decode_changes(&bytes[..end]) {
+            assert_eq!(super::pending::encode_changes(&some), bytes[..end]);
+        }
+    }
+    let mut flagged = bytes.clone();
+    flagged[20] |= 4;
+    assert_eq!(super::pending::decode_changes(&flagged), None);
+    assert_eq!(super::pending::decode_changes(&[0; 30]), None);
+}
+
+/// The child of `parent` in which slot 7 of account 1 stands for `content`, with the hash of `hashed`.
+fn with_content(parent: &Executed, content: &[u8], hashed: &[u8]) -> Executed {
+    let mut next = child(Some(parent), 0);
+    let (account, slot) = (Address::with_last_byte(1), U256::from(7));
+    let word = if hashed.is_empty() {
+        U256::ZERO
+    } else {
+        alloy_primitives::keccak256(hashed).into()
+    };
+    let change = next.diff.accounts.get_mut(&account).unwrap();
+    change.storage.insert(slot, word);
+    let content = Bytes::copy_from_slice(content);
+    next.diff.contents.insert((account, slot), content);
+    next.state = parent.state.apply(&next.diff);
+    let mut block = (*next.block).clone();
+    block.header.state_root = next.state.root();
+    next.hash = block.hash();
+    next.block = Arc::new(block);
+    next
+}
+
+#[test]
+fn what_a_slot_stands_for_is_there_after_opening_again_until_it_is_replaced() {
+    let disk = InMemoryDisk::new();
+    let chain = chain(0);
+    let (account, slot) = (Address::with_last_byte(1), U256::from(7));
+    let long = vec![5; 40_000];
+    let mut last = chain[0].clone();
+    let mut before = last.state.clone();
+    for content in [&long[..], &[1, 2, 3], &[], &long] {
+        let store = Store::open_disk(&disk, &spec(), &chain[0]).unwrap();
+        let next = with_content(&last, content, content);
+        store.commit(&next, certificate(next.number())).unwrap();
+        drop(store);
+        let store = Store::open_disk(&disk, &spec(), &chain[0]).unwrap();
+        let state = store.head().state.clone();
+        let expected = (!content.is_empty()).then(|| Bytes::copy_from_slice(content));
+        assert_eq!(state.content(&account, &slot), expected);
+        assert_eq!(next.state.content(&account, &slot), expected);
+        assert_eq!(state.content(&account, &U256::from(8)), None);
+        // The state before is a value of its own.
+        assert_eq!(
+            before.content(&account, &slot),
+            last.state.content(&account, &slot)
+        );
+        before = next.state.clone();
+        last = next;
+    }
+}
+
+#[test]
+fn a_folder_whose_content_does_not_have_the_hash_of_its_slot_is_damaged() {
+    for (content, hashed) in [(&b"one"[..], &b"other"[..]), (b"one", b"")] {
+        let disk = InMemoryDisk::new();
+        let chain = chain(0);
+        let store = Store::open_disk(&disk, &spec(), &chain[0]).unwrap();
+        let next = with_content(&chain[0], content, hashed);
+        store.commit(&next, certificate(1)).unwrap();
+        drop(store);
+        let error = Store::open_disk(&disk, &spec(), &chain[0]).unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Damaged { reason, .. } if reason.contains("slot 0x7")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn logs_of_sweeps_are_kept_for_so_many_blocks_and_no_longer() {
+    let chain = chain(9);
+    let store = Store::in_memory(&spec(), &chain[0]).unwrap();
+    let store = store.keeping_sweep_logs(4);
+    commit_all(&store, &chain[1..]);
+    for executed in &chain {
+        let number = executed.number();
+        let expected = if number > 5 { told(number) } else { Vec::new() };
+        assert_eq!(store.sweep_logs(number), expected, "block {number}");
+        assert!(store.receipts(number).is_some());
+    }
 }

@@ -82,7 +82,7 @@ fn washing_fees_loses_for_one_party_that_owns_everything() {
 
 /// A synthesis in which the attacker has workers 0 and 1, of whom it opens both, or the one that
 /// turned out well. Gives what it has lost or won at the end.
-pub(super) fn selective(withholds: bool) -> (U256, U256) {
+fn selective(withholds: bool) -> (U256, U256) {
     let mut world = World::synthesis();
     for number in 0..5 {
         world.join(actor(number), Role::Worker).unwrap();

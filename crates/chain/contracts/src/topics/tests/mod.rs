@@ -1,6 +1,5 @@
 //! A world of topics for tests, and stories about them.
 
-mod attacks;
 mod emission;
 mod epochs;
 mod events;

@@ -194,10 +194,12 @@ interface ITopics {
     }
 
     event Created(uint256 indexed topic, address indexed owner, string title, uint128 bond);
+    event RetirementProposed(uint256 indexed topic, uint64 effectiveAtMs);
     event Retired(uint256 indexed topic);
     event Registered(
         uint256 indexed topic, uint16 indexed slot, address indexed operator, uint8 role, uint128 bond, uint256 pool
     );
+    event ToppedUp(uint256 indexed topic, uint16 indexed slot, uint128 amount, uint128 bond);
     event Pruned(uint256 indexed topic, uint16 indexed slot, address indexed operator, uint128 returned);
     event Left(uint256 indexed topic, uint16 indexed slot, address indexed operator, uint128 returned);
     event Staked(uint256 indexed pool, address indexed staker, uint128 amount, uint256 shares);
@@ -206,6 +208,8 @@ interface ITopics {
     event Withdrawn(address indexed account, uint256 amount);
     event Funded(uint256 indexed topic, address indexed from, uint256 burned);
     event Granted(uint256 indexed topic, address indexed from, uint256 amount);
+    /// @notice A donor's part of what a retired topic did not pay is free.
+    event Reclaimed(uint256 indexed topic, address indexed donor, uint256 amount);
     event Opened(uint256 indexed topic, uint64 indexed epoch, uint64 closesAtMs);
     event StageChanged(uint256 indexed topic, uint64 indexed epoch, uint8 stage, uint64 endsAtMs);
     event Committed(
@@ -227,6 +231,10 @@ interface ITopics {
     event Paid(
         uint256 indexed topic, uint64 indexed epoch, uint16 indexed slot, address operator, uint128 toOperator, uint128 toPool
     );
+    /// @notice What a mechanism's pay gave to the topic's owner, free at once, and to the treasury.
+    event HousePaid(
+        uint256 indexed topic, uint64 indexed epoch, address owner, uint128 toOwner, address treasury, uint128 toTreasury
+    );
     event PolicyProposed(uint256 indexed topic, uint64 effectiveAtMs, address newOwner);
     event Vetoed(uint256 indexed topic, address indexed by, uint128 stake, bool struck);
     event PolicyChanged(uint256 indexed topic);
@@ -240,6 +248,7 @@ interface ITopics {
     error NotOwner(address owner);
     error NotOperator(address operator);
     error TopicRetired(uint256 topic);
+    error NotRetired(uint256 topic);
     /// @notice Every slot of the role is immune or as good.
     error Full(uint256 topic, uint8 role);
     error AlreadyRegistered(uint256 topic, uint16 slot);
@@ -271,7 +280,7 @@ interface ITopics {
 
     // --- topics -----------------------------------------------------------------------------
 
-    /// @notice Makes a topic. The coins sent are the bond, which `retire` returns, and the fee,
+    /// @notice Makes a topic. The coins sent are the bond, which comes back when it retires, and the fee,
     /// which is burned.
     function create(string calldata title, Policy calldata policy, Mechanism[] calldata mechanisms)
         external
@@ -287,8 +296,11 @@ interface ITopics {
     function proposePolicy(uint256 topic, Policy calldata policy, address newOwner) external;
     /// @notice Adds the caller's stake in `pool` to the veto against the waiting proposal, once.
     function veto(uint256 topic, uint256 pool) external;
-    /// @notice Opens no further epochs; when none is under way, slots and the topic's bond are freed.
+    /// @notice Proposes the topic's end, in the place of any proposal that waits. After the timelock,
+    /// between two epochs, if stake does not veto: no further epochs, and the topic's bond is free.
     function retire(uint256 topic) external;
+    /// @notice Frees the caller's part of what a retired topic did not pay of its grants.
+    function reclaim(uint256 topic) external returns (uint256 amount);
 
     // --- slots and stake --------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
                 registered_ms: 1,
                 submitted_ms: 2_900,
                 fresh: true,
+                paid: slot % 7 != 6,
                 payload: Some(payload),
                 proven: Some((u32::from(slot), 7)),
             }

@@ -30,6 +30,14 @@ fn positive() -> impl Strategy<Value = Q64> {
     (1i128..i128::MAX, 0u32..126).prop_map(|(x, s)| Q64::from_bits((x >> s).max(1)))
 }
 
+/// One and a little, either way.
+fn near_one() -> impl Strategy<Value = Q64> {
+    (1i128..1 << 62, 0u32..50, any::<bool>()).prop_map(|(d, s, up)| {
+        let d = (d >> s).max(1);
+        Q64::from_bits((1i128 << 64) + if up { d } else { -d })
+    })
+}
+
 /// Numbers of every size below 43, either sign.
 fn below_43() -> impl Strategy<Value = Q64> {
     (-(43i128 << 64)..43 << 64, 0u32..69).prop_map(|(x, s)| Q64::from_bits(x >> s))
@@ -78,6 +86,22 @@ proptest! {
         // Results up to 2^40.
         prop_assume!(product.clone() < one() * 27 && product > one() * -60);
         assert_close(x.pow(y).unwrap(), &exp(&product), &format!("{x} ^ {y}"));
+    }
+
+    /// Results of every size, from bases of every size and from bases near one to great powers.
+    #[test]
+    fn powers_over_the_whole_range_are_within_the_bound_that_they_state(
+        x in prop_oneof![positive(), near_one()], target in -(45i128 << 64)..43i128 << 64,
+    ) {
+        let y = Q64::from_bits(target) / x.ln().unwrap();
+        let product = (ln(&wide(x)) * wide(y)) >> BITS;
+        // Near one y loses digits: what it then stands for counts, as far as the result has a place.
+        prop_assume!(product.clone() < one() * 43 && product > one() * -45);
+        let exact = exp(&product);
+        let error = wide(x.pow(y).unwrap()) - &exact;
+        let size = wide(y.abs()) + one();
+        let bound = (one() >> 64u32) + ((exact * size) >> (BITS + 116)) + 1;
+        prop_assert!(error.magnitude() <= bound.magnitude(), "{x} ^ {y}");
     }
 
     #[test]

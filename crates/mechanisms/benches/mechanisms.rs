@@ -1,6 +1,9 @@
 //! One epoch of each mechanism on one core, maths alone:
 //! `cargo bench -p hallmark-mechanisms`.
 
+#[path = "../tests/common/literal.rs"]
+mod literal;
+
 use divan::{Bencher, black_box};
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::synthesis::{self, Consensus, Predictions, Report};
@@ -84,9 +87,8 @@ impl Topic {
         topic
     }
 
-    fn settled(&self) -> State {
-        let mut state = self.state.clone();
-        let epoch = Epoch {
+    fn epoch(&self) -> Epoch<'_> {
+        Epoch {
             block: 1_000,
             last_step_block: 640,
             stake: &self.stake,
@@ -94,7 +96,12 @@ impl Topic {
             registered: &self.registered,
             weights: &self.weights,
             commitments: &[],
-        };
+        }
+    }
+
+    fn settled(&self) -> State {
+        let mut state = self.state.clone();
+        let epoch = self.epoch();
         black_box(yuma::settle(&self.params, black_box(&epoch), &mut state)).unwrap();
         state
     }
@@ -118,6 +125,31 @@ fn yuma_three(bencher: Bencher, (slots, validators): (u16, u16)) {
 fn yuma_three_liquid_alpha(bencher: Bencher, (slots, validators): (u16, u16)) {
     let topic = Topic::new(slots, validators, Version::Three, true);
     bencher.bench_local(|| topic.settled());
+}
+
+/// The peer of the same run: the same steps read literally, over square matrices of all slots. Larger sizes
+/// take gigabytes.
+#[divan::bench(args = [(256, 64), (512, 64), (1024, 64)], min_time = 1)]
+fn yuma_three_liquid_alpha_read_literally(bencher: Bencher, (slots, validators): (u16, u16)) {
+    let topic = Topic::new(slots, validators, Version::Three, true);
+    let epoch = topic.epoch();
+    bencher.bench_local(|| {
+        literal::reference(&topic.params, black_box(&epoch), &topic.state)
+            .dividends
+            .len()
+    });
+}
+
+/// The same for version 2.
+#[divan::bench(args = [(256, 64), (512, 64), (1024, 64)], min_time = 1)]
+fn yuma_two_read_literally(bencher: Bencher, (slots, validators): (u16, u16)) {
+    let topic = Topic::new(slots, validators, Version::Two, false);
+    let epoch = topic.epoch();
+    bencher.bench_local(|| {
+        literal::reference(&topic.params, black_box(&epoch), &topic.state)
+            .dividends
+            .len()
+    });
 }
 
 /// The same as a contract does it: payloads and memory are decoded, memory and explanation encoded.
@@ -145,6 +177,7 @@ fn yuma_three_liquid_alpha_in_bytes(bencher: Bencher, (slots, validators): (u16,
         registered_ms: 0,
         submitted_ms: 900,
         fresh: true,
+        paid: true,
         payload: (slot < validators).then(|| &payloads[usize::from(slot)][..]),
         proven: None,
     };

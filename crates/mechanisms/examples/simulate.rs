@@ -11,9 +11,16 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     match hallmark_mechanisms::simulate(&input) {
-        Ok(output) => {
-            println!("{output}");
-            ExitCode::SUCCESS
+        Ok(simulation) => {
+            println!("{}", simulation.json);
+            for fault in &simulation.faults {
+                eprintln!("error: {fault}");
+            }
+            if simulation.faults.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
             eprintln!("error: {error}");

@@ -71,7 +71,7 @@
 //! use hallmark_fixed::Q64;
 //! use hallmark_mechanisms::score::{Level, Params, State, Submission, settle};
 //!
-//! let submission = |percent, level| Some(Submission { metric: Q64::from_ratio(percent, 100), level });
+//! let submission = |percent, level| Some(Submission { metric: Q64::from_ratio(percent, 100), level, paid: true });
 //! let submissions = [
 //!     submission(90, Level::Proven),
 //!     submission(80, Level::Proven),

@@ -6,7 +6,7 @@
 //! 1. A submission counts if its level is [`Level::Proven`]: `Exact` counts once it has a judge on
 //!    chain ([`Params::least_level`]).
 //! 2. A slot's score is smoothed: `q ← (1 − α)q + α·metric`, at first the metric.
-//! 3. Shares of those who submitted: `e^(q/t) / Σ e^(q/t)`, t the temperature: a small one pays the
+//! 3. Shares of those who submitted and are paid: `e^(q/t) / Σ e^(q/t)`, t the temperature: a small one pays the
 //!    best only, a large one pays all alike. At t ≤ 0 those with the greatest q share equally, which
 //!    is the limit.
 //!
@@ -14,6 +14,8 @@
 //! |---|---|
 //! | no one, or no one proven | nothing paid, scores unchanged |
 //! | one | gets everything |
+//! | judged and not paid | its score moves, and the others share as if it were not there |
+//! | all judged, nobody paid | nothing paid |
 //! | all equal | equal shares, remainders to the lower slots |
 //! | fewer submissions or smoothed scores than the other | the missing ones are empty |
 //! | metrics at the ends of the range | saturate; no panic |
@@ -63,6 +65,9 @@ pub struct Submission {
     pub metric: Q64,
     /// How it was checked.
     pub level: Level,
+    /// Whether it can earn. One that cannot still moves the score: who is silent about a model that it
+    /// opened is judged by that, and is not paid for its past.
+    pub paid: bool,
 }
 
 /// What an epoch leaves to the next.
@@ -82,14 +87,15 @@ pub fn settle(
     state.smoothed.resize(slots, None);
     let counted = |slot: usize| {
         let submission = submissions.get(slot).copied().flatten()?;
-        (submission.level >= params.least_level).then_some(submission.metric)
+        (submission.level >= params.least_level).then_some(submission)
     };
-    let metrics: Vec<Option<Q64>> = (0..slots).map(counted).collect();
+    let counting: Vec<Option<Submission>> = (0..slots).map(counted).collect();
+    let metrics: Vec<Option<Q64>> = counting.iter().map(|s| s.map(|s| s.metric)).collect();
     let mut present = vec![None; slots];
-    for ((place, metric), smoothed) in present.iter_mut().zip(&metrics).zip(&mut state.smoothed) {
-        if let Some(metric) = *metric {
+    for ((place, counted), smoothed) in present.iter_mut().zip(&counting).zip(&mut state.smoothed) {
+        if let Some(Submission { metric, paid, .. }) = *counted {
             *smoothed = Some(smooth(smoothed.unwrap_or(metric), metric, params.rate));
-            *place = *smoothed;
+            *place = smoothed.filter(|_| paid);
         }
     }
     let weights = softmax(&present, params.temperature);
@@ -138,6 +144,7 @@ mod tests {
         Some(Submission {
             metric: q(metric),
             level: Level::Proven,
+            paid: true,
         })
     }
 
@@ -148,6 +155,7 @@ mod tests {
             Some(Submission {
                 metric: q("0.99"),
                 level,
+                paid: true,
             })
         };
         let submissions = [
@@ -206,6 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn who_is_judged_and_not_paid_leaves_its_part_to_the_others() {
+        let mut state = State {
+            smoothed: vec![Some(q("0.9")), Some(q("0.5")), Some(q("0.5"))],
+        };
+        let silent = proven("0").map(|s| Submission { paid: false, ..s });
+        let params = Params {
+            temperature: q("0.001"),
+            ..Params::default()
+        };
+        let submissions = [silent, proven("0.5"), proven("0.5")];
+        let settlement = settle(&params, &mut state, &submissions);
+        assert_eq!(settlement.shares, vec![0, WHOLE / 2, WHOLE / 2]);
+        assert!((state.smoothed[0].unwrap() - q("0.81")).abs() < q("1e-18"));
+        assert!(!settle(&params, &mut state, &[silent, None, None]).pays());
+    }
+
+    #[test]
     fn a_metric_is_smoothed_over_epochs() {
         let mut state = State::default();
         settle(&Params::default(), &mut state, &[proven("1")]);
@@ -222,7 +247,7 @@ mod tests {
             let params = Params { temperature: Q64::from_bits(temperature), ..Params::default() };
             let submissions: Vec<_> = metrics
                 .iter()
-                .map(|&bits| Some(Submission { metric: Q64::from_bits(bits), level: Level::Proven }))
+                .map(|&bits| Some(Submission { metric: Q64::from_bits(bits), level: Level::Proven, paid: true }))
                 .collect();
             let settlement = settle(&params, &mut State::default(), &submissions);
             prop_assert_eq!(settlement.shares.iter().sum::<u64>(), WHOLE);

@@ -55,6 +55,8 @@
 //!   anywhere by any stake.
 //! - Who judged or answered and then gave up its slot before the settlement is paid nothing: its
 //!   share goes to the others in proportion, and the slot's next holder starts anew.
+//! - Where Yuma gives nobody a score, nobody is paid, whatever `pay_idle` says.
+//! - A score worker who proved no right answer is judged and not paid; nor is a slot whose entry says so.
 //! - A score worker's metric is `correct / total`, and counts because the chain verified each proof.
 
 mod bytes;
@@ -210,6 +212,9 @@ pub struct Entry<'a> {
     pub submitted_ms: u64,
     /// Whether the payload was revealed in this epoch.
     pub fresh: bool,
+    /// Whether it can earn. One that cannot is judged all the same, and its part goes to the others: a slot
+    /// that changed hands after the inference has not earned what its former holder did.
+    pub paid: bool,
     /// Its latest payload.
     pub payload: Option<&'a [u8]>,
     /// Right answers and questions that were proven in this epoch; score only.
@@ -379,7 +384,10 @@ fn decide(
     let slots = entries.iter().map(|entry| usize::from(entry.slot));
     let share = |entry: &Entry<'_>| {
         let share = settlement.shares.get(usize::from(entry.slot));
-        share.copied().filter(|_| counts(entry)).unwrap_or(0)
+        share
+            .copied()
+            .filter(|_| entry.paid && counts(entry))
+            .unwrap_or(0)
     };
     let shares: Vec<u64> = entries.iter().map(share).collect();
     let sum = shares

@@ -513,6 +513,7 @@ fn entry(slot: usize, role: Role, stake: u128, payload: &[u8]) -> Entry<'_> {
         submitted_ms: 2,
         fresh: true,
         payload: Some(payload),
+        paid: true,
         proven: None,
     }
 }

@@ -4,11 +4,17 @@ use hallmark_mechanisms::simulate;
 use serde_json::{Value, json};
 
 fn run(input: &Value) -> Vec<Value> {
-    serde_json::from_str(&simulate(&input.to_string()).unwrap()).unwrap()
+    let simulation = simulate(&input.to_string()).unwrap();
+    assert_eq!(simulation.faults, vec![]);
+    serde_json::from_str(&simulation.json).unwrap()
 }
 
+/// What is said of the first case that is wrong.
 fn refused(input: &str) -> String {
-    simulate(input).unwrap_err().to_string()
+    match simulate(input) {
+        Ok(simulation) => simulation.faults[0].to_string(),
+        Err(error) => error.to_string(),
+    }
 }
 
 fn yuma_case() -> Value {
@@ -69,7 +75,7 @@ fn stakes_of_any_size_may_be_numbers_with_an_exponent_or_text() {
     let small = run(&yuma_case());
     let with_stake = |stake: &str| {
         let text = yuma_case().to_string().replace("[60,40,0,0]", stake);
-        serde_json::from_str::<Vec<Value>>(&simulate(&text).unwrap()).unwrap()
+        serde_json::from_str::<Vec<Value>>(&simulate(&text).unwrap().json).unwrap()
     };
     assert_eq!(with_stake("[6e26, 4E+26, 0, 0]"), small);
     assert_eq!(
@@ -306,6 +312,45 @@ fn errors_of_the_other_shapes_name_the_field_too() {
             "{message}\ninstead of\n{expected}"
         );
     }
+}
+
+#[test]
+fn a_case_with_a_fault_takes_no_result_from_the_others() {
+    let mut bad = yuma_case();
+    bad["name"] = json!("bad");
+    bad["stake"] = json!([1, 2]);
+    let simulation = simulate(&json!([yuma_case(), bad, yuma_case()]).to_string()).unwrap();
+    let results: Vec<Value> = serde_json::from_str(&simulation.json).unwrap();
+    assert_eq!(results.len(), 3);
+    assert_eq!(results[0], run(&yuma_case())[0]);
+    assert_eq!(results[2], results[0]);
+    let fault = "epochs[0].last_update: last_update has 4 entries for 2 slots";
+    assert_eq!(results[1], json!({ "name": "bad", "error": fault }));
+    let faults: Vec<_> = simulation.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(faults, [format!("case 1 (bad): {fault}")]);
+    // A case that has no readable name has none there.
+    let simulation = simulate(&json!([yuma_case(), 5]).to_string()).unwrap();
+    let results: Vec<Value> = serde_json::from_str(&simulation.json).unwrap();
+    assert_eq!(results[0], run(&yuma_case())[0]);
+    assert!(results[1]["name"].is_null() && results[1]["error"].is_string());
+}
+
+#[test]
+fn fields_that_nobody_reads_are_listed_and_change_nothing() {
+    let plain = run(&yuma_case());
+    assert!(plain[0].get("ignored").is_none());
+    let mut noted = yuma_case();
+    noted["source"] = json!({ "by": "somebody" });
+    noted["note"] = json!(["any", "thing"]);
+    noted["epochs"][0]["comment"] = json!("a switch");
+    let mut result = run(&noted);
+    assert_eq!(result[0]["ignored"], json!(["source", "epochs[0].comment"]));
+    result[0].as_object_mut().unwrap().remove("ignored");
+    assert_eq!(result, plain);
+    // What would change the numbers is no note.
+    let mut wrong = yuma_case();
+    wrong["params"]["kappa2"] = json!(1);
+    assert!(refused(&wrong.to_string()).contains("params.kappa2: unknown field"));
 }
 
 proptest::proptest! {

@@ -94,6 +94,7 @@ fn yuma_in_bytes_equals_yuma_in_vectors(json: &str) {
             submitted_ms: submitted[slot],
             fresh: submitted[slot] == now - 30_000,
             payload: (submitted[slot] > 0).then_some(&payloads[slot][..]),
+            paid: true,
             proven: None,
         };
         let entries: Vec<Entry<'_>> = (0..slots).map(entry).collect();
@@ -160,6 +161,7 @@ fn a_free_slot_earns_nothing_whatever_validators_say() {
         submitted_ms: 2,
         fresh: true,
         payload,
+        paid: true,
         proven: None,
     };
     let entries = [entry(0, 9, Some(&row[..])), entry(1, 0, None)];
@@ -343,6 +345,7 @@ fn synthesis_over_thirty_epochs_with_changing_holders() {
             submitted_ms: 2,
             fresh: payloads[slot].is_some(),
             payload: payloads[slot].as_deref(),
+            paid: true,
             proven: None,
         };
         let entries: Vec<Entry<'_>> = (0..all).map(entry).collect();
@@ -371,7 +374,7 @@ fn synthesis_over_thirty_epochs_with_changing_holders() {
         r#"{{"mechanism":"synthesis","params":{{"consensus":"median"}},"inferers":5,"forecasters":2,"reputers":3,"epochs":[{}]}}"#,
         epochs.join(",")
     );
-    let output = simulate(&case).unwrap();
+    let output = simulate(&case).unwrap().json;
     let expected = shares(&output);
     for (epoch, ((shares, value), expected)) in decided.iter().zip(&expected).enumerate() {
         assert_eq!(shares, expected, "epoch {epoch}");
@@ -399,6 +402,7 @@ fn voice(slot: u16, role: Role, payload: &[u8]) -> Entry<'_> {
         submitted_ms: 2,
         fresh: true,
         payload: Some(payload),
+        paid: true,
         proven: None,
     }
 }
@@ -461,7 +465,8 @@ fn score_over_twenty_epochs_with_changing_holders() {
             let proven = (numbers.below(4) > 0).then(|| (numbers.below(33) as u32, 32));
             texts.push(proven.map_or("null".to_string(), |(correct, _)| {
                 let metric = f64::from(correct) / 32.0;
-                format!(r#"{{"metric":{metric},"level":"proven"}}"#)
+                let paid = correct > 0;
+                format!(r#"{{"metric":{metric},"level":"proven","paid":{paid}}}"#)
             }));
             entries.push(Entry {
                 slot,
@@ -471,6 +476,7 @@ fn score_over_twenty_epochs_with_changing_holders() {
                 submitted_ms: 2,
                 fresh: true,
                 payload: Some(&model[..]),
+                paid: true,
                 proven,
             });
         }
@@ -484,7 +490,7 @@ fn score_over_twenty_epochs_with_changing_holders() {
     let epochs = epochs.join(",");
     let params = r#"{"temperature":0.001}"#;
     let case = format!(r#"{{"mechanism":"score","params":{params},"epochs":[{epochs}]}}"#);
-    assert_eq!(decided, shares(&simulate(&case).unwrap()));
+    assert_eq!(decided, shares(&simulate(&case).unwrap().json));
     // A new holder has no past.
     let forgotten = wire::forget(Kind::Score, &[], &limits, &memory, 4, Role::Worker);
     assert!(forgotten.len() < memory.len());

@@ -4,7 +4,7 @@
 mod topic;
 
 use hallmark_fixed::Q32;
-use hallmark_mechanisms::yuma::{LiquidAlpha, Params, Row, Version};
+use hallmark_mechanisms::yuma::{Epoch, LiquidAlpha, Params, Row, State, Version, settle};
 use topic::{FOUR, Topic, parts};
 
 /// The source's test of a graph of 512 slots (fact 1).
@@ -140,6 +140,33 @@ fn a_big_validator_who_moves_first_gains_until_the_others_follow() {
     );
 }
 
+/// Fact 7's bonds after the second epoch, in which the big validator alone has moved.
+#[test]
+fn who_moved_holds_bonds_in_both_workers_and_who_stays_in_one() {
+    let params = Params {
+        version: Version::Three,
+        bonds_penalty: 0,
+        bonds_moving_average: 975_000,
+        liquid_alpha: Some(LiquidAlpha {
+            low: 6_553,
+            high: 19_660,
+            steepness: 1_000,
+        }),
+        ..Params::default()
+    };
+    let mut topic = Topic::new(params, &[8, 1, 1], 2).all_weigh(&[(3, 65_535), (4, 0)]);
+    topic.epoch();
+    topic.weights[0] = vec![(3, 0), (4, 65_535)];
+    topic.epoch();
+    // In ten-thousandths; the source's own tolerance is one in a thousand.
+    for (worker, expected) in [(3, [908, 3_697, 3_697]), (4, [1_013, 0, 0])] {
+        for (bond, expected) in topic.column(worker).into_iter().zip(expected) {
+            let ours = u32::from(bond) * 10_000 / 65_535;
+            assert!(ours.abs_diff(expected) <= 10, "worker {worker}: {ours}");
+        }
+    }
+}
+
 /// Fact 8.
 #[test]
 fn a_big_validator_who_moves_second_loses_to_the_first() {
@@ -231,6 +258,87 @@ fn a_switch_of_one_epoch_costs_who_switched() {
             }
         }
     }
+}
+
+/// Fact 10's last rows: one of three workers is good all the time, and the validators move from the
+/// first to the second one after the other, a small one first.
+#[test]
+fn validators_who_keep_to_a_stable_worker_lose_less_by_a_move() {
+    let params = Params {
+        version: Version::Three,
+        bonds_penalty: 0,
+        bonds_moving_average: 975_000,
+        liquid_alpha: Some(LiquidAlpha {
+            low: 6_553,
+            high: 19_660,
+            steepness: 1_000,
+        }),
+        ..Params::default()
+    };
+    let before = [(3, 65_535), (4, 0), (5, 65_535)];
+    let after = vec![(3, 0), (4, 65_535), (5, 65_535)];
+    let mut topic = Topic::new(params, &[8, 1, 1], 3).all_weigh(&before);
+    topic.epoch();
+    let moves: [&[usize]; 5] = [STABLE_MOVES[0], STABLE_MOVES[1], STABLE_MOVES[2], &[], &[]];
+    let dividends = [
+        [8_226, 745, 1_028],
+        [7_750, 1_685, 565],
+        [7_864, 1_372, 764],
+        [7_912, 1_241, 847],
+        [7_937, 1_173, 890],
+    ];
+    for (epoch, (movers, expected)) in moves.iter().zip(dividends).enumerate() {
+        for &validator in *movers {
+            topic.weights[validator].clone_from(&after);
+        }
+        let outcome = topic.epoch();
+        for (ours, expected) in outcome.dividends[..3].iter().zip(expected) {
+            let ours = (ours.to_bits() * 10_000) >> 32;
+            assert!(
+                ours.abs_diff(expected) <= 10,
+                "epoch {epoch}: {ours} {expected}"
+            );
+        }
+    }
+}
+
+/// Who moves in the second, third and fourth epoch.
+const STABLE_MOVES: [&[usize]; 3] = [&[1], &[0], &[2]];
+
+/// Fact 11's third: half of the stake is inactive, and counts neither in the consensus nor in bonds.
+#[test]
+fn stake_that_is_inactive_counts_for_nothing() {
+    let params = Params {
+        max_validators: 3,
+        ..Params::default()
+    };
+    let mut state = State::empty(5);
+    state.permits[..3].fill(true);
+    let weights = [
+        vec![(3, 65_535)],
+        vec![(3, 3), (4, 1)],
+        vec![(4, 65_535)],
+        vec![],
+        vec![],
+    ];
+    let outcome = settle(
+        &params,
+        &Epoch {
+            block: 10_000,
+            last_step_block: 9_640,
+            stake: &[500, 300, 200, 0, 0],
+            last_update: &[1, 9_999, 9_999, 9_999, 9_999],
+            registered: &[0; 5],
+            weights: &weights,
+            commitments: &[],
+        },
+        &mut state,
+    )
+    .unwrap();
+    assert_eq!(outcome.active[..3], [false, true, true]);
+    assert_eq!(parts(&outcome.consensus)[3..], [49_151, 16_383]);
+    assert_eq!(parts(&outcome.incentive)[3..], [42_129, 23_405]);
+    assert_eq!(parts(&outcome.dividends)[..3], [0, 56_172, 9_362]);
 }
 
 /// Fact 11.

@@ -27,7 +27,7 @@ fn every_field_of_every_epoch_equals_the_source_bit_for_bit() {
     let Some(text) = common::vector("yuma.json") else {
         return;
     };
-    let output = hallmark_mechanisms::simulate(&text).unwrap();
+    let output = hallmark_mechanisms::simulate(&text).unwrap().json;
     let results: Vec<Value> = serde_json::from_str(&output).unwrap();
     let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
     assert_eq!(results.len(), cases.len());

@@ -194,12 +194,15 @@ pub enum TopicCommand {
         #[command(flatten)]
         key: KeyArgs,
     },
-    /// Open no further epochs of your topic; its bond is free once no epoch is under way.
+    /// Propose the end of your topic; it waits, and stake can strike it, as with `propose`.
     #[command(
-        after_help = "Example:\n  hallmark topic retire 1 --key owner.key\n\nAn epoch that is under way ends as usual. The bond is withdrawn with `rewards --withdraw`;\nwhat is left of grants is burned."
+        after_help = "Example:\n  hallmark topic retire 1 --key owner.key\n  hallmark topic retire 1 --reclaim --key donor.key\n\nAn epoch that is under way ends as usual; `topic advance` ends a topic that rests. The bond is\nwithdrawn with `rewards --withdraw`. What is left of grants is the donors'."
     )]
     Retire {
         topic: u64,
+        /// Instead, take back your part of what the retired topic did not pay of its grants.
+        #[arg(long)]
+        reclaim: bool,
         #[command(flatten)]
         chain: ChainArgs,
         #[command(flatten)]

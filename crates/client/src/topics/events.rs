@@ -34,12 +34,15 @@ pub struct TopicLog {
 fn of_topics() -> Vec<B256> {
     vec![
         ITopics::Created::SIGNATURE_HASH,
+        ITopics::RetirementProposed::SIGNATURE_HASH,
         ITopics::Retired::SIGNATURE_HASH,
         ITopics::Registered::SIGNATURE_HASH,
+        ITopics::ToppedUp::SIGNATURE_HASH,
         ITopics::Pruned::SIGNATURE_HASH,
         ITopics::Left::SIGNATURE_HASH,
         ITopics::Funded::SIGNATURE_HASH,
         ITopics::Granted::SIGNATURE_HASH,
+        ITopics::Reclaimed::SIGNATURE_HASH,
         ITopics::Opened::SIGNATURE_HASH,
         ITopics::StageChanged::SIGNATURE_HASH,
         ITopics::Committed::SIGNATURE_HASH,
@@ -51,6 +54,7 @@ fn of_topics() -> Vec<B256> {
         ITopics::Inferred::SIGNATURE_HASH,
         ITopics::Settled::SIGNATURE_HASH,
         ITopics::Paid::SIGNATURE_HASH,
+        ITopics::HousePaid::SIGNATURE_HASH,
         ITopics::PolicyProposed::SIGNATURE_HASH,
         ITopics::Vetoed::SIGNATURE_HASH,
         ITopics::PolicyChanged::SIGNATURE_HASH,
@@ -244,7 +248,19 @@ fn arguments(event: &TopicEvent) -> Value {
         ITopicsEvents::Created(e) => {
             json!({ "event": "created", "topic": e.topic.to_string(), "owner": e.owner, "title": e.title, "bond": e.bond.to_string() })
         }
+        ITopicsEvents::RetirementProposed(e) => {
+            json!({ "event": "retirement proposed", "effectiveAtMs": e.effectiveAtMs })
+        }
         ITopicsEvents::Retired(e) => json!({ "event": "retired", "topic": e.topic.to_string() }),
+        ITopicsEvents::ToppedUp(e) => {
+            json!({ "event": "topped up", "slot": e.slot, "amount": e.amount.to_string(), "bond": e.bond.to_string() })
+        }
+        ITopicsEvents::Reclaimed(e) => {
+            json!({ "event": "reclaimed", "donor": e.donor, "amount": e.amount.to_string() })
+        }
+        ITopicsEvents::HousePaid(e) => {
+            json!({ "event": "house paid", "epoch": e.epoch, "owner": e.owner, "toOwner": e.toOwner.to_string(), "treasury": e.treasury, "toTreasury": e.toTreasury.to_string() })
+        }
         ITopicsEvents::Registered(e) => {
             json!({ "event": "registered", "slot": e.slot, "operator": e.operator, "role": e.role, "bond": e.bond.to_string(), "pool": e.pool.to_string() })
         }

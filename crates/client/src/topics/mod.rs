@@ -157,9 +157,19 @@ impl Topics {
         Ok((vetoed.stake, vetoed.struck, receipt))
     }
 
-    /// Opens no further epochs.
-    pub async fn retire(&self, topic: U256) -> Result<TransactionReceipt, ClientError> {
-        self.send(&ITopics::retireCall { topic }).await
+    /// Proposes the topic's end; the time from which on it happens, in Unix milliseconds, unless stake
+    /// strikes it.
+    pub async fn retire(&self, topic: U256) -> Result<(u64, TransactionReceipt), ClientError> {
+        let receipt = self.send(&ITopics::retireCall { topic }).await?;
+        let proposed: ITopics::RetirementProposed = event(&receipt)?;
+        Ok((proposed.effectiveAtMs, receipt))
+    }
+
+    /// Frees this key's part of what a retired topic did not pay of its grants, in wei.
+    pub async fn reclaim(&self, topic: U256) -> Result<(U256, TransactionReceipt), ClientError> {
+        let receipt = self.send(&ITopics::reclaimCall { topic }).await?;
+        let reclaimed: ITopics::Reclaimed = event(&receipt)?;
+        Ok((reclaimed.amount, receipt))
     }
 
     // --- slots and stake ------------------------------------------------------------------------

@@ -17,8 +17,11 @@ use serde_json::json;
 pub struct Proposal {
     /// From then on it is applied between two epochs.
     pub effective_at_ms: u64,
-    pub new_owner: Address,
-    /// `None` if the owner is a contract, whose call is not in the transaction itself.
+    /// Whether it ends the topic.
+    pub retires: bool,
+    /// `None` if the topic is to end.
+    pub new_owner: Option<Address>,
+    /// `None` if the topic is to end, or the owner is a contract, whose call is not in the transaction itself.
     pub policy: Option<Policy>,
     /// Stake against it so far, in wei.
     #[serde(serialize_with = "super::types::wei")]
@@ -29,7 +32,8 @@ pub struct Proposal {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Standing {
     effective_at_ms: u64,
-    new_owner: Address,
+    /// `None` if the topic is to end.
+    new_owner: Option<Address>,
     against: u128,
     transaction: B256,
 }
@@ -46,15 +50,19 @@ impl Topics {
             .event_signature(vec![
                 ITopics::Created::SIGNATURE_HASH,
                 ITopics::PolicyProposed::SIGNATURE_HASH,
+                ITopics::RetirementProposed::SIGNATURE_HASH,
                 ITopics::Vetoed::SIGNATURE_HASH,
                 ITopics::PolicyChanged::SIGNATURE_HASH,
+                ITopics::Retired::SIGNATURE_HASH,
             ]);
         let logs = self.search_back(filter, 0, head, |log| {
             matches!(
                 log.event,
                 TopicEvent::Created(_)
                     | TopicEvent::PolicyProposed(_)
+                    | TopicEvent::RetirementProposed(_)
                     | TopicEvent::PolicyChanged(_)
+                    | TopicEvent::Retired(_)
             )
         });
         let Some(found) = standing(&logs.await?) else {
@@ -62,6 +70,7 @@ impl Topics {
         };
         Ok(Some(Proposal {
             effective_at_ms: found.effective_at_ms,
+            retires: found.new_owner.is_none(),
             new_owner: found.new_owner,
             policy: self.proposed_policy(found.transaction).await?,
             against: found.against,
@@ -126,7 +135,15 @@ fn standing(logs: &[TopicLog]) -> Option<Standing> {
             TopicEvent::PolicyProposed(e) => {
                 standing = Some(Standing {
                     effective_at_ms: e.effectiveAtMs,
-                    new_owner: e.newOwner,
+                    new_owner: Some(e.newOwner),
+                    against: 0,
+                    transaction: log.transaction,
+                });
+            }
+            TopicEvent::RetirementProposed(e) => {
+                standing = Some(Standing {
+                    effective_at_ms: e.effectiveAtMs,
+                    new_owner: None,
                     against: 0,
                     transaction: log.transaction,
                 });
@@ -137,7 +154,7 @@ fn standing(logs: &[TopicLog]) -> Option<Standing> {
                     standing.against = standing.against.saturating_add(e.stake);
                 }
             }
-            TopicEvent::PolicyChanged(_) => standing = None,
+            TopicEvent::PolicyChanged(_) | TopicEvent::Retired(_) => standing = None,
             _ => {}
         }
     }
@@ -195,6 +212,24 @@ mod tests {
         assert_eq!(standing(&[proposed(5), vetoed(3, true)]), None);
         assert_eq!(standing(&[proposed(5), changed()]), None);
         assert!(standing(&[proposed(5), changed(), proposed(6)]).is_some());
+        // A retirement takes a policy's place, and a policy a retirement's.
+        let ending = || {
+            log(TopicEvent::RetirementProposed(
+                ITopics::RetirementProposed {
+                    topic,
+                    effectiveAtMs: 8,
+                },
+            ))
+        };
+        let stands = standing(&[proposed(5), ending(), vetoed(3, false)]).unwrap();
+        assert_eq!(
+            (stands.effective_at_ms, stands.new_owner, stands.against),
+            (8, None, 3)
+        );
+        let stands = standing(&[ending(), proposed(9)]).unwrap();
+        assert_eq!(stands.new_owner, Some(Address::repeat_byte(1)));
+        let retired = log(TopicEvent::Retired(ITopics::Retired { topic }));
+        assert_eq!(standing(&[ending(), retired]), None);
     }
 
     #[test]

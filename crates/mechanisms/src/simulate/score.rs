@@ -6,28 +6,23 @@
 //! | `params` | [`ParamsIn`]; a missing field has its default |
 //! | `smoothed` | smoothed metric per slot, or null, before the first epoch; missing: none |
 //! | `epochs` | `{"submissions": […]}` each: per slot null or [`SubmissionIn`] |
-//! | `note`, `expect` | not read |
+//! | anything else | not read; what is none of `name`, `note`, `expect` is listed in `ignored` |
 //!
 //! Each epoch of the result is an [`EpochOut`]. Smoothed metrics pass from epoch to epoch.
 
 use super::number::{Decimal, decimals, plain_options};
-use super::{Fault, parse, write};
+use super::{Fault, Known, parse, write};
 use crate::score::{Level, Params, State, Submission, settle};
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(super) const KNOWN: Known = Known {
+    case: &["smoothed"],
+    epoch: &["submissions"],
+};
+
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Case {
-    #[serde(rename = "name")]
-    _name: Option<String>,
-    #[serde(rename = "note")]
-    _note: Option<String>,
-    #[serde(rename = "expect")]
-    _expect: Option<IgnoredAny>,
-    #[serde(rename = "mechanism")]
-    _mechanism: String,
     #[serde(default)]
     params: ParamsIn,
     #[serde(default)]
@@ -94,7 +89,6 @@ impl From<LevelIn> for Level {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct EpochIn {
     submissions: Vec<Option<SubmissionIn>>,
 }
@@ -107,6 +101,13 @@ pub struct SubmissionIn {
     pub metric: Decimal,
     /// How it was checked.
     pub level: LevelIn,
+    /// Whether it can earn; true if missing. On a chain, who proved no right answer cannot.
+    #[serde(default = "yes")]
+    pub paid: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What the epoch decided; a number per slot in every list.
@@ -131,6 +132,7 @@ pub(super) fn run(text: &str) -> Result<Box<RawValue>, Fault> {
         let submission = |s: &SubmissionIn| Submission {
             metric: s.metric.0,
             level: s.level.into(),
+            paid: s.paid,
         };
         let submissions: Vec<Option<Submission>> = epoch
             .submissions

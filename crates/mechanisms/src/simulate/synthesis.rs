@@ -7,34 +7,29 @@
 //! | `inferers`, `forecasters`, `reputers` | number of slots of each role |
 //! | `state` | [`StateIn`], what was known before the first epoch; missing: nothing |
 //! | `epochs` | [`EpochIn`] each |
-//! | `note`, `expect` | not read |
+//! | anything else | not read; what is none of `name`, `note`, `expect` is listed in `ignored` |
 //!
 //! Each epoch of the result is an [`EpochOut`]. Lists of workers hold inferers, then forecasters;
 //! lists of values and losses are in the order of [`crate::synthesis::Layout`], whose names stand
 //! in `layout`. Losses are base-10 logarithms.
 
 use super::number::{Decimal, Units, decimal_options, decimals, plain, plain_options};
-use super::{Fault, parse, write};
+use super::{Fault, Known, parse, write};
 use crate::synthesis::{
     Consensus, Error, Inferences, Layout, Outcome, Params, Predictions, RegretScale, Report, State,
     infer, settle,
 };
 use hallmark_fixed::Q64;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(super) const KNOWN: Known = Known {
+    case: &["inferers", "forecasters", "reputers", "state"],
+    epoch: &["inferences", "forecasts", "reports", "reset_workers"],
+};
+
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Case {
-    #[serde(rename = "name")]
-    _name: Option<String>,
-    #[serde(rename = "note")]
-    _note: Option<String>,
-    #[serde(rename = "expect")]
-    _expect: Option<IgnoredAny>,
-    #[serde(rename = "mechanism")]
-    _mechanism: String,
     #[serde(default)]
     params: ParamsIn,
     inferers: u16,
@@ -208,7 +203,6 @@ impl StateIn {
 
 /// What the participants said in an epoch.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct EpochIn {
     /// Value of each inferer, or null.
     pub inferences: Vec<Option<Decimal>>,

@@ -7,31 +7,35 @@
 //! | `permits` | who had a permit after the epoch before; missing: no one |
 //! | `bonds` | rows of `[slot, u16]`; missing: none |
 //! | `epochs` | [`EpochIn`] each |
-//! | `note`, `expect` | not read |
+//! | anything else | not read; what is none of `name`, `note`, `expect` is listed in `ignored` |
 //!
 //! Each epoch of the result is an [`EpochOut`]. Permits and bonds pass from epoch to epoch.
 
 use super::number::Units;
-use super::{Fault, parse, write};
+use super::{Fault, Known, parse, write};
 use crate::yuma::{
     AbsentBonds, Epoch, Error, LiquidAlpha, Outcome, Params, Row, State, Version, settle,
 };
 use hallmark_fixed::Q32;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(super) const KNOWN: Known = Known {
+    case: &["stake", "permits", "bonds"],
+    epoch: &[
+        "block",
+        "last_step_block",
+        "last_update",
+        "reg_block",
+        "weights",
+        "stake",
+        "commits",
+        "reset_bonds",
+    ],
+};
+
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Case {
-    #[serde(rename = "name")]
-    _name: Option<String>,
-    #[serde(rename = "note")]
-    _note: Option<String>,
-    #[serde(rename = "expect")]
-    _expect: Option<IgnoredAny>,
-    #[serde(rename = "mechanism")]
-    _mechanism: Option<String>,
     #[serde(default)]
     params: ParamsIn,
     stake: Vec<Units>,
@@ -155,7 +159,6 @@ impl ParamsIn {
 
 /// What the slots brought to an epoch.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct EpochIn {
     /// Block of the epoch.
     pub block: u64,

@@ -51,6 +51,8 @@ pub(super) fn settle(
             *place = Some(Submission {
                 metric: Q64::from_ratio(u128::from(correct.min(total)), u128::from(total)),
                 level: Level::Proven,
+                // Who proved nothing right is judged, so that its past fades, and never paid for silence.
+                paid: correct > 0 && entry.paid,
             });
         }
     }

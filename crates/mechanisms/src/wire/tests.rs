@@ -29,6 +29,7 @@ fn entry(slot: u16, role: Role, payload: &[u8]) -> Entry<'_> {
         submitted_ms: 2_900,
         fresh: true,
         payload: Some(payload),
+        paid: true,
         proven: Some((u32::from(slot), 4)),
     }
 }

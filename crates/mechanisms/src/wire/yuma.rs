@@ -5,6 +5,7 @@ use super::payload::decode_weights;
 use super::{Ctx, Decision, Entry, Limits, MOST_SLOTS, Role, decide};
 use crate::settlement::WHOLE;
 use crate::yuma::{Epoch, Params, Row, State};
+use hallmark_fixed::Q64;
 
 /// Epochs, in thousandths, without weights after which a slot is inactive, if the parameters leave
 /// it open.
@@ -148,12 +149,18 @@ pub(super) fn settle(
     let outcome =
         crate::yuma::settle(&params, &epoch, &mut state).map_err(|error| error.to_string())?;
     let memory = encode(&state);
+    // Yuma can pay by stake where no weight counts. On a chain, who judged nobody has earned nothing.
+    let judged = outcome
+        .settlement
+        .scores
+        .iter()
+        .any(|score| *score != Q64::ZERO);
     Ok(decide(
         &outcome.settlement,
         &state.permits,
         memory,
         entries,
-        |_| true,
+        |_| judged,
     ))
 }
 

@@ -19,6 +19,7 @@ fn splitting(temperature: Q64, others: &[u128]) -> (f64, f64) {
                 Some(Submission {
                     metric: Q64::from_ratio(metric, 100),
                     level: Level::Proven,
+                    paid: true,
                 })
             })
             .collect();

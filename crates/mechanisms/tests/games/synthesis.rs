@@ -3,7 +3,7 @@
 use crate::{Chance, Seeds, part, print_seeds};
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::synthesis::{
-    Params, Predictions, Report, State, infer, settle, squared_loss,
+    Consensus, Params, Predictions, Report, State, infer, settle, squared_loss,
 };
 
 fn q(x: f64) -> Q64 {
@@ -135,8 +135,17 @@ fn reputers_in_collusion_lose_as_a_minority_and_win_as_a_majority() {
     println!(
         "\n| reputers lift their own inferer | honest | collusion | gain | of a seed |\n|---|---|---|---|---|"
     );
-    let rules = Params::default();
-    for (name, liars) in [("40 %", 2), ("60 %", 3)] {
+    let median = Params {
+        consensus: Consensus::Median,
+        ..Params::default()
+    };
+    let games = [
+        ("40 %", 2, "mean (anchor)", Params::default()),
+        ("60 %", 3, "mean (anchor)", Params::default()),
+        ("40 %", 2, "median (here)", median.clone()),
+        ("60 %", 3, "median (here)", median),
+    ];
+    for (name, liars, rule, rules) in games {
         let slots: Vec<usize> = [4].into_iter().chain((0..liars).map(|m| 5 + m)).collect();
         // The inferer knows nothing: it says what is far off.
         let speak = |s: &Scene<'_>| vec![Some(s.honest[0] + 4.0)];
@@ -149,7 +158,11 @@ fn reputers_in_collusion_lose_as_a_minority_and_win_as_a_majority() {
                 if m < liars { own } else { scene.truth }
             })
         });
-        let gain = print_seeds(&format!("{name} of the reputers' stake"), &honest, &attack);
+        let gain = print_seeds(
+            &format!("{name} of the reputers' stake, {rule}"),
+            &honest,
+            &attack,
+        );
         if liars == 3 {
             assert!(gain.least() > 0.1, "{gain:?}");
         } else {

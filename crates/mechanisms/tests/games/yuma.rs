@@ -277,6 +277,32 @@ fn under_a_topics_defaults_two_fifths_hinder_nobody_and_half_can_only_hinder() {
     }
 }
 
+/// A validator of exactly the threshold is a majority: what it says is the consensus.
+#[test]
+fn a_cartel_of_exactly_the_threshold_is_one_above_it() {
+    println!("\n| a cartel of exactly the threshold | it | all others |\n|---|---|---|");
+    let three = three();
+    for (name, params, stake) in [
+        ("50 %, Yuma 3, kappa 0.5 (anchor)", &three, 50),
+        ("45 %, a topic's defaults", &here(), 45),
+        ("55 %, a topic's defaults", &here(), 55),
+    ] {
+        let of = Seeds::of(|seed| cartel_of_all(params, stake, true, seed).0);
+        let others = others(params, stake);
+        println!(
+            "| {name} | {:.2} % | {:.2} % |",
+            100.0 * of.mean(),
+            100.0 * others.mean()
+        );
+        match stake {
+            // Each side's workers count as agreed on, and what both earn is by stake.
+            50 => assert!((of.mean() - 0.5).abs() < 0.05, "{of:?}"),
+            45 => assert!(of.greatest() < 1e-6 && others.least() > 0.999, "{of:?}"),
+            _ => assert!(of.least() > 0.999 && others.greatest() < 1e-6, "{of:?}"),
+        }
+    }
+}
+
 /// The error of an honest reading, as a part of the quality.
 const READING: f64 = 0.05;
 

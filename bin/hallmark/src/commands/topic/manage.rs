@@ -172,25 +172,31 @@ pub async fn top_up(
 
 pub async fn retire(topics: &Topics, topic: U256, report: &Reporter) -> Result<(), Error> {
     let bond = topics.get(topic).await?.bond;
-    topics.retire(topic).await?;
-    let now = topics.get(topic).await?;
-    let is_free = now.bond == 0;
+    let (effective, _) = topics.retire(topic).await?;
+    let waits = effective.saturating_sub(topics.client().now_ms().await?);
     report.result(
         format!(
-            "topic {topic} opens no further epochs; its bond of {} MARK is free {}: `hallmark topic rewards --withdraw`",
+            "topic {topic} opens no further epochs from {} s on, unless stake strikes it (`hallmark topic proposal {topic}`); its bond of {} MARK is free then: `hallmark topic rewards --withdraw`",
+            waits.div_ceil(1_000),
             mark(U256::from(bond)),
-            match is_free {
-                true => "now".to_owned(),
-                false => format!("when epoch {} has ended", now.epoch),
-            },
         ),
         &json!({
             "topic": topic.to_string(),
             "bond": bond.to_string(),
-            "bondIsFree": is_free,
-            "stage": now.stage,
-            "epoch": now.epoch,
+            "effectiveAtMs": effective,
         }),
+    );
+    Ok(())
+}
+
+pub async fn reclaim(topics: &Topics, topic: U256, report: &Reporter) -> Result<(), Error> {
+    let (amount, _) = topics.reclaim(topic).await?;
+    report.result(
+        format!(
+            "{} MARK of what topic {topic} was granted are free: `hallmark topic rewards --withdraw`",
+            mark(amount)
+        ),
+        &json!({ "topic": topic.to_string(), "amount": amount.to_string() }),
     );
     Ok(())
 }

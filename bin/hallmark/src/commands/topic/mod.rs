@@ -71,8 +71,16 @@ pub fn run(command: TopicCommand, report: &Reporter) -> Result<(), Error> {
             let topics = connect_signed(&chain, &key).await?.topics();
             manage::top_up(&topics, U256::from(topic), &amount, report).await
         }),
-        TopicCommand::Retire { topic, chain, key } => block_on(async {
+        TopicCommand::Retire {
+            topic,
+            reclaim,
+            chain,
+            key,
+        } => block_on(async {
             let topics = connect_signed(&chain, &key).await?.topics();
+            if reclaim {
+                return manage::reclaim(&topics, U256::from(topic), report).await;
+            }
             manage::retire(&topics, U256::from(topic), report).await
         }),
         TopicCommand::Stake {

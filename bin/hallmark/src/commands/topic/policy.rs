@@ -101,13 +101,11 @@ pub async fn proposal(topics: &Topics, topic: U256, report: &Reporter) -> Result
     let mut text = when(&proposal, now);
     match &changes {
         Some(changes) => text.push_str(&listed(changes)),
+        None if proposal.retires => text.push_str("\nthe topic ends"),
         None => text.push_str("\nits owner is a contract: the policy is not in the transaction"),
     }
-    if proposal.new_owner != found.owner {
-        text.push_str(&format!(
-            "\nowner  {} -> {}",
-            found.owner, proposal.new_owner
-        ));
+    if let Some(owner) = proposal.new_owner.filter(|owner| *owner != found.owner) {
+        text.push_str(&format!("\nowner  {} -> {owner}", found.owner));
     }
     text.push_str(&format!(
         "\nagainst it {} MARK of stake and bonds; more than {} % of all when it was made strikes it",
@@ -119,6 +117,7 @@ pub async fn proposal(topics: &Topics, topic: U256, report: &Reporter) -> Result
         &json!({
             "topic": topic.to_string(),
             "effectiveAtMs": proposal.effective_at_ms,
+            "retires": proposal.retires,
             "newOwner": proposal.new_owner,
             "policy": proposal.policy,
             "changes": changes.as_deref().map(as_json),

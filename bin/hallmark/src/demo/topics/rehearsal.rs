@@ -96,6 +96,7 @@ impl Party {
             submitted_ms: epoch,
             fresh: self.said.is_some(),
             payload: self.said.as_deref(),
+            paid: true,
             proven: None,
         }
     }

@@ -21,6 +21,7 @@ pub(crate) fn call(host: &mut dyn Host, calldata: &[u8]) -> Result<Bytes> {
         grantCall::SELECTOR => payable(host, data, |h, c: grantCall| {
             Ok(this.grant(h, c.topic)?.into())
         }),
+        reclaimCall::SELECTOR => mutate(host, data, |h, c: reclaimCall| this.reclaim(h, c.topic)),
         proposePolicyCall::SELECTOR => mutate(host, data, |h, c: proposePolicyCall| {
             Ok(this.propose_policy(h, c)?.into())
         }),

@@ -10,18 +10,19 @@
 //!
 //! Each mechanism that gives shares pays its part of both. Of `pay`, `ownerBps` goes to the owner, free at once,
 //! and `networkBps` to the treasury; the rest, and all of `grant`, goes by shares. What a mechanism
-//! does not give, what rounding leaves, and the share of a slot that changed hands, is not
+//! does not give, what rounding leaves, and the share of a slot that is vacant by then, is not
 //! reissued.
 //!
 //! So `P ≤ ⌊B · returnBps / 10⁴⌋ ≤ 0.99 B` always, whoever owns the slots, the owner's seat, the
 //! stake and the treasury; and `pay + grant < minBond`.
 
 use alloy_primitives::{Address, U256};
+use hallmark_abi::topics::ITopics;
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::emission::{halving, topic_weight};
 use hallmark_types::addresses;
 
-use super::{Topic, Topics, muldiv, part};
+use super::{Topic, Topics, emit, muldiv, part};
 use crate::{Host, Result, host::checked};
 
 /// Weight of the newest epoch in a topic's weight and in a slot's smoothed pay, in tenths.
@@ -42,9 +43,7 @@ impl Topics {
         let pay = self.pay_due(host, topic, weight)?;
         let bound = topic.policy.min_bond.read(host)?.saturating_sub(1);
         let pay = pay.min(bound);
-        let slice = topic.grant_slice.read(host)?;
-        let granted = topic.granted.read(host)?;
-        let grant = slice.min(granted).min(bound.saturating_sub(pay));
+        let grant = topic.grant_due(host)?.min(bound.saturating_sub(pay));
         topic.budget.write(host, pay)?;
         Ok(topic.grant_budget.write(host, grant)?)
     }
@@ -107,6 +106,7 @@ impl Topics {
     pub(super) fn pay_house(
         &self,
         host: &mut dyn Host,
+        id: U256,
         topic: &Topic,
         gross: u128,
     ) -> Result<HousePaid> {
@@ -122,6 +122,20 @@ impl Topics {
         if to_network != 0 {
             self.disown(host, to_network)?;
             host.transfer(addresses::TOPICS, treasury, U256::from(to_network))?;
+        }
+        if house != 0 {
+            let epoch = topic.epoch.read(host)?;
+            emit(
+                host,
+                ITopics::HousePaid {
+                    topic: id,
+                    epoch,
+                    owner,
+                    toOwner: to_owner,
+                    treasury,
+                    toTreasury: to_network,
+                },
+            )?;
         }
         Ok(HousePaid { house, rest })
     }

@@ -64,6 +64,12 @@ impl Topics {
     /// Opens the next epoch.
     fn open(&self, host: &mut dyn Host, id: U256, topic: &Topic) -> Result<()> {
         self.apply_proposal(host, id, topic)?;
+        if topic.retired.read(host)? {
+            return Ok(());
+        }
+        if topic.slot_count(host)? == 0 {
+            return self.rest(host, topic);
+        }
         let now = host.timestamp_ms();
         let number = topic.epoch.read(host)?;
         let closesAtMs = checked(now.checked_add(topic.policy.open_ms.read(host)?))?;
@@ -147,11 +153,7 @@ impl Topics {
         topic.last_settled_ms.write(host, now)?;
         topic.epoch.write(host, checked(number.checked_add(1))?)?;
         topic.ripen(host)?;
-        if topic.retired.read(host)? {
-            // The bond goes to whom the topic belongs now.
-            self.apply_proposal(host, id, topic)?;
-            self.wind_up(host, topic)?;
-        } else if topic.slot_count(host)? == 0 || topic.is_idle(host, &epoch)? {
+        if topic.slot_count(host)? == 0 || topic.is_idle(host, &epoch)? {
             self.rest(host, topic)?;
         }
         emit(
@@ -257,9 +259,15 @@ struct Swept {
 impl Topic {
     /// When there is something to do; the end of time if never.
     pub(super) fn due_ms(&self, host: &mut dyn Host) -> Result<u64> {
-        let idle = !self.is_under_way(host)?;
-        if idle && (self.retired.read(host)? || self.slot_count(host)? == 0) {
-            return Ok(u64::MAX);
+        if !self.is_under_way(host)? {
+            if self.retired.read(host)? {
+                return Ok(u64::MAX);
+            }
+            if self.slot_count(host)? == 0 {
+                // Only a proposal can be due, which opens no epoch.
+                let effective = self.proposal.effective_at_ms.read(host)?;
+                return Ok(if effective == 0 { u64::MAX } else { effective });
+            }
         }
         Ok(self.stage_end_ms.read(host)?)
     }

@@ -236,7 +236,16 @@ impl Topics {
         seat.young.add(host, &topic, amount)?;
         let bonds = checked(topic.bonds.read(host)?.checked_add(amount))?;
         topic.bonds.write(host, bonds)?;
-        self.owe(host, amount)
+        self.owe(host, amount)?;
+        emit(
+            host,
+            ITopics::ToppedUp {
+                topic: id,
+                slot,
+                amount,
+                bond,
+            },
+        )
     }
 
     /// # Errors

@@ -22,7 +22,8 @@
 //! | Done, Cancelled | until `max(opened + epochMs, now)` | | the waiting policy is applied, the next epoch opens |
 //!
 //! A stage of length zero is passed in the same slice. An epoch is Cancelled if no mechanism gave
-//! anybody a share. A topic without slots, or retired, opens no epochs.
+//! anybody a share. A topic without slots, or retired, opens no epochs. A retirement is proposed like a
+//! policy (module `policy`) and happens between two epochs; in a topic without slots `advance` brings it about.
 //!
 //! # Rest
 //!
@@ -66,6 +67,7 @@ mod emission;
 mod epochs;
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzz;
+mod grants;
 mod ledger;
 mod policy;
 mod rows;
@@ -89,6 +91,7 @@ use hallmark_types::{ChainSpec, addresses};
 
 pub use commitments::commitment;
 pub(crate) use dispatch::call;
+pub use grants::{Donations, Donor};
 pub use score::{proof_context, test_set_commitment};
 pub use storage::{
     Account, Batch, Epoch, Latest, Mechanism, Policy, Pool, Proposal, Seat, Submission, TestSet,
@@ -252,58 +255,35 @@ impl Topics {
         )
     }
 
-    /// Paid in equal parts over `grant_epochs` epochs, each grant anew.
+    /// Proposes the topic's end, which waits and can be vetoed as a policy can.
     ///
-    /// # Errors
-    ///
-    /// `UnknownTopic`, `TopicRetired`, `ZeroAmount`.
-    pub fn grant(&self, host: &mut dyn Host, id: U256) -> Result<()> {
-        let topic = self.living(host, id)?;
-        let amount = paid_in(host)?;
-        let granted = checked(topic.granted.read(host)?.checked_add(amount))?;
-        topic.granted.write(host, granted)?;
-        let epochs = u128::from(self.grant_epochs.read(host)?);
-        let slice = checked(granted.checked_div(epochs))?.max(1);
-        topic.grant_slice.write(host, slice)?;
-        self.owe(host, amount)?;
-        self.stir(host, id, &topic)?;
-        let (from, amount) = (host.caller(), U256::from(amount));
-        emit(
-            host,
-            ITopics::Granted {
-                topic: id,
-                from,
-                amount,
-            },
-        )
-    }
-
     /// # Errors
     ///
     /// `UnknownTopic`, `NotOwner`, `TopicRetired`.
     pub fn retire(&self, host: &mut dyn Host, id: U256) -> Result<()> {
         let topic = self.living(host, id)?;
         topic.only_owner(host)?;
-        topic.retired.write(host, true)?;
-        if !topic.is_under_way(host)? {
-            self.wind_up(host, &topic)?;
-        }
-        emit(host, ITopics::Retired { topic: id })
+        let effectiveAtMs = self.propose(host, &topic, true)?;
+        emit(
+            host,
+            ITopics::RetirementProposed {
+                topic: id,
+                effectiveAtMs,
+            },
+        )
     }
 
-    /// Ends a retired topic that has no epoch under way: its bond goes to its owner, what is left of
-    /// its grants to nobody, its weight to the others.
-    fn wind_up(&self, host: &mut dyn Host, topic: &Topic) -> Result<()> {
+    /// Ends a topic that has no epoch under way, for good: its bond goes to its owner, its weight to the
+    /// others. What is left of its grants waits for the donors.
+    fn wind_up(&self, host: &mut dyn Host, id: U256, topic: &Topic) -> Result<()> {
+        topic.retired.write(host, true)?;
         let bond = topic.bond.read(host)?;
         topic.bond.write(host, 0)?;
         let owner = topic.owner.read(host)?;
         self.free(host, owner, bond)?;
-        let granted = topic.granted.read(host)?;
-        topic.granted.write(host, 0)?;
-        self.disown(host, granted)?;
-        burn(host, granted)?;
         self.set_weight(host, topic, 0)?;
-        self.deactivate(host, topic)
+        self.deactivate(host, topic)?;
+        emit(host, ITopics::Retired { topic: id })
     }
 
     fn known(&self, host: &mut dyn Host, id: U256) -> Result<Topic> {
@@ -323,6 +303,10 @@ impl Topics {
         }
         if !topic.is_under_way(host)? {
             self.apply_proposal(host, id, &topic)?;
+            if topic.retired.read(host)? {
+                // Undone with the call; `advance` ends the topic.
+                return revert(ITopics::TopicRetired { topic: id });
+            }
         }
         Ok(topic)
     }

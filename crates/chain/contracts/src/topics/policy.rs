@@ -1,8 +1,8 @@
 //! What an owner may decide, and how stake says no.
 //!
-//! A proposal waits for `timelockMs` and is applied between two epochs: when the next one opens, or, in a
-//! topic that rests, by the first call after its time that changes the topic, before that call's own
-//! checks. While it waits, and no longer,
+//! A proposal changes the policy and the owner, or retires the topic. It waits for `timelockMs` and is
+//! applied between two epochs: when the next one opens, or, in a topic that rests, by the first call after
+//! its time that changes the topic, before that call's own checks. While it waits, and no longer,
 //! every position in a pool of the topic counts once against it, with what it is worth at that
 //! moment, and an operator's with its slot's bond too. More than `vetoBps` of the base strikes it at
 //! once; the base is all stake that counted and all bonds of slots in the topic when the proposal was
@@ -46,26 +46,33 @@ impl Topics {
         }
         let kinds = topic.kinds(host)?;
         check_kinds(&call.policy, &kinds)?;
-        let timelock = self.timelock_ms.read(host)?;
-        let effectiveAtMs = checked(host.timestamp_ms().checked_add(timelock))?;
-        let proposal = &topic.proposal;
-        let number = checked(proposal.number.read(host)?.checked_add(1))?;
-        proposal.number.write(host, number)?;
-        proposal.effective_at_ms.write(host, effectiveAtMs)?;
-        proposal.against.write(host, 0)?;
-        let staked = topic.stake.read(host)?;
-        let base = checked(staked.checked_add(topic.bonds.read(host)?))?;
-        proposal.base.write(host, base)?;
-        let epoch = topic.epoch.read(host)?;
-        proposal.made_in.write(host, epoch)?;
-        proposal.owner.write(host, call.newOwner)?;
-        proposal.policy.store(host, &call.policy)?;
+        let effectiveAtMs = self.propose(host, &topic, false)?;
+        topic.proposal.owner.write(host, call.newOwner)?;
+        topic.proposal.policy.store(host, &call.policy)?;
         let event = ITopics::PolicyProposed {
             topic: call.topic,
             effectiveAtMs,
             newOwner: call.newOwner,
         };
         emit(host, event)
+    }
+
+    /// Makes a proposal of the topic's owner, in the place of any that waits; gives its time.
+    pub(super) fn propose(&self, host: &mut dyn Host, topic: &Topic, retires: bool) -> Result<u64> {
+        let timelock = self.timelock_ms.read(host)?;
+        let effective_at = checked(host.timestamp_ms().checked_add(timelock))?;
+        let proposal = &topic.proposal;
+        let number = checked(proposal.number.read(host)?.checked_add(1))?;
+        proposal.number.write(host, number)?;
+        proposal.effective_at_ms.write(host, effective_at)?;
+        proposal.against.write(host, 0)?;
+        let staked = topic.stake.read(host)?;
+        let base = checked(staked.checked_add(topic.bonds.read(host)?))?;
+        proposal.base.write(host, base)?;
+        let epoch = topic.epoch.read(host)?;
+        proposal.made_in.write(host, epoch)?;
+        proposal.retires.write(host, retires)?;
+        Ok(effective_at)
     }
 
     /// # Errors
@@ -136,11 +143,14 @@ impl Topics {
         if effective == 0 || host.timestamp_ms() < effective {
             return Ok(());
         }
+        topic.proposal.effective_at_ms.write(host, 0)?;
+        if topic.proposal.retires.read(host)? {
+            return self.wind_up(host, id, topic);
+        }
         let policy = topic.proposal.policy.load(host)?;
         topic.policy.store(host, &policy)?;
         let owner = topic.proposal.owner.read(host)?;
         topic.owner.write(host, owner)?;
-        topic.proposal.effective_at_ms.write(host, 0)?;
         emit(host, ITopics::PolicyChanged { topic: id })
     }
 }

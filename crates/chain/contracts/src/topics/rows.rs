@@ -126,6 +126,7 @@ impl Row {
             registered_ms: self.registered_ms,
             submitted_ms: self.submitted_ms,
             fresh: self.fresh,
+            paid: true,
             payload: self.payload.as_ref().map(|payload| &payload[..]),
             proven: self.proven,
         }

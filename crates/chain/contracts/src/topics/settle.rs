@@ -121,7 +121,16 @@ impl Topics {
             last_settled_ms: topic.last_settled_ms.read(host)?,
             epoch_ms: topic.policy.epoch_ms.read(host)?,
         };
-        let entries: Vec<_> = rows.iter().map(Row::entry).collect();
+        let entries: Vec<_> = rows
+            .iter()
+            .map(|row| wire::Entry {
+                // A slot that changed hands after the inference has not earned what its former holder did.
+                paid: of != Kind::Synthesis
+                    || row.role == Role::Reputer
+                    || row.pool <= inferred_up_to,
+                ..row.entry()
+            })
+            .collect();
         let decided = wire::settle(
             kind(of),
             &params,
@@ -136,30 +145,10 @@ impl Topics {
             let known = self.pool_count.read(host)?;
             mechanism.known_pool.write(host, known)?;
         }
-        let mut decision = match decided {
+        let decision = match decided {
             Ok(decision) if is_sound(&decision, rows.len()) => decision,
             _ => nothing(rows.len()),
         };
-        if of == Kind::Yuma && decision.scores.iter().all(|score| *score == Q64::ZERO) {
-            // Yuma then pays by stake. Here, who judged nobody has earned nothing.
-            decision.shares.fill(0);
-        }
-        if of == Kind::Score {
-            // Who proved nothing right is judged, so that its past fades, and never paid for silence.
-            for (row, share) in rows.iter().zip(&mut decision.shares) {
-                if row.proven.is_none_or(|(correct, _)| correct == 0) {
-                    *share = 0;
-                }
-            }
-        }
-        if of == Kind::Synthesis {
-            // A slot that changed hands after the inference has not earned what its former holder did.
-            for (row, share) in rows.iter().zip(&mut decision.shares) {
-                if row.role != Role::Reputer && row.pool > inferred_up_to {
-                    *share = 0;
-                }
-            }
-        }
         mechanism.memory.write(host, &decision.memory)?;
         let capacity = usize::from(topic.capacity(host)?);
         let outcome = outcome(&rows, &decision, capacity);
@@ -169,7 +158,7 @@ impl Topics {
         let settlement = keccak256([before.as_slice(), &outcome].concat());
         epoch.settlement.write(host, settlement)?;
         let pays = decision.shares.iter().any(|share| *share != 0);
-        let pay = self.fix_pay(host, topic, &mechanism, pays)?;
+        let pay = self.fix_pay(host, id, topic, &mechanism, pays)?;
         let event = ITopics::Settled {
             topic: id,
             epoch: topic.epoch.read(host)?,
@@ -186,6 +175,7 @@ impl Topics {
     fn fix_pay(
         &self,
         host: &mut dyn Host,
+        id: U256,
         topic: &Topic,
         mechanism: &Mechanism,
         pays: bool,
@@ -198,7 +188,7 @@ impl Topics {
         let share_bps = mechanism.share_bps.read(host)?;
         let gross = part(topic.budget.read(host)?, share_bps)?;
         let grant = part(topic.grant_budget.read(host)?, share_bps)?;
-        let HousePaid { house, rest } = self.pay_house(host, topic, gross)?;
+        let HousePaid { house, rest } = self.pay_house(host, id, topic, gross)?;
         mechanism.pay.write(host, rest)?;
         mechanism.grant.write(host, grant)?;
         topic.pays.write(host, true)?;
@@ -444,13 +434,13 @@ fn square(count: usize) -> u64 {
     count.saturating_mul(count)
 }
 
-/// Whether a decision is about these slots and gives no more than there is.
+/// Whether a decision is about these slots and gives all that there is, or nothing.
 fn is_sound(decision: &wire::Decision, slots: usize) -> bool {
     let sum = decision
         .shares
         .iter()
         .fold(0u128, |sum, share| sum.saturating_add(u128::from(*share)));
-    decision.shares.len() == slots && sum <= WHOLE
+    decision.shares.len() == slots && (sum == 0 || sum == WHOLE)
 }
 
 /// What a mechanism that failed decides: nobody gets anything, and it begins anew.

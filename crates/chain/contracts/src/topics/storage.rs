@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256, U256};
 use hallmark_abi::topics::ITopics::{self, Kind, Role, Stage};
 use hallmark_contracts_macros::contract;
 
+use super::Donations;
 use crate::{
     Host, Result,
     storage::{Mapping, Slot, StorageBytes, StorageContent},
@@ -38,6 +39,7 @@ pub struct Topic {
     pub granted: Slot<u128>,
     /// Of the grants, in one epoch.
     pub grant_slice: Slot<u128>,
+    pub donations: Donations,
     /// Of all pools of present slots, as far as it counts.
     pub stake: Slot<u128>,
     /// Put into them while the epoch under way was; counts from its end.
@@ -103,6 +105,8 @@ pub struct Proposal {
     /// The topic's epoch, under way or the next, when it was made: what waited for its end, or for the
     /// end of a later one, has no say.
     pub made_in: Slot<u64>,
+    /// Whether it ends the topic; it has then no owner and no policy.
+    pub retires: Slot<bool>,
     pub owner: Slot<Address>,
     pub policy: Policy,
 }

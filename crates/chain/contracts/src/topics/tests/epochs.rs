@@ -1,12 +1,11 @@
 //! Epochs: stages, commitments, pay.
 
 use alloy_primitives::{B256, Bytes, U256};
-use alloy_sol_types::SolEvent;
 use hallmark_abi::{
     ITopics,
     topics::ITopics::{Kind, Policy, Role, Stage},
 };
-use hallmark_types::{MARK, addresses};
+use hallmark_types::MARK;
 
 use super::{
     DONOR, FEE, MIN_BOND, ONE, OWNER, World, actor, only, salt, synthesis_policy, truth, value,
@@ -331,11 +330,6 @@ fn a_grant_is_paid_in_parts_and_needs_no_burned_coin() {
     assert!((38 * MARK..38 * MARK + 10).contains(&left), "{left}");
     assert_eq!(world.get().paid, 0);
     assert!(world.balances(actor(2)).free > wei(MARK / 2));
-    world
-        .act(OWNER, ITopics::retireCall { topic: world.topic })
-        .unwrap();
-    world.check_invariants();
-    assert_eq!(world.get().granted, 0);
 }
 
 #[test]
@@ -511,53 +505,6 @@ fn a_topic_without_slots_rests() {
     world.host.next_block(10_000).unwrap();
     world.host.next_block(1).unwrap();
     assert_eq!(world.stage(), Stage::Open);
-}
-
-#[test]
-fn a_retired_topic_ends_its_epoch_and_opens_no_more() {
-    let mut world = judged();
-    world.reach(Stage::Open);
-    let call = ITopics::retireCall { topic: world.topic };
-    world.act(OWNER, call).unwrap();
-    assert_eq!(world.get().bond, 100 * MARK);
-    world.settle();
-    assert_eq!(world.get().bond, 0);
-    assert_eq!(world.balances(OWNER).free, wei(100 * MARK));
-    expect_revert::<ITopics::NothingToDo>(world.advance());
-    let call = ITopics::leaveCall {
-        topic: world.topic,
-        slot: 0,
-    };
-    world.act(actor(0), call).unwrap();
-    world.check_invariants();
-}
-
-#[test]
-fn every_step_is_told() {
-    let mut world = judged();
-    world.fund(MARK);
-    world.yuma_epoch(&HONEST);
-    let topics: Vec<B256> = world
-        .host
-        .logs()
-        .iter()
-        .filter(|(from, _)| *from == addresses::TOPICS)
-        .map(|(_, log)| log.topics()[0])
-        .collect();
-    for signature in [
-        ITopics::Created::SIGNATURE_HASH,
-        ITopics::Registered::SIGNATURE_HASH,
-        ITopics::Staked::SIGNATURE_HASH,
-        ITopics::Opened::SIGNATURE_HASH,
-        ITopics::StageChanged::SIGNATURE_HASH,
-        ITopics::Committed::SIGNATURE_HASH,
-        ITopics::Revealed::SIGNATURE_HASH,
-        ITopics::Settled::SIGNATURE_HASH,
-        ITopics::Paid::SIGNATURE_HASH,
-        ITopics::Funded::SIGNATURE_HASH,
-    ] {
-        assert!(topics.contains(&signature), "{signature}");
-    }
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! A world of topics for tests, and stories about them.
 
+mod emission;
 mod epochs;
+mod events;
 mod games;
+mod input;
 mod measured;
 mod property;
 mod rest;
+mod retiring;
 mod score;
 mod slots;
 mod staking;

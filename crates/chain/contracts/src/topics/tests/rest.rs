@@ -148,6 +148,7 @@ fn a_commitment_that_is_refused_opens_nothing() {
     let retire = ITopics::retireCall { topic: world.topic };
     assert_eq!(before, world.words_of_topics());
     world.act(OWNER, retire).unwrap();
+    world.wait(world.spec.topics.timelock_ms);
     expect_revert::<ITopics::WrongStage>(world.commit(actor(0), 0, &[]));
 }
 
@@ -191,23 +192,6 @@ fn weights_in_force_pay_without_new_ones_and_the_topic_rests_when_nothing_is_lef
     assert_eq!(world.get().weight, 0);
     let total = super::Topics::new().total_weight;
     assert_eq!(total.read(&mut world.host).unwrap(), 0);
-}
-
-#[test]
-fn a_topic_that_rested_is_paid_for_one_epoch_and_not_for_its_rest() {
-    let epoch = |rest: u64| {
-        let mut world = World::yuma();
-        world.workers(3);
-        world.stake(actor(0), 0, 100 * MARK).unwrap();
-        world.yuma_epoch(&[]);
-        world.fund(100 * MARK);
-        world.wait(rest);
-        world.yuma_epoch(&[(0, &[(1, 1), (2, 1)])]);
-        world.get().paid
-    };
-    let (short, long) = (epoch(60_000), epoch(86_400_000));
-    assert!(short > 0);
-    assert_eq!(short, long);
 }
 
 #[test]

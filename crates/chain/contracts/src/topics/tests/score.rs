@@ -572,3 +572,44 @@ fn a_test_set_that_stays_closed_costs_the_owner_and_no_worker() {
     exam.world.pay(actor(3), 100 * MARK, call).unwrap();
     exam.world.check_invariants();
 }
+
+/// A world in which a model was proven right and wrong.
+pub(super) fn proven() -> World {
+    let mut exam = Exam::opened(&[0, 1]);
+    exam.world.reach(Stage::Lag);
+    exam.prove(0, 0).unwrap();
+    exam.prove(0, 1).unwrap();
+    exam.world.settle();
+    exam.world
+}
+
+#[test]
+fn a_test_set_or_a_proof_after_its_window_is_too_late_even_if_nobody_advanced_the_topic() {
+    let mut exam = Exam::new();
+    exam.world.workers(1);
+    let content = exam.test_set(&[0]);
+    exam.commit_test_set(1, &content).unwrap();
+    exam.world.reach(Stage::Sealed);
+    exam.world.wait(score_policy().sealedMs);
+    let error = expect_revert::<ITopics::TooLate>(exam.reveal_test_set(&content));
+    assert_eq!(error.closedAtMs, error.nowMs);
+
+    let mut exam = Exam::opened(&[0, 1]);
+    exam.world.reach(Stage::Lag);
+    let left = exam.world.get().stageEndMs - exam.world.host.timestamp_ms;
+    exam.world.wait(left - 1);
+    exam.prove(0, 0).unwrap();
+    exam.world.wait(1);
+    let error = expect_revert::<ITopics::TooLate>(exam.prove(0, 1));
+    assert_eq!(error.closedAtMs, error.nowMs);
+}
+
+#[test]
+fn who_proves_nothing_leaves_its_part_to_who_does_even_if_it_was_the_best() {
+    let mut exam = Exam::opened(&[0, 1]);
+    exam.world.reach(Stage::Lag);
+    exam.prove(0, 0).unwrap();
+    assert_eq!(exam.world.settle(), Stage::Done);
+    let shares = [0, 1].map(|slot| exam.world.slot(slot).shareBillionths);
+    assert_eq!(shares, [1_000_000_000, 0]);
+}

@@ -22,6 +22,8 @@ fn a_topic_is_made_for_its_bond_and_fee_and_retires_with_its_bond() {
     let id = world.topic;
     expect_revert::<ITopics::NotOwner>(world.act(DONOR, ITopics::retireCall { topic: id }));
     world.act(OWNER, ITopics::retireCall { topic: id }).unwrap();
+    world.wait(world.spec.topics.timelock_ms);
+    world.advance().unwrap();
     world.check_invariants();
     assert_eq!(world.balances(OWNER).free, wei(100 * MARK));
     expect_revert::<ITopics::TopicRetired>(world.join(actor(0), Role::Worker));

@@ -332,23 +332,26 @@ fn a_change_whose_time_has_come_holds_for_the_next_call_to_a_topic_at_rest() {
     world.fund(MARK);
     assert_eq!((world.get().owner, world.get().policy), (DONOR, dearer()));
     world.act(DONOR, retire).unwrap();
+    world.wait(world.spec.topics.timelock_ms);
+    world.advance().unwrap();
     assert_eq!(world.balances(DONOR).free, wei(100 * MARK));
     world.check_invariants();
 }
 
 #[test]
-fn the_bond_of_a_retired_topic_goes_to_whom_it_belongs_when_its_last_epoch_ends() {
+fn a_retirement_that_is_due_refuses_a_call_to_a_topic_at_rest_and_advance_ends_it() {
     let mut world = World::yuma();
     world.workers(1);
     world.reach(Stage::Open);
-    world.act(OWNER, proposal(dearer())).unwrap();
+    assert_eq!(world.settle(), Stage::Cancelled);
     let id = world.topic;
     world.act(OWNER, ITopics::retireCall { topic: id }).unwrap();
     world.wait(world.spec.topics.timelock_ms);
-    world.settle();
-    assert_eq!(world.get().owner, DONOR);
-    assert_eq!(world.balances(DONOR).free, wei(100 * MARK));
-    assert_eq!(world.balances(OWNER).free, U256::ZERO);
+    expect_revert::<ITopics::TopicRetired>(world.act(OWNER, proposal(dearer())));
+    assert!(!world.get().retired, "what was refused is undone");
+    world.advance().unwrap();
+    assert!(world.get().retired);
+    assert_eq!(world.balances(OWNER).free, wei(100 * MARK));
     world.check_invariants();
 }
 

@@ -14,6 +14,7 @@ pub use topic::{
 
 use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// AI work that is checked before it is paid.

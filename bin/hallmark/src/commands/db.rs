@@ -28,12 +28,13 @@ fn check_folder(home: &Path, spec: Option<&PathBuf>, report: &Reporter) -> Resul
     bar.finish_and_clear();
     let found = found?;
     let mut text = format!(
-        "{}: height {}, {} transactions, {} certificates (the last at {})",
+        "{}: height {}, {} transactions, {} certificates (the last at {}), {} more of epochs whose validators are forgotten, which only a replay checks",
         home.display(),
         found.height,
         found.transactions,
         found.certificates,
-        found.certified
+        found.certified,
+        found.unchecked
     );
     for fault in &found.faults {
         text.push_str("\ndamaged: ");
@@ -46,6 +47,7 @@ fn check_folder(home: &Path, spec: Option<&PathBuf>, report: &Reporter) -> Resul
             "height": found.height,
             "transactions": found.transactions,
             "certificates": found.certificates,
+            "uncheckedCertificates": found.unchecked,
             "certified": found.certified,
             "faults": found.faults,
             "faultCount": found.fault_count,

@@ -28,7 +28,8 @@ use std::{
 
 use alloy_primitives::{B256, Bytes};
 use hallmark_consensus::certificate::{self, CertificateError};
-use hallmark_execution::{Ancestry, BlockError, Executor};
+use hallmark_consensus::epoch_of;
+use hallmark_execution::{Ancestry, BlockError, Executor, committee};
 use hallmark_state::{Executed, STORE_FILE, Store, StoreError};
 use hallmark_types::{Block, ChainSpec, DecodeError};
 
@@ -426,7 +427,13 @@ impl Replay<'_> {
                 _ => Ok(()),
             };
         }
-        certificate::verify(self.executor.spec(), &header, &certificate)
+        let spec = self.executor.spec();
+        let epoch = epoch_of(spec, height);
+        let committee = committee(&state, spec, epoch).ok_or_else(|| ArchiveError::Order {
+            height,
+            reason: format!("the validators of its epoch {epoch} are not decided before it"),
+        })?;
+        certificate::verify(spec, &committee, &header, &certificate)
             .map_err(|source| ArchiveError::Certificate { height, source })?;
         for (executed, certificate) in self.waiting.drain(..) {
             self.blocks = self.blocks.saturating_add(1);

@@ -171,9 +171,9 @@ fn a_certificate_of_too_few_or_of_another_block_commits_nothing() {
     let world = World::new();
     let (_home, store, _) = exported(&world, 2);
     let block = store.block_by_number(1).unwrap();
-    let few =
-        hallmark_consensus::certificate::assemble(&world.spec, &world.seeds[..2], &block.header)
-            .unwrap();
+    let committee = hallmark_consensus::genesis_committee(&world.spec, 0).unwrap();
+    let seeds = &world.seeds[..2];
+    let few = certificate::assemble(&world.spec, &committee, seeds, &block.header).unwrap();
     let other = world.certificate(&store.block_by_number(2).unwrap().header);
     for (certificate, is_covered) in [(few, true), (other, true), (Vec::new(), false)] {
         let mut file = Vec::new();

@@ -6,7 +6,7 @@ use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
-use hallmark_consensus::certificate;
+use hallmark_consensus::{certificate, genesis_committee};
 use hallmark_execution::{BlockAttributes, Executor};
 use hallmark_state::Store;
 use hallmark_types::ChainSpec;
@@ -67,7 +67,8 @@ impl World {
     }
 
     pub(crate) fn certificate(&self, header: &hallmark_types::Header) -> Vec<u8> {
-        certificate::assemble(&self.spec, &self.seeds[..3], header).unwrap()
+        let committee = genesis_committee(&self.spec, 0).unwrap();
+        certificate::assemble(&self.spec, &committee, &self.seeds[..3], header).unwrap()
     }
 
     fn transfer(&self, nonce: u64) -> TxEnvelope {

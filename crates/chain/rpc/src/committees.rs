@@ -122,7 +122,6 @@ fn prove(state: &State, epoch: u64) -> Option<EIP1186AccountProofResponse> {
         Ok(state.storage(&address, &slot))
     });
     let committee = Staking::new().committee(&mut reader, epoch).ok().flatten();
-    drop(reader);
     committee?;
     let slots = slots
         .into_iter()

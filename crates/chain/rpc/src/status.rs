@@ -92,6 +92,13 @@ impl StatusApiServer for Rpc {
     fn node_status(&self) -> Reply<NodeStatus> {
         let head = self.head();
         let validator = self.node.validator;
+        let epoch = head.block.extra().map_or(0, |extra| extra.epoch);
+        let committee = hallmark_execution::committee(&head.state, &self.spec, epoch.into());
+        let place = |key: [u8; 32]| {
+            let members = committee?.members;
+            let index = members.iter().position(|member| member.public_key == key)?;
+            u16::try_from(index).ok()
+        };
         Ok(NodeStatus {
             version: crate::net::CLIENT_VERSION.to_owned(),
             chain_id: self.spec.chain_id,
@@ -104,8 +111,8 @@ impl StatusApiServer for Rpc {
             peers: self.node.peers(),
             mempool: self.mempool.len() as u64,
             validator: validator.map(B256::from),
-            validator_index: validator.and_then(|key| self.spec.validator_index(&key)),
-            epoch: head.block.extra().map_or(0, |extra| extra.epoch),
+            validator_index: validator.and_then(place),
+            epoch,
         })
     }
 }

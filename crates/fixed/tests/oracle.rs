@@ -100,7 +100,9 @@ proptest! {
         let exact = exp(&product);
         let error = wide(x.pow(y).unwrap()) - &exact;
         let size = wide(y.abs()) + one();
-        let bound = (one() >> 64u32) + ((exact * size) >> (BITS + 116)) + 1;
+        let rounding: BigInt = (exact * size) >> (BITS + 116);
+        let place: BigInt = one() >> 64u32;
+        let bound: BigInt = place + rounding + 1;
         prop_assert!(error.magnitude() <= bound.magnitude(), "{x} ^ {y}");
     }
 

@@ -79,6 +79,8 @@ impl World {
             executor: executor.clone(),
             mempool: mempool.clone(),
             committees,
+            node: Default::default(),
+            metrics: Default::default(),
         };
         let rpc = hallmark_rpc::serve(RpcConfig::new(([127, 0, 0, 1], 0).into()), context);
         Self {

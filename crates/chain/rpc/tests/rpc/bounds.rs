@@ -4,7 +4,7 @@ use crate::world::World;
 use alloy_primitives::{Address, B256, Bytes, hex};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::TransactionRequest;
-use hallmark_rpc::{RpcConfig, RpcContext, RpcError, serve};
+use hallmark_rpc::{CommitteeProofs, RpcConfig, RpcContext, RpcError, serve};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -290,11 +290,15 @@ async fn pages_of_any_origin_may_ask() {
 async fn a_taken_port_is_named_and_a_stopped_server_frees_its_port() {
     let world = World::new();
     let address = world.rpc.local_addr();
+    let folder = tempfile::tempdir().unwrap();
+    let committees = CommitteeProofs::open(folder.path().into()).unwrap();
+    let committees = std::sync::Arc::new(committees);
     let context = RpcContext {
         spec: world.spec.clone(),
         store: world.store.clone(),
         executor: world.executor.clone(),
         mempool: world.mempool.clone(),
+        committees,
         node: Default::default(),
         metrics: Default::default(),
     };

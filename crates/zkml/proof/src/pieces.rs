@@ -208,10 +208,8 @@ impl Stored {
     pub(crate) fn exchange(&mut self) -> Option<()> {
         let size = |piece: &Piece| piece.block.variables;
         let count = self.pieces.len();
-        let pairs = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j)));
-        let (i, j) = pairs
-            .into_iter()
-            .find(|&(i, j)| size(&self.pieces[i]) == size(&self.pieces[j]))?;
+        let mut pairs = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j)));
+        let (i, j) = pairs.find(|&(i, j)| size(&self.pieces[i]) == size(&self.pieces[j]))?;
         let block = self.pieces[i].block;
         self.pieces[i].block = self.pieces[j].block;
         self.pieces[j].block = block;

@@ -58,7 +58,7 @@ impl World {
                 )
                 .unwrap();
             assert_eq!(built.executed.block.transactions.len(), 1);
-            let certificate = match number % 3 == 0 && left > 0 {
+            let certificate = match number.is_multiple_of(3) && left > 0 {
                 true => Bytes::new(),
                 false => self.certificate(&built.executed.block.header).into(),
             };

@@ -134,7 +134,7 @@ impl Donations {
         all = checked(all.checked_add(given))?;
         own = checked(own.checked_add(given))?;
         while all.bit_len() > 128 {
-            (all, own) = (all >> ERA_BITS, own >> ERA_BITS);
+            (all, own) = (all.wrapping_shr(ERA_BITS), own.wrapping_shr(ERA_BITS));
             era = checked(era.checked_add(1))?;
         }
         self.era.write(host, era)?;
@@ -166,7 +166,7 @@ impl Donor {
             return Ok(U256::ZERO);
         }
         let bits = ERA_BITS.saturating_mul(usize::try_from(lost).unwrap_or(usize::MAX));
-        Ok(self.claims.read(host)? >> bits)
+        Ok(self.claims.read(host)?.wrapping_shr(bits))
     }
 
     fn put(&self, host: &mut dyn Host, claims: U256, era: u64) -> Result<()> {

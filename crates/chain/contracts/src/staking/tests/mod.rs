@@ -104,7 +104,7 @@ impl World {
     pub(super) fn next_epoch(&mut self) {
         loop {
             self.block_with(U256::ZERO);
-            if self.host.block_number % EPOCH == 0 {
+            if self.host.block_number.is_multiple_of(EPOCH) {
                 return;
             }
         }

@@ -1,7 +1,9 @@
 //! Arguments of every command, with an example each.
 
+mod bench;
 mod topic;
 
+pub use bench::{BenchCommand, ChainBenchArgs, Workload};
 pub use topic::{
     OptionalKeyArgs, ProveArgs, SaltArgs, SubmitArgs, TestSetArgs, TopicCommand, WorkArgs, WorkRole,
 };
@@ -87,6 +89,11 @@ pub enum Command {
     Evm {
         #[command(subcommand)]
         command: EvmCommand,
+    },
+    /// Measure.
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
     },
     /// Run one validator of a network.
     #[command(

@@ -55,6 +55,7 @@ fn run(command: Command, report: &output::Reporter) -> Result<(), commands::Erro
         Command::Spec { command } => commands::spec::run(command, report),
         Command::Topic { command } => commands::topic::run(command, report),
         Command::Evm { command } => commands::evm::run(command, report),
+        Command::Bench { command } => commands::bench::run(command, report),
         Command::Node(args) => commands::node::run(args, report),
         Command::Completions { shell } => commands::generate::completions(shell, report),
         Command::Man { dir } => commands::generate::man(&dir),

@@ -181,10 +181,10 @@ pub struct DemoTopicsArgs {
     /// Epochs of the part about weights.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(2..=300))]
     pub weight_epochs: u64,
-    /// Length of an epoch's longer stages, in milliseconds: a slow machine needs more, or answers come
-    /// too late and cost bonds.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(200..=60_000))]
-    pub stage_ms: u64,
+    /// Length of an epoch's longer stages, in milliseconds; else measured, from how long all parties'
+    /// transactions take here at once. With too little, answers come too late and cost bonds.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(200..=60_000))]
+    pub stage_ms: Option<u64>,
 }
 
 /// A part of `demo topics`.

@@ -1,8 +1,10 @@
 //! From call data to a method and back, the same for every contract.
 //!
-//! Arguments are canonical ABI, or nearly: offsets may overlap, but what they are decoded to takes
-//! at most twice the call data's length and a little. A list of offsets that all point at one long
-//! value would otherwise become gigabytes.
+//! Arguments are canonical ABI, the one encoding that compilers and libraries make: what is decoded,
+//! encoded again, is the call data byte for byte. So nothing follows the arguments, nothing lies between
+//! them, no offset overlaps another, and equal calls have equal data; anything else is `MalformedCall`.
+//! What is decoded takes at most twice the call data's length and a little, also where the call is
+//! refused: a list of offsets that all point at one long value would otherwise become gigabytes.
 
 use alloy_primitives::Bytes;
 use alloy_sol_types::{SolCall, abi::AbiDecoderConfig};
@@ -85,6 +87,11 @@ fn run<C: SolCall>(
     let Ok(call) = C::abi_decode_raw_with_config(arguments, config) else {
         return revert(ISystem::MalformedCall {});
     };
+    let mut canonical = Vec::with_capacity(arguments.len());
+    call.abi_encode_raw(&mut canonical);
+    if canonical != arguments {
+        return revert(ISystem::MalformedCall {});
+    }
     let answer = method(host, call)?;
     Ok(C::abi_encode_returns(&answer).into())
 }
@@ -158,6 +165,43 @@ mod tests {
         let mut host = MemoryHost::new(&spec(&[CALLER]));
         let answer = host.call_with_gas(CALLER, addresses::TOPICS, U256::ZERO, data, CALL_GAS);
         (answer, host.gas_used)
+    }
+
+    #[test]
+    fn nothing_may_follow_the_arguments_of_a_call() {
+        let topic = U256::from(7);
+        let data = ITopics::fundCall { topic }.abi_encode();
+        expect_revert::<ITopics::UnknownTopic>(call(&data).0);
+        for extra in [vec![0], vec![0; 32], vec![1; 100]] {
+            let longer = [data.clone(), extra].concat();
+            expect_revert::<ISystem::MalformedCall>(call(&longer).0);
+        }
+        expect_revert::<ISystem::MalformedCall>(call(&data[..data.len() - 1]).0);
+        let whole = create(vec![mechanism(40)]).abi_encode();
+        expect_revert::<ITopics::InvalidPolicy>(call(&whole).0);
+        for extra in [1, 32] {
+            let longer = [whole.clone(), vec![0; extra]].concat();
+            expect_revert::<ISystem::MalformedCall>(call(&longer).0);
+        }
+        // A call without arguments too.
+        let count = ITopics::countCall {}.abi_encode();
+        call(&count).0.unwrap();
+        expect_revert::<ISystem::MalformedCall>(call(&[count, vec![0]].concat()).0);
+    }
+
+    #[test]
+    fn arguments_in_another_order_than_the_encoder_s_are_refused() {
+        // A gap of one word before the title, which every offset skips.
+        let data = create(vec![mechanism(40)]).abi_encode();
+        let head = 4 + 32 * 17;
+        let mut moved = data[..head].to_vec();
+        moved.extend([0; 32]);
+        moved.extend(&data[head..]);
+        for place in [4, 4 + 32 * 16] {
+            let offset = U256::from_be_slice(&moved[place..place + 32]) + U256::from(32);
+            moved[place..place + 32].copy_from_slice(&offset.to_be_bytes::<32>());
+        }
+        expect_revert::<ISystem::MalformedCall>(call(&moved).0);
     }
 
     #[test]

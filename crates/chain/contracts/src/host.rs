@@ -26,6 +26,18 @@ pub trait Host {
     fn sload(&mut self, address: Address, slot: U256) -> Result<U256, HostError>;
     /// Writes a storage slot, charged like `SSTORE`. Never called in a static frame.
     fn sstore(&mut self, address: Address, slot: U256, value: U256) -> Result<(), HostError>;
+    /// Reads the byte string that a storage slot stands for; empty if none was ever stored. Charged like
+    /// `SLOAD`, and 3 gas a word like `EXTCODECOPY`.
+    fn load_content(&mut self, address: Address, slot: U256) -> Result<Bytes, HostError>;
+    /// Makes a storage slot stand for a byte string: the slot's word becomes its Keccak-256, zero for the
+    /// empty one, so that the state's root commits to it. Charged like `SSTORE`, and 200 gas a byte like
+    /// the code of a new contract. Never called in a static frame.
+    fn store_content(
+        &mut self,
+        address: Address,
+        slot: U256,
+        content: &[u8],
+    ) -> Result<(), HostError>;
     /// Balance of an account in wei, charged like `BALANCE`.
     fn balance(&mut self, address: Address) -> Result<U256, HostError>;
     /// Moves wei out of `from`, a system contract, without running any code, so that nothing can

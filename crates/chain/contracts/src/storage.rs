@@ -6,12 +6,13 @@
 //! | [`Mapping<K, V>`] | the value of `k` at `keccak256(k ‖ slot)` |
 //! | [`StorageVec<T>`] | length in the slot, element `i` at `keccak256(slot) + i` |
 //! | [`StorageBytes`] | up to 31 bytes in the slot; longer: words from `keccak256(slot)` |
+//! | [`StorageContent`] | the string's Keccak-256 in the slot, zero for the empty one; the string beside the trie |
 //!
 //! A handle is an address and a slot; it holds no state. Every access names its [`Host`].
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use hallmark_abi::{
     inference::IInference::{Level, Status},
     topics::ITopics::{Kind, Role, Stage},
@@ -489,6 +490,32 @@ impl StorageBytes {
             doubled | U256::from(1)
         };
         Ok(host.sstore(self.place.address, self.place.slot, head)?)
+    }
+}
+
+/// A byte string that is replaced as a whole: one word for the trie, however long it is.
+#[derive(Clone, Copy, Debug)]
+pub struct StorageContent {
+    place: Place,
+}
+
+impl Layout for StorageContent {
+    const BYTES: usize = 32;
+    const SLOTS: u64 = 1;
+    fn at(place: Place) -> Self {
+        Self { place }
+    }
+}
+
+impl StorageContent {
+    /// All bytes; none if never written.
+    pub fn read(&self, host: &mut dyn Host) -> Result<Bytes, HostError> {
+        host.load_content(self.place.address, self.place.slot)
+    }
+
+    /// Replaces all bytes.
+    pub fn write(&self, host: &mut dyn Host, bytes: &[u8]) -> Result<(), HostError> {
+        host.store_content(self.place.address, self.place.slot, bytes)
     }
 }
 

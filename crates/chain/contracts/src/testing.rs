@@ -46,6 +46,8 @@ struct World {
     storage: BTreeMap<Address, Words>,
     balances: BTreeMap<Address, U256>,
     logs: Vec<(Address, LogData)>,
+    /// Every byte string that was ever stored, by its hash.
+    contents: BTreeMap<B256, Bytes>,
 }
 
 /// What was there before a change.
@@ -91,6 +93,7 @@ impl MemoryHost {
             storage: crate::genesis_storage(spec),
             balances: spec.alloc.clone(),
             logs: Vec::new(),
+            contents: BTreeMap::new(),
         };
         Self {
             world,
@@ -293,6 +296,36 @@ impl Host for MemoryHost {
         } else {
             5_000
         })
+    }
+
+    fn load_content(&mut self, address: Address, slot: U256) -> Result<Bytes, HostError> {
+        let word = self.sload(address, slot)?;
+        if word.is_zero() {
+            return Ok(Bytes::new());
+        }
+        let content = self.world.contents.get(&B256::from(word)).cloned();
+        let content =
+            content.ok_or_else(|| HostError::Fatal(format!("slot {slot:#x} has no content")))?;
+        let words = u64::try_from(content.len().div_ceil(32)).unwrap_or(u64::MAX);
+        self.charge_gas(words.saturating_mul(3))?;
+        Ok(content)
+    }
+
+    fn store_content(
+        &mut self,
+        address: Address,
+        slot: U256,
+        content: &[u8],
+    ) -> Result<(), HostError> {
+        let length = u64::try_from(content.len()).unwrap_or(u64::MAX);
+        self.charge_gas(length.saturating_mul(200))?;
+        let mut hash = B256::ZERO;
+        if !content.is_empty() {
+            hash = keccak256(content);
+            let content = Bytes::copy_from_slice(content);
+            self.world.contents.insert(hash, content);
+        }
+        self.sstore(address, slot, hash.into())
     }
 
     fn balance(&mut self, address: Address) -> Result<U256, HostError> {

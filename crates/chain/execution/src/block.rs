@@ -294,7 +294,8 @@ impl<'a> BlockRun<'a> {
             gas_used,
             ..
         } = self;
-        let (diff, change) = evm.ctx.journaled_state.database.into_diff();
+        let diff = evm.ctx.journaled_state.database.into_diff();
+        let (diff, change) = diff.map_err(BlockError::Fatal)?;
         if !change.is_zero() {
             return Err(BlockError::Fatal(format!(
                 "the sum of all balances changes by {change}"

@@ -6,11 +6,12 @@
 //! changes become the block's [`StateDiff`]. Each fold reports the sums of balances before and
 //! after, from which the caller checks that no money was made or lost.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::map::HashMap;
 use alloy_primitives::{Address, B256, Bytes, I256, KECCAK256_EMPTY, U256};
-use hallmark_state::{Account, AccountDiff, State, StateDiff, balance_change};
+use hallmark_state::{Account, AccountDiff, AccountView, State, StateDiff, balance_change};
 use revm::bytecode::Bytecode;
 use revm::database_interface::DBErrorMarker;
 use revm::state::{AccountInfo, EvmState};
@@ -73,6 +74,10 @@ pub(crate) struct Balances {
 struct Changes {
     accounts: HashMap<Address, Touched>,
     codes: BTreeMap<B256, Bytes>,
+    /// Every byte string that was stored in this block, by its hash; also those of calls that failed.
+    contents: BTreeMap<B256, Bytes>,
+    /// Slots that stand for byte strings and were written in this block.
+    content_slots: BTreeSet<(Address, U256)>,
 }
 
 /// A state with the changes of one block on top, as revm's database.
@@ -80,6 +85,8 @@ pub(crate) struct BlockDb<'a> {
     base: &'a State,
     changes: Changes,
     ancestry: &'a dyn Ancestry,
+    /// The account whose storage was last read from the base: a contract reads its own many times.
+    last_read: Cell<Option<(Address, Option<AccountView<'a>>)>>,
     /// The one ancestor that is always known.
     parent: (u64, B256),
 }
@@ -91,8 +98,22 @@ impl<'a> BlockDb<'a> {
             base,
             changes: Changes::default(),
             ancestry,
+            last_read: Cell::new(None),
             parent,
         }
+    }
+
+    /// A word of the parent's state.
+    fn base_storage(&self, address: &Address, slot: &U256) -> U256 {
+        let view = match self.last_read.get() {
+            Some((known, view)) if known == *address => view,
+            _ => {
+                let view = self.base.view(address);
+                self.last_read.set(Some((*address, view)));
+                view
+            }
+        };
+        view.map_or(U256::ZERO, |view| view.storage(slot))
     }
 
     /// The account as it stands, without its code.
@@ -108,6 +129,29 @@ impl<'a> BlockDb<'a> {
         match self.changes.codes.get(hash) {
             Some(code) => Some(code.clone()),
             None => self.base.code(hash),
+        }
+    }
+
+    /// The byte string whose hash is `word`, if the slot stands for it now.
+    pub(crate) fn content(&self, address: Address, slot: U256, word: U256) -> Option<Bytes> {
+        if let Some(content) = self.changes.contents.get(&B256::from(word)) {
+            return Some(content.clone());
+        }
+        // What this block did not store is what its parent's state has there.
+        let is_known = self.base_storage(&address, &slot) == word;
+        is_known
+            .then(|| self.base.content(&address, &slot))
+            .flatten()
+    }
+
+    /// Keeps a byte string for a slot whose word is to be its hash.
+    pub(crate) fn keep_content(&mut self, address: Address, slot: U256, hash: B256, bytes: &[u8]) {
+        self.changes.content_slots.insert((address, slot));
+        if !bytes.is_empty() {
+            self.changes
+                .contents
+                .entry(hash)
+                .or_insert_with(|| Bytes::copy_from_slice(bytes));
         }
     }
 
@@ -198,12 +242,17 @@ impl<'a> BlockDb<'a> {
 
     /// The changes against the parent's state, in canonical order and without entries that change
     /// nothing, and by how much they change the sum of all balances.
-    pub(crate) fn into_diff(self) -> (StateDiff, I256) {
+    ///
+    /// # Errors
+    /// When a slot stands for a byte string that is not known.
+    pub(crate) fn into_diff(self) -> Result<(StateDiff, I256), String> {
         let base = self.base;
         let mut diff = StateDiff::default();
         let mut balances = Vec::new();
         for (address, touched) in self.changes.accounts {
             let known = touched.base;
+            let written = !touched.storage.is_empty() && !touched.wiped;
+            let view = written.then(|| base.view(&address)).flatten();
             let storage: BTreeMap<U256, U256> = touched
                 .storage
                 .into_iter()
@@ -212,7 +261,7 @@ impl<'a> BlockDb<'a> {
                         U256::ZERO
                     } else {
                         let read = touched.read.get(slot).copied();
-                        read.unwrap_or_else(|| base.storage(&address, slot))
+                        read.unwrap_or_else(|| view.map_or(U256::ZERO, |view| view.storage(slot)))
                     };
                     old != *value
                 })
@@ -233,6 +282,20 @@ impl<'a> BlockDb<'a> {
                 },
             );
         }
+        for (address, slot) in self.changes.content_slots {
+            let words = diff.accounts.get(&address).map(|change| &change.storage);
+            // A slot that is not in the diff has the word that it had, and with it its content.
+            let Some(word) = words.and_then(|words| words.get(&slot)) else {
+                continue;
+            };
+            let content = if word.is_zero() {
+                Bytes::new()
+            } else {
+                let known = self.changes.contents.get(&B256::from(*word)).cloned();
+                known.ok_or_else(|| format!("slot {slot:#x} of {address} has no content"))?
+            };
+            diff.contents.insert((address, slot), content);
+        }
         let live: BTreeSet<B256> = diff
             .accounts
             .values()
@@ -244,7 +307,7 @@ impl<'a> BlockDb<'a> {
             .into_iter()
             .filter(|(hash, _)| live.contains(hash))
             .collect();
-        (diff, balance_change(balances))
+        Ok((diff, balance_change(balances)))
     }
 }
 
@@ -270,7 +333,6 @@ impl Database for BlockDb<'_> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DbError> {
-        let base = self.base;
         let touched = self.touch(address);
         if let Some(value) = touched.storage.get(&slot) {
             return Ok(*value);
@@ -278,8 +340,12 @@ impl Database for BlockDb<'_> {
         if touched.wiped || touched.info.is_none() {
             return Ok(U256::ZERO);
         }
-        let read = || base.storage(&address, &slot);
-        Ok(*touched.read.entry(slot).or_insert_with(read))
+        if let Some(value) = touched.read.get(&slot) {
+            return Ok(*value);
+        }
+        let value = self.base_storage(&address, &slot);
+        self.touch(address).read.insert(slot, value);
+        Ok(value)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, DbError> {
@@ -311,7 +377,7 @@ impl DatabaseRef for BlockDb<'_> {
                 return Ok(U256::ZERO);
             }
         }
-        Ok(self.base.storage(&address, &slot))
+        Ok(self.base_storage(&address, &slot))
     }
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, DbError> {
@@ -321,5 +387,84 @@ impl DatabaseRef for BlockDb<'_> {
         self.ancestry
             .block_hash(number)
             .ok_or(DbError::MissingBlockHash(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::keccak256;
+
+    use super::*;
+    use crate::NoAncestry;
+
+    const CONTRACT: Address = Address::repeat_byte(7);
+    const SLOT: U256 = U256::from_limbs([5, 0, 0, 0]);
+
+    /// A state in which the contract's slot stands for `content`.
+    fn state(content: &[u8]) -> State {
+        let empty = State::empty();
+        let mut db = BlockDb::new(&empty, (0, B256::ZERO), &NoAncestry);
+        set(&mut db, keccak256(content).into());
+        db.keep_content(CONTRACT, SLOT, keccak256(content), content);
+        let diff = db.into_diff().unwrap().0;
+        empty.apply(&diff)
+    }
+
+    /// What a transaction leaves in the slot.
+    fn set(db: &mut BlockDb<'_>, word: U256) {
+        let touched = db.touch(CONTRACT);
+        touched.info = Some(Account {
+            nonce: 1,
+            ..Account::default()
+        });
+        touched.storage.insert(SLOT, word);
+    }
+
+    fn over(state: &State) -> BlockDb<'_> {
+        BlockDb::new(state, (0, B256::ZERO), &NoAncestry)
+    }
+
+    #[test]
+    fn what_a_slot_stands_for_goes_into_the_diff_only_with_the_slots_word() {
+        let state = state(b"before");
+        let before = keccak256(b"before").into();
+        let (after, hash) = (&b"after"[..], keccak256(b"after"));
+        // A call that stored it and failed.
+        let mut db = over(&state);
+        db.keep_content(CONTRACT, SLOT, hash, after);
+        assert_eq!(db.content(CONTRACT, SLOT, before).unwrap(), b"before"[..]);
+        assert!(db.into_diff().unwrap().0.is_empty());
+        // One that did not fail, and one that came back to what was there.
+        let mut db = over(&state);
+        db.keep_content(CONTRACT, SLOT, hash, after);
+        set(&mut db, hash.into());
+        assert_eq!(db.content(CONTRACT, SLOT, hash.into()).unwrap(), *after);
+        let diff = db.into_diff().unwrap().0;
+        assert_eq!(diff.contents[&(CONTRACT, SLOT)], *after);
+        let later = state.apply(&diff);
+        assert_eq!(later.content(&CONTRACT, &SLOT).unwrap(), *after);
+        assert_eq!(state.content(&CONTRACT, &SLOT).unwrap(), b"before"[..]);
+        let mut db = over(&state);
+        db.keep_content(CONTRACT, SLOT, hash, after);
+        db.keep_content(CONTRACT, SLOT, keccak256(b"before"), b"before");
+        set(&mut db, before);
+        assert!(db.into_diff().unwrap().0.is_empty());
+        // The empty one leaves nothing.
+        let mut db = over(&later);
+        db.keep_content(CONTRACT, SLOT, B256::ZERO, b"");
+        set(&mut db, U256::ZERO);
+        let last = later.apply(&db.into_diff().unwrap().0);
+        assert_eq!(last.content(&CONTRACT, &SLOT), None);
+    }
+
+    #[test]
+    fn a_word_without_what_it_stands_for_is_an_error_and_no_guess() {
+        let state = state(b"before");
+        let mut db = over(&state);
+        let word = keccak256(b"unknown").into();
+        assert_eq!(db.content(CONTRACT, SLOT, word), None);
+        db.keep_content(CONTRACT, SLOT, keccak256(b"other"), b"other");
+        set(&mut db, word);
+        assert!(db.into_diff().unwrap_err().contains("no content"));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::Ordering;
 
-use alloy_primitives::{Address, B256, Log, LogData, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256, keccak256};
 use hallmark_contracts::{Host, HostError, Statement};
 use revm::Database;
 use revm::context::{Block, Cfg, JournalTr};
@@ -23,6 +23,12 @@ const BLOCK_HASH_GAS: u64 = 20;
 
 /// Gas of opcode LOG apart from its topics and data.
 const LOG_GAS: u64 = 375;
+
+/// Gas of a byte of content that is stored, as of a byte of code that is deployed; its hash included.
+const CONTENT_GAS_PER_BYTE: u64 = 200;
+
+/// Gas of a word of content that is read, as of opcode EXTCODECOPY.
+const CONTENT_READ_GAS_PER_WORD: u64 = 3;
 
 /// Ancestors whose hashes the EVM offers.
 const BLOCK_HASH_WINDOW: u64 = 256;
@@ -164,6 +170,43 @@ impl Host for JournalHost<'_, '_> {
         self.charge(gas)?;
         self.gas.record_refund(refund);
         Ok(())
+    }
+
+    fn load_content(&mut self, address: Address, slot: U256) -> Result<Bytes, HostError> {
+        let word = self.sload(address, slot)?;
+        if word.is_zero() {
+            return Ok(Bytes::new());
+        }
+        let content = self
+            .ctx
+            .journaled_state
+            .database
+            .content(address, slot, word)
+            .ok_or_else(|| fatal(format!("slot {slot:#x} of {address} has no content")))?;
+        let words = (content.len() as u64).div_ceil(32);
+        self.charge(words.saturating_mul(CONTENT_READ_GAS_PER_WORD))?;
+        Ok(content)
+    }
+
+    fn store_content(
+        &mut self,
+        address: Address,
+        slot: U256,
+        content: &[u8],
+    ) -> Result<(), HostError> {
+        self.writable()?;
+        let length = content.len() as u64;
+        self.charge(length.saturating_mul(CONTENT_GAS_PER_BYTE))?;
+        let hash = if content.is_empty() {
+            B256::ZERO
+        } else {
+            keccak256(content)
+        };
+        self.ctx
+            .journaled_state
+            .database
+            .keep_content(address, slot, hash, content);
+        self.sstore(address, slot, hash.into())
     }
 
     fn balance(&mut self, address: Address) -> Result<U256, HostError> {

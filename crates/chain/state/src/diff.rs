@@ -13,6 +13,10 @@ pub struct StateDiff {
     pub accounts: BTreeMap<Address, AccountDiff>,
     /// New codes by their Keccak-256.
     pub codes: BTreeMap<B256, Bytes>,
+    /// New contents of slots whose word is the Keccak-256 of a byte string, by account and slot; an
+    /// empty one removes it. The word changes with it, in [`accounts`](Self::accounts). Only
+    /// accounts that are never destroyed have any.
+    pub contents: BTreeMap<(Address, U256), Bytes>,
 }
 
 /// New values of one account.
@@ -37,7 +41,7 @@ impl AccountDiff {
 impl StateDiff {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.codes.is_empty()
+        self.accounts.is_empty() && self.codes.is_empty() && self.contents.is_empty()
     }
 
     /// [`balance_change`] of the changed accounts; `before` is the state that the diff applies to.

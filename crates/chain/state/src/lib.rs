@@ -11,6 +11,7 @@
 mod account;
 mod diff;
 mod executed;
+mod keys;
 mod proof;
 mod state;
 mod store;
@@ -23,5 +24,5 @@ pub use account::Account;
 pub use diff::{AccountDiff, StateDiff, balance_change};
 pub use executed::Executed;
 pub use proof::{AccountProof, StorageProof};
-pub use state::State;
-pub use store::{Head, InMemoryDisk, RECENT_STATES, Store, StoreError};
+pub use state::{AccountView, State};
+pub use store::{Head, InMemoryDisk, RECENT_STATES, SWEEP_LOG_BLOCKS, Store, StoreError};

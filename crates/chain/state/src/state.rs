@@ -3,12 +3,17 @@
 //!
 //! EIP-161: an empty account is not stored, and with an account goes its storage. A slot of value
 //! zero is not stored. Codes are found by their hash and never removed.
+//!
+//! A slot may stand for a byte string: its word is then the Keccak-256 of it, which the root commits to,
+//! and the bytes, its content, lie beside the tries under account and slot. Whatever its length, such a
+//! string costs the trie one leaf.
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::Encodable;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 use rayon::prelude::*;
 
+use crate::keys::slot_key;
 use crate::trie::{Committed, Trie};
 use crate::{Account, AccountDiff, AccountProof, StateDiff, StorageProof};
 
@@ -20,6 +25,7 @@ const MANY: usize = 128;
 pub struct State {
     accounts: Trie<Entry>,
     codes: Trie<Bytes>,
+    contents: Trie<Bytes>,
 }
 
 /// An account as stored; the address is kept because the key is its hash.
@@ -34,6 +40,20 @@ struct Entry {
 struct Slot {
     key: U256,
     value: U256,
+}
+
+/// One account of a state, found once for many reads of its storage.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountView<'a> {
+    entry: &'a Entry,
+}
+
+impl AccountView<'_> {
+    /// Value of a storage slot; zero where nothing is stored.
+    pub fn storage(&self, slot: &U256) -> U256 {
+        let slot = self.entry.storage.get(&slot_key(slot));
+        slot.map_or(U256::ZERO, |slot| slot.value)
+    }
 }
 
 impl Committed for Entry {
@@ -78,9 +98,19 @@ impl State {
         slot.map_or(U256::ZERO, |slot| slot.value)
     }
 
+    /// The account at `address`, for many reads of its storage.
+    pub fn view(&self, address: &Address) -> Option<AccountView<'_>> {
+        self.entry(address).map(|entry| AccountView { entry })
+    }
+
     /// The code with this hash.
     pub fn code(&self, code_hash: &B256) -> Option<Bytes> {
         self.codes.get(code_hash).cloned()
+    }
+
+    /// The byte string that a slot stands for, if it stands for one.
+    pub fn content(&self, address: &Address, slot: &U256) -> Option<Bytes> {
+        self.contents.get(&content_key(address, slot)).cloned()
     }
 
     /// Root of the account trie. Nodes keep their hashes, so only what changed since the states
@@ -107,6 +137,10 @@ impl State {
         };
         changes.sort_unstable_by_key(|(key, _)| *key);
         next.accounts.update(changes);
+        for ((address, slot), content) in &diff.contents {
+            let content = (!content.is_empty()).then(|| content.clone());
+            next.contents.set(&content_key(address, slot), content);
+        }
         next
     }
 
@@ -159,6 +193,7 @@ impl State {
         let mut state = Self {
             accounts: Trie::build(&entries),
             codes: Trie::default(),
+            contents: Trie::default(),
         };
         for (hash, code) in codes {
             state.codes.set(&hash, Some(code));
@@ -210,6 +245,9 @@ impl State {
     }
 }
 
-fn slot_key(slot: &U256) -> B256 {
-    keccak256(slot.to_be_bytes::<32>())
+fn content_key(address: &Address, slot: &U256) -> B256 {
+    let mut bytes = [0; 52];
+    bytes[..20].copy_from_slice(&address[..]);
+    bytes[20..].copy_from_slice(&slot.to_be_bytes::<32>());
+    keccak256(bytes)
 }

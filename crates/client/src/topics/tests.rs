@@ -1,3 +1,5 @@
+mod steps;
+
 use super::*;
 use alloy_primitives::{address, b256};
 use hallmark_fixed::Q64;
@@ -541,7 +543,7 @@ mod node {
         net::{TcpListener, TcpStream},
     };
 
-    /// A result, or an error's code and message.
+    /// A result, or an error's code and message; a message `0x…` is what a contract reverted with.
     pub type Said = Result<Value, (i64, &'static str)>;
 
     pub struct Double {
@@ -570,6 +572,12 @@ mod node {
                 }
             });
             Self { url, asked }
+        }
+
+        /// Methods that were asked for, in order.
+        pub fn methods(&self) -> Vec<String> {
+            let asked = self.asked.lock().unwrap();
+            asked.iter().map(|(method, _)| method.clone()).collect()
         }
 
         /// First and last block of every search for events.
@@ -618,6 +626,10 @@ mod node {
                 Ok(result) => reply["result"] = result,
                 Err((code, message)) => {
                     reply["error"] = json!({ "code": code, "message": message });
+                    if message.starts_with("0x") {
+                        reply["error"] =
+                            json!({ "code": 3, "message": "execution reverted", "data": message });
+                    }
                 }
             }
             let reply = reply.to_string();
@@ -823,7 +835,7 @@ mod desks {
         assert_eq!(view.commit_stage(), (Stage::Sealed, 0), "under way");
     }
 
-    fn view() -> View {
+    pub fn view() -> View {
         let plan = TopicPlan::of_kind("who works best", Kind::Yuma).unwrap();
         let topic = Topic {
             id: U256::from(1),

@@ -14,6 +14,7 @@
 
 mod question;
 mod score;
+mod shift;
 
 use super::{
     Answer, History, Kind, Mechanism, Payload, Prover, Role, SaltStore, Slot, Stage, Submission,
@@ -31,6 +32,7 @@ use std::{
 
 pub use question::{Answerer, Peer, PrintedQ64, Question, Reply, Silent};
 pub use score::{EnterError, Entered, Until, enter};
+pub use shift::{NodeTrouble, Shift, ShiftError, Told};
 
 /// Time that a commitment needs to get into a block before its window closes.
 const MARGIN_MS: u64 = 150;

@@ -6,19 +6,16 @@ use crate::commands::{Error, block_on, chain::connect_signed, stop_signal};
 use crate::output::Reporter;
 use alloy_primitives::U256;
 use hallmark_client::{
-    ClientError, Topics,
+    Topics,
     topics::{
         Kind, Role, Slot,
         program::Program,
-        work::{Answerer, Deed, Desk, Silent, View, advance_if_due},
+        work::{Answerer, Desk, Shift, Silent, Told},
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Pause after the node did not answer.
-const NODE_PAUSE: Duration = Duration::from_secs(1);
 
 pub fn run(args: WorkArgs, report: &Reporter) -> Result<(), Error> {
     let prover = match &args.model {
@@ -56,8 +53,16 @@ pub fn run(args: WorkArgs, report: &Reporter) -> Result<(), Error> {
             Some(program) => program,
             None => &mut Silent,
         };
+        let shift = Shift {
+            topic,
+            limit: Duration::from_millis(args.time_limit_ms),
+            poll: Duration::from_millis(args.poll_ms),
+            epochs: args.epochs,
+            advances: !args.no_advance,
+        };
+        let mut tell = |told: Told| report.event(&json!(told));
         let done = tokio::select! {
-            done = work(&topics, topic, &mut desk, answerer, &args, report) => done,
+            done = shift.run(&mut desk, answerer, &mut tell) => done.map_err(Error::from),
             signal = stop_signal() => signal.map_err(Error::from),
         };
         if let Some(mut program) = program {
@@ -120,87 +125,4 @@ async fn take_slot(
         "bond": joined.bond.to_string(), "staked": joined.staked.to_string(),
     }));
     Ok(topics.slot(topic, joined.slot).await?)
-}
-
-async fn work(
-    topics: &Topics,
-    topic: U256,
-    desk: &mut Desk,
-    program: &mut dyn Answerer,
-    args: &WorkArgs,
-    report: &Reporter,
-) -> Result<(), Error> {
-    let limit = Duration::from_millis(args.time_limit_ms);
-    let poll = Duration::from_millis(args.poll_ms);
-    let first = topics.get(topic).await?.epoch;
-    loop {
-        match step(topics, topic, desk, program, limit, args, report).await {
-            Ok(epoch) => {
-                if args.epochs.is_some_and(|count| epoch >= first + count) {
-                    return Ok(());
-                }
-            }
-            Err(StepError::Stop(error)) => return Err(error),
-            Err(StepError::Node(error)) => {
-                report.event(&json!({ "event": "node", "reason": error.to_string() }));
-                tokio::time::sleep(NODE_PAUSE).await;
-                // A broken WebSocket does not mend itself.
-                let _ = topics.client().reconnect().await;
-            }
-        }
-        tokio::time::sleep(poll).await;
-    }
-}
-
-enum StepError {
-    /// The node did not answer; it may again.
-    Node(ClientError),
-    /// There is no point in going on.
-    Stop(Error),
-}
-
-impl From<ClientError> for StepError {
-    fn from(error: ClientError) -> Self {
-        match error {
-            ClientError::Salt(_) | ClientError::NoKey => Self::Stop(error.into()),
-            other => Self::Node(other),
-        }
-    }
-}
-
-/// One look at the topic; gives the epoch that it is in.
-async fn step(
-    topics: &Topics,
-    topic: U256,
-    desk: &mut Desk,
-    program: &mut dyn Answerer,
-    limit: Duration,
-    args: &WorkArgs,
-    report: &Reporter,
-) -> Result<u64, StepError> {
-    let view = View::take(topics, topic).await?;
-    if !args.no_advance && advance_if_due(topics, &view).await? {
-        return Ok(view.topic.epoch);
-    }
-    for deed in desk.act(&view, program, limit).await? {
-        report.event(&told(&deed));
-        if let Deed::Refused { reason, .. } = &deed
-            && (reason.starts_with("NotOperator") || reason.starts_with("UnknownSlot"))
-        {
-            return Err(StepError::Stop(Error::new(format!(
-                "slot {} of topic {topic} is no longer this key's (pruned, or left elsewhere)",
-                desk.slot().index
-            ))));
-        }
-    }
-    if view.topic.retired && !view.topic.stage.is_running() {
-        return Err(StepError::Stop(Error::new(format!(
-            "topic {topic} has retired"
-        ))));
-    }
-    Ok(view.topic.epoch)
-}
-
-fn told(deed: &Deed) -> Value {
-    serde_json::to_value(deed).unwrap_or_default()
 }

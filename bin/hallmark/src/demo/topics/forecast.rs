@@ -266,7 +266,8 @@ pub async fn play(
         series.months[series.start]
     ));
     let owner = network.client(0).await?.topics();
-    let plan = plan(args.stage_ms, STEEPNESS)?;
+    let stage_ms = network.stage_ms(args.stage_ms, report).await?;
+    let plan = plan(stage_ms, STEEPNESS)?;
     let topic = network.topic(&owner, &plan, INCOME, report).await?;
 
     let mut players = Vec::new();
@@ -331,6 +332,7 @@ pub async fn play(
     let mut value = table.json();
     value["offline"] = offline.json();
     value["topic"] = json!(topic.to_string());
+    value["stageMs"] = stage_ms.into();
     value["chart"] = json!(file);
     value["from"] = json!(series.months[series.start]);
     value["until"] = json!(last_month);

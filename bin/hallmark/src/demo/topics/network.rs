@@ -19,7 +19,7 @@ use hallmark_node::{
 };
 use hallmark_types::MARK;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const VALIDATORS: usize = 4;
 /// Funded accounts: more than the parties of one part.
@@ -27,6 +27,13 @@ const ACCOUNTS: usize = 40;
 /// Longest time for one answer.
 const ANSWER: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(40);
+/// Parties whose transactions measure how long a stage must be, and how often.
+const PARTIES: usize = 16;
+const ROUNDS: usize = 3;
+/// A party looks, commits or opens, and waits for a receipt, while the machine's load may double.
+const STAGE_PER_ROUND: u32 = 6;
+/// Shortest and longest stage that is measured, in milliseconds.
+const STAGE_MS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
 /// Time after which the chain moves on by itself.
 const GRACE_MS: u64 = 120_000;
 /// What a party sends for a slot; what is above the price comes back.
@@ -63,6 +70,36 @@ impl Network {
         let key = PrivateKeySigner::from_bytes(&devnet::account_key(index))
             .expect("development keys lie below the curve's order");
         Ok(Client::connect(&node.rpc_url(), Some(key)).await?)
+    }
+
+    /// How long a stage lasts: what was asked for, or [`STAGE_PER_ROUND`] times what a round of
+    /// transactions of as many parties as a part has takes on this machine now.
+    pub async fn stage_ms(&self, asked: Option<u64>, report: &Reporter) -> Result<u64, Error> {
+        if let Some(asked) = asked {
+            return Ok(asked);
+        }
+        let mut parties = Vec::new();
+        for account in 0..PARTIES {
+            parties.push(self.client(account).await?);
+        }
+        let mut slowest = Duration::ZERO;
+        for _ in 0..ROUNDS {
+            let began = Instant::now();
+            let sent = parties.iter().map(|party| async move {
+                let own = party.address().ok_or_else(|| Error::new("no key"))?;
+                party.transfer(own, U256::ZERO).await.map_err(Error::from)
+            });
+            for sent in join_all(sent).await {
+                sent?;
+            }
+            slowest = slowest.max(began.elapsed());
+        }
+        let stage = stage_of(slowest);
+        report.say(format!(
+            "stages of {stage} ms: {PARTIES} parties' transactions take up to {} ms here at once",
+            slowest.as_millis()
+        ));
+        Ok(stage)
     }
 
     /// Makes a topic and burns its income.
@@ -218,10 +255,33 @@ impl Player {
     }
 }
 
+/// Length of a stage, in whole tenths of a second, where a round of transactions takes so long.
+fn stage_of(round: Duration) -> u64 {
+    let needed = round.saturating_mul(STAGE_PER_ROUND).as_millis();
+    let needed = u64::try_from(needed).unwrap_or(u64::MAX);
+    needed
+        .clamp(*STAGE_MS.start(), *STAGE_MS.end())
+        .next_multiple_of(100)
+}
+
 /// Waits until the validator of a client has finalized a block.
 pub async fn wait_block(client: &Client, number: u64) -> Result<(), Error> {
     while client.block_number().await? < number {
         tokio::time::sleep(POLL).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stage_of;
+    use std::time::Duration;
+
+    #[test]
+    fn a_stage_grows_with_the_time_of_a_round_between_its_bounds() {
+        let of = |ms| stage_of(Duration::from_millis(ms));
+        assert_eq!((of(0), of(100)), (1_000, 1_000));
+        assert_eq!((of(300), of(301)), (1_800, 1_900));
+        assert_eq!(of(1_000_000), 30_000);
+    }
 }

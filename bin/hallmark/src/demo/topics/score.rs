@@ -133,7 +133,7 @@ pub async fn play(
         digits.test_images(usize::MAX).len()
     ));
 
-    let stage = args.stage_ms.max(500) * 3;
+    let stage = network.stage_ms(args.stage_ms, report).await?.max(500) * 3;
     let plan = json!({
         "title": "handwritten digits, proven",
         // Warm, so that the worse model's part can be seen.
@@ -191,7 +191,7 @@ pub async fn play(
     }
     report.say("four workers committed to their models");
     until(&owner, topic, Stage::Sealed, &workers).await?;
-    let opened = owner.reveal_test_set(&set).await?;
+    let opened = owner.reveal_test_set(&store, &set).await?;
     for worker in &workers {
         let block = opened.block_number.unwrap_or_default();
         wait_block(worker.topics().client(), block).await?;

@@ -114,6 +114,7 @@ pub async fn play(
         "2. Weights: honest validators, a copier, and a cartel with two fifths of the stake\n",
     );
     let owner = network.client(0).await?.topics();
+    let stage_ms = network.stage_ms(args.stage_ms, report).await?;
     let slots = usize::from(WORKERS) + 1 + VALIDATORS.len();
     let plan = json!({
         "title": "who works best",
@@ -123,7 +124,7 @@ pub async fn play(
             "kappa": 32_767, "two_sided": false, "pay_idle": true,
         } }],
         "policy": {
-            "open": args.stage_ms, "reveal": args.stage_ms, "maxWorkers": slots,
+            "open": stage_ms, "reveal": stage_ms, "maxWorkers": slots,
             "minBond": "50", "submitFee": "0.01",
         },
     });

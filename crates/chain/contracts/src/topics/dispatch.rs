@@ -90,7 +90,7 @@ pub(crate) fn call(host: &mut dyn Host, calldata: &[u8]) -> Result<Bytes> {
             this.test_set(h, c.topic, c.epoch)
         }),
         sampleUsedCall::SELECTOR => view(host, data, |h, c: sampleUsedCall| {
-            Ok(this.used_samples.at(c.digest).read(h)?)
+            Ok(this.used_samples.at(c.digest).read(h)? != 0)
         }),
         poolCall::SELECTOR => view(host, data, |h, c: poolCall| this.pool(h, c.pool)),
         positionCall::SELECTOR => view(host, data, |h, c: positionCall| {

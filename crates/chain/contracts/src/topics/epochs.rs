@@ -148,6 +148,8 @@ impl Topics {
         topic.epoch.write(host, checked(number.checked_add(1))?)?;
         topic.ripen(host)?;
         if topic.retired.read(host)? {
+            // The bond goes to whom the topic belongs now.
+            self.apply_proposal(host, id, topic)?;
             self.wind_up(host, topic)?;
         } else if topic.slot_count(host)? == 0 || topic.is_idle(host, &epoch)? {
             self.rest(host, topic)?;

@@ -17,7 +17,9 @@
 use alloy_primitives::{Address, U256};
 use hallmark_abi::topics::ITopics::{self, Role, Stage};
 
-use super::{NO_SLOT, Seat, Topic, Topics, burn, emit, muldiv, paid_in, stake::WHOLE_TAKE};
+use super::{
+    NO_SLOT, Seat, Topic, Topics, burn, emit, muldiv, paid_in, rows::Earnings, stake::WHOLE_TAKE,
+};
 use crate::{
     Host, Result,
     host::{OrRevert, checked, revert},
@@ -119,6 +121,8 @@ impl Topics {
         if topic.is_under_way(host)? && topic.stage.read(host)? != Stage::Open {
             return revert(full);
         }
+        let capacity = topic.capacity(host)?;
+        let earned = Earnings::decode(&topic.earned.read(host)?, capacity);
         let immunity = topic.policy.immunity_ms.read(host)?;
         let now = host.timestamp_ms();
         let mut weakest = None;
@@ -129,7 +133,7 @@ impl Topics {
             if immune || seat.open_commitments.read(host)? != 0 {
                 continue;
             }
-            let rank = (seat.emission_ema.read(host)?, since, slot);
+            let rank = (earned.of(slot, seat.pool.read(host)?), since, slot);
             if weakest.is_none_or(|least| rank < least) {
                 weakest = Some(rank);
             }
@@ -212,7 +216,6 @@ impl Topics {
         seat.registered_at_ms.write(host, 0)?;
         seat.role.write(host, Role::Worker)?;
         seat.bond.write(host, 0)?;
-        seat.emission_ema.write(host, 0)?;
         seat.pool.write(host, 0)?;
         seat.last_submit_ms.write(host, 0)?;
         seat.open_epoch.write(host, 0)?;

@@ -53,7 +53,7 @@
 //! | a payload that the mechanism does not take, a value outside the topic's range | `InvalidPayload`, `ValueOutOfRange`: the commitment stays open, and is withheld if nothing else opens it |
 //! | an epoch with nobody, or whose judges say nothing | Cancelled; nothing is paid (Yuma would pay by stake) |
 //! | a mechanism that fails | its memory begins anew, it pays nothing |
-//! | a test set with an input that was opened before, here or elsewhere | `SampleUsed`: the set stays closed |
+//! | a test set with an input that was opened, here or elsewhere, before the time of Open was over | `SampleUsed`: the set stays closed |
 //! | an amount out of range in a call | `Overflow`, undone |
 //! | a slice at a block's end that fails or costs more than a block's sweep may | undone; the chain leaves the topic to `advance` |
 
@@ -180,8 +180,9 @@ pub struct Topics {
     pub topics: Mapping<U256, Topic>,
     pub pools: Mapping<u64, Pool>,
     pub accounts: Mapping<Address, Account>,
-    /// Inputs of all test sets that were ever opened, in any topic: keccak256 of their bytes.
-    pub used_samples: Mapping<B256, Slot<bool>>,
+    /// When each input of all test sets that were ever opened, in any topic, was first opened, in
+    /// Unix milliseconds; by keccak256 of its bytes.
+    pub used_samples: Mapping<B256, Slot<u64>>,
 }
 
 impl Topics {
@@ -313,10 +314,15 @@ impl Topics {
         Ok(topic)
     }
 
+    /// A topic that is not retired, under the rules that hold now: a proposal whose time has come is
+    /// applied first, unless an epoch is under way.
     fn living(&self, host: &mut dyn Host, id: U256) -> Result<Topic> {
         let topic = self.known(host, id)?;
         if topic.retired.read(host)? {
             return revert(ITopics::TopicRetired { topic: id });
+        }
+        if !topic.is_under_way(host)? {
+            self.apply_proposal(host, id, &topic)?;
         }
         Ok(topic)
     }
@@ -503,5 +509,14 @@ fn burn(host: &mut dyn Host, amount: u128) -> Result<()> {
 }
 
 fn emit(host: &mut dyn Host, event: impl SolEvent) -> Result<()> {
-    Ok(host.emit(addresses::TOPICS, event.encode_log_data())?)
+    emit_sized(host, event).map(|_| ())
+}
+
+/// Emits; gives the bytes that a node keeps of the event.
+fn emit_sized(host: &mut dyn Host, event: impl SolEvent) -> Result<u64> {
+    let log = event.encode_log_data();
+    let words = log.topics().len().saturating_mul(32);
+    let bytes = log.data.len().saturating_add(words).saturating_add(20);
+    host.emit(addresses::TOPICS, log)?;
+    Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
 }

@@ -1,6 +1,8 @@
 //! What an owner may decide, and how stake says no.
 //!
-//! A proposal waits for `timelockMs` and is applied between two epochs. While it waits, and no longer,
+//! A proposal waits for `timelockMs` and is applied between two epochs: when the next one opens, or, in a
+//! topic that rests, by the first call after its time that changes the topic, before that call's own
+//! checks. While it waits, and no longer,
 //! every position in a pool of the topic counts once against it, with what it is worth at that
 //! moment, and an operator's with its slot's bond too. More than `vetoBps` of the base strikes it at
 //! once; the base is all stake that counted and all bonds of slots in the topic when the proposal was
@@ -123,7 +125,7 @@ impl Topics {
         )
     }
 
-    /// Applies a proposal whose time has come.
+    /// Applies a proposal whose time has come. Never while an epoch is under way.
     pub(super) fn apply_proposal(
         &self,
         host: &mut dyn Host,

@@ -1,5 +1,6 @@
 //! What a mechanism is told of the slots, and what it decided about them.
 
+use alloy_primitives::Bytes;
 use hallmark_abi::topics::ITopics::{Kind, Role};
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::wire;
@@ -41,6 +42,67 @@ impl Outcome {
     }
 }
 
+/// What the holder of a slot smoothly earns, as it lies in `Topic::earned`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Earned {
+    /// Whose pay it is: another pool than the slot's has earned nothing.
+    pool: u64,
+    /// In wei an epoch.
+    amount: u128,
+}
+
+impl Earned {
+    /// Bytes of one: pool, amount, big endian.
+    const BYTES: usize = 24;
+
+    fn encode(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let (pool, amount) = bytes.split_at_mut(8);
+        pool.copy_from_slice(&self.pool.to_be_bytes());
+        amount.copy_from_slice(&self.amount.to_be_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8; Self::BYTES]) -> Self {
+        let (pool, rest) = bytes.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+        let (amount, _) = rest.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
+        Self {
+            pool: u64::from_be_bytes(*pool),
+            amount: u128::from_be_bytes(*amount),
+        }
+    }
+}
+
+/// [`Earned`] of all slots.
+pub(super) struct Earnings(Vec<Earned>);
+
+impl Earnings {
+    /// Of `capacity` slots.
+    pub(super) fn decode(bytes: &[u8], capacity: u16) -> Self {
+        let (all, _) = bytes.as_chunks::<{ Earned::BYTES }>();
+        let mut all: Vec<_> = all.iter().map(Earned::decode).collect();
+        all.resize(usize::from(capacity), Earned::default());
+        Self(all)
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|one| one.encode()).collect()
+    }
+
+    /// What the holder of `slot` whose pool is `pool` earns, in wei an epoch.
+    pub(super) fn of(&self, slot: u16, pool: u64) -> u128 {
+        let found = self.0.get(usize::from(slot));
+        let found = found.filter(|earned| earned.pool == pool);
+        found.map_or(0, |earned| earned.amount)
+    }
+
+    pub(super) fn set(&mut self, slot: u16, pool: u64, amount: u128) {
+        if let Some(earned) = self.0.get_mut(usize::from(slot)) {
+            *earned = Earned { pool, amount };
+        }
+    }
+}
+
 /// A slot as a mechanism sees it.
 pub(super) struct Row {
     pub(super) slot: u16,
@@ -51,7 +113,7 @@ pub(super) struct Row {
     pub(super) submitted_ms: u64,
     pub(super) fresh: bool,
     pub(super) permit: bool,
-    pub(super) payload: Option<Vec<u8>>,
+    pub(super) payload: Option<Bytes>,
     pub(super) proven: Option<(u32, u32)>,
 }
 
@@ -64,7 +126,7 @@ impl Row {
             registered_ms: self.registered_ms,
             submitted_ms: self.submitted_ms,
             fresh: self.fresh,
-            payload: self.payload.as_deref(),
+            payload: self.payload.as_ref().map(|payload| &payload[..]),
             proven: self.proven,
         }
     }
@@ -89,7 +151,7 @@ impl Topics {
         let outcome = if of == Kind::Yuma {
             mechanism.outcome.read(host)?
         } else {
-            Vec::new()
+            Bytes::new()
         };
         let mut rows = Vec::new();
         for slot in 0..end {
@@ -99,11 +161,10 @@ impl Topics {
             }
             let pool = seat.pool.read(host)?;
             let submission = mechanism.submissions.at(u64::from(slot));
-            let submitted_ms = if submission.pool.read(host)? == pool {
-                submission.submitted_at_ms.read(host)?
-            } else {
-                0
-            };
+            let mut submitted_ms = submission.submitted_at_ms.read(host)?;
+            if submitted_ms != 0 && submission.pool.read(host)? != pool {
+                submitted_ms = 0;
+            }
             let fresh = submitted_ms != 0 && submission.revealed_epoch.read(host)? == epoch;
             let mut proven = None;
             if of == Kind::Score && fresh && samples != 0 {
@@ -120,7 +181,7 @@ impl Topics {
             rows.push(Row {
                 slot,
                 role: seat.role.read(host)?,
-                stake: self.pools.at(pool).held(host, epoch)?.amount,
+                stake: self.pools.at(pool).counted(host, epoch)?,
                 pool,
                 registered_ms: seat.registered_at_ms.read(host)?,
                 submitted_ms,
@@ -150,7 +211,7 @@ impl Topics {
         rows: &[Row],
     ) -> Result<Vec<u8>> {
         let params = mechanism.params.read(host)?;
-        let mut memory = mechanism.memory.read(host)?;
+        let mut memory = Vec::from(mechanism.memory.read(host)?);
         if memory.is_empty() {
             return Ok(wire::empty_memory(kind(of), &params, limits));
         }
@@ -171,7 +232,7 @@ impl Topic {
         of: Kind,
         limits: &wire::Limits,
     ) -> Result<Vec<u8>> {
-        let memory = mechanism.memory.read(host)?;
+        let memory = Vec::from(mechanism.memory.read(host)?);
         if memory.is_empty() {
             let params = mechanism.params.read(host)?;
             return Ok(wire::empty_memory(kind(of), &params, limits));

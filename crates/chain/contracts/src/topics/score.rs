@@ -2,9 +2,9 @@
 //!
 //! 1. Before an epoch opens, the owner commits to its test set.
 //! 2. In Open, workers commit to a model's id, which binds its verifying key and thereby its weights.
-//! 3. In Sealed, the owner opens the test set, and each of its inputs is spent: no input that was ever
-//!    opened before, in any topic, whatever its label and its place, is taken. In Sealed and Lag the
-//!    workers open their models.
+//! 3. In Sealed, the owner opens the test set, and each of its inputs is spent: no input that was
+//!    opened before the time of Open was over, in any topic, whatever its label and its place, is taken. In
+//!    Sealed and Lag the workers open their models.
 //! 4. In Lag, each proof shows what the model answers for one sample; the answer is right if its
 //!    largest element, the first among equals, is at the sample's label. The model must have been
 //!    listed in an earlier block than the one that opened the test set. A sample without a proof
@@ -17,8 +17,17 @@
 //! telling a friend its test set: only who chooses the owner can. Nothing stops it either from changing a
 //! pixel of a spent input: equal bytes are all that a contract can compare.
 //!
+//! # Spent inputs
+//!
+//! What a spent input could spoil is that a model was made for it. Models are committed in Open, so only
+//! an earlier opening can: `first opened < opening of the epoch + openMs` is refused, and nothing later.
+//! An input that somebody opens from then on, in another topic or out of the owner's own opening that
+//! waits to be included, costs the owner nothing.
+//!
 //! An input can be spent only by who knew it when it committed, so nobody spends a set that is still
-//! hidden. Who builds a set from public data can find it spent; it was no secret then.
+//! hidden. Who builds a set from public data can find it spent in time; it was no secret then.
+
+use std::collections::BTreeSet;
 
 use alloy_primitives::{B256, U256, keccak256};
 use alloy_sol_types::SolValue;
@@ -132,7 +141,9 @@ impl Topics {
             Ok(samples) => samples,
             Err(reason) => return revert(ITopics::InvalidPayload { reason }),
         };
-        self.spend(host, &samples)?;
+        let opened = topic.opened_at_ms.read(host)?;
+        let closed_at = checked(opened.checked_add(topic.policy.open_ms.read(host)?))?;
+        self.spend(host, &samples, closed_at)?;
         let samples = u32::try_from(samples.len()).ok();
         let samples = checked(samples.filter(|count| *count != 0))?;
         test_set.samples.write(host, samples)?;
@@ -149,15 +160,26 @@ impl Topics {
         )
     }
 
-    /// Marks each input as spent for good: at most [`wire::MOST_SAMPLES`] words.
-    fn spend(&self, host: &mut dyn Host, samples: &[wire::Sample<'_>]) -> Result<()> {
+    /// Marks each input as spent for good: at most [`wire::MOST_SAMPLES`] words. None may have been
+    /// spent before `closed_at`, in Unix milliseconds, when the window for models closed, or be there twice.
+    fn spend(
+        &self,
+        host: &mut dyn Host,
+        samples: &[wire::Sample<'_>],
+        closed_at: u64,
+    ) -> Result<()> {
+        let now = host.timestamp_ms();
+        let mut seen = BTreeSet::new();
         for sample in samples {
             let digest = keccak256(sample.input);
             let used = self.used_samples.at(digest);
-            if used.read(host)? {
+            let first = used.read(host)?;
+            if !seen.insert(digest) || (first != 0 && first < closed_at) {
                 return revert(ITopics::SampleUsed { digest });
             }
-            used.write(host, true)?;
+            if first == 0 {
+                used.write(host, now)?;
+            }
         }
         Ok(())
     }
@@ -201,7 +223,7 @@ impl Topics {
             return revert(ITopics::AlreadyProven { sample });
         }
         let model_id = submission.payload.read(host)?;
-        let model_id = B256::try_from(model_id.as_slice()).unwrap_or_default();
+        let model_id = B256::try_from(&model_id[..]).unwrap_or_default();
         let opened_in = topic.test_sets.at(epoch).opened_in.read(host)?;
         let model = Models::new().published(host, model_id)?;
         let listed = match &model {

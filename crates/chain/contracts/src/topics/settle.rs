@@ -1,6 +1,6 @@
 //! The slices of work at the end of Sealed and in Settle.
 
-use alloy_primitives::{U256, keccak256};
+use alloy_primitives::{Bytes, U256, keccak256};
 use hallmark_abi::topics::ITopics::{self, Kind, Role};
 use hallmark_fixed::Q64;
 use hallmark_mechanisms::wire;
@@ -8,15 +8,18 @@ use hallmark_mechanisms::wire;
 use super::{
     Mechanism, NO_SLOT, Seat, Topic, Topics, burn,
     emission::{HousePaid, smoothed},
-    emit,
+    emit, emit_sized,
     epochs::SLICE_WORK,
     kind, muldiv, part,
-    rows::{Row, outcome, outcome_of},
+    rows::{Earnings, Row, outcome, outcome_of},
 };
 use crate::{Host, Result, host::checked};
 
 /// Work of reading a slot and writing what was decided about it.
 const ROW_WORK: u64 = 10_000;
+/// Work of a byte of an event, which every node keeps for a time: with it, a block's sweep tells at most
+/// `SWEEP_WORK / LOG_WORK` = 250 kB and one slice's events.
+const LOG_WORK: u64 = 40;
 /// Shares of a mechanism sum to this.
 const WHOLE: u128 = 1_000_000_000;
 
@@ -81,7 +84,7 @@ impl Topics {
         let slice = u32::from(self.slots_per_slice.read(host)?);
         let end = u32::from(topic.capacity(host)?);
         let last = first.saturating_add(slice).min(end);
-        self.pay_slots(host, id, topic, first, last)?;
+        let told = self.pay_slots(host, id, topic, first, last)?;
         topic
             .cursor
             .write(host, checked(count.checked_add(last))?)?;
@@ -89,7 +92,8 @@ impl Topics {
             self.finish(host, id, topic)?;
         }
         let slots = u64::from(last.saturating_sub(first));
-        Ok(slots.saturating_mul(10_000).saturating_add(SLICE_WORK))
+        let work = slots.saturating_mul(ROW_WORK).saturating_add(SLICE_WORK);
+        Ok(work.saturating_add(told.saturating_mul(LOG_WORK)))
     }
 
     /// Runs one mechanism and fixes what it pays; gives its work.
@@ -174,8 +178,8 @@ impl Topics {
             shares: decision.shares,
             explanation: decision.explanation.into(),
         };
-        emit(host, event)?;
-        Ok(work)
+        let told = emit_sized(host, event)?;
+        Ok(work.saturating_add(told.saturating_mul(LOG_WORK)))
     }
 
     /// Fixes what a mechanism pays its slots, and pays the house; gives all of it, in wei.
@@ -204,7 +208,8 @@ impl Topics {
         checked(gross.checked_add(grant))
     }
 
-    /// Pays slots `first..last` what all mechanisms decided, and burns for what they withheld.
+    /// Pays slots `first..last` what all mechanisms decided, and burns for what they withheld; gives the
+    /// bytes of the events.
     fn pay_slots(
         &self,
         host: &mut dyn Host,
@@ -212,18 +217,22 @@ impl Topics {
         topic: &Topic,
         first: u32,
         last: u32,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let epoch = topic.epoch.read(host)?;
         let pays = topic.pays.read(host)?;
         let payers = topic.payers(host)?;
         let vesting_ms = topic.policy.vesting_ms.read(host)?;
+        let capacity = topic.capacity(host)?;
+        let mut earned = Earnings::decode(&topic.earned.read(host)?, capacity);
         let (mut reissued, mut granted) = (0u128, 0u128);
+        let mut told = 0u64;
         for slot in (first..last).filter_map(|slot| u16::try_from(slot).ok()) {
             let seat = topic.seats.at(u64::from(slot));
             let operator = seat.operator.read(host)?;
             if operator.is_zero() {
                 continue;
             }
+            let pool = seat.pool.read(host)?;
             let (mut pay, mut grant) = (0u128, 0u128);
             for payer in &payers {
                 let share = u128::from(outcome_of(&payer.outcome, slot).share);
@@ -234,11 +243,10 @@ impl Topics {
             granted = checked(granted.checked_add(grant))?;
             let amount = checked(pay.checked_add(grant))?;
             if pays {
-                let ema = smoothed(seat.emission_ema.read(host)?, amount)?;
-                seat.emission_ema.write(host, ema)?;
+                earned.set(slot, pool, smoothed(earned.of(slot, pool), amount)?);
             }
             if amount != 0 {
-                let toPool = self.pay_pool(host, topic, &seat, amount)?;
+                let toPool = self.pay_pool(host, topic, pool, amount)?;
                 let toOperator = checked(amount.checked_sub(toPool))?;
                 self.vest(host, operator, toOperator, vesting_ms)?;
                 let event = ITopics::Paid {
@@ -249,9 +257,12 @@ impl Topics {
                     toOperator,
                     toPool,
                 };
-                emit(host, event)?;
+                told = told.saturating_add(emit_sized(host, event)?);
             }
             self.close_commitments(host, id, topic, slot, &seat)?;
+        }
+        if pays {
+            topic.earned.write(host, &earned.encode())?;
         }
         self.reissue(host, topic, reissued)?;
         let rest = checked(topic.granted.read(host)?.checked_sub(granted))?;
@@ -259,7 +270,8 @@ impl Topics {
         let record = topic.epochs.at(epoch);
         let paid = record.paid.read(host)?.checked_add(reissued);
         let paid = checked(paid.and_then(|paid| paid.checked_add(granted)))?;
-        Ok(record.paid.write(host, paid)?)
+        record.paid.write(host, paid)?;
+        Ok(told)
     }
 
     /// The pool's part of a slot's earnings, added to the pool; zero for a pool of less than
@@ -268,16 +280,19 @@ impl Topics {
         &self,
         host: &mut dyn Host,
         topic: &Topic,
-        seat: &Seat,
+        number: u64,
         amount: u128,
     ) -> Result<u128> {
-        let pool = self.pools.at(seat.pool.read(host)?);
+        let pool = self.pools.at(number);
         let take = part(amount, pool.take(host)?)?;
         let to_pool = checked(amount.checked_sub(take))?;
+        if to_pool == 0 {
+            return Ok(0);
+        }
         let epoch = topic.epoch.read(host)?;
         pool.ripen(host, epoch)?;
         let held = pool.amount.read(host)?;
-        if to_pool == 0 || held < topic.policy.min_bond.read(host)? {
+        if held < topic.policy.min_bond.read(host)? {
             return Ok(0);
         }
         let held = checked(held.checked_add(to_pool))?;
@@ -375,7 +390,7 @@ impl Topics {
 struct Payer {
     pay: u128,
     grant: u128,
-    outcome: Vec<u8>,
+    outcome: Bytes,
 }
 
 impl Topic {

@@ -420,6 +420,12 @@ impl Pool {
         })
     }
 
+    /// [`held`](Self::held) in wei alone.
+    pub(super) fn counted(&self, host: &mut dyn Host, epoch: u64) -> Result<u128> {
+        let (amount, ripe) = (self.amount.read(host)?, self.ripe(host, epoch)?);
+        checked(amount.checked_add(ripe))
+    }
+
     fn stored(&self, host: &mut dyn Host) -> Result<Held> {
         Ok(Held {
             amount: self.amount.read(host)?,

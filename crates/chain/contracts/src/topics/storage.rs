@@ -6,7 +6,7 @@ use hallmark_contracts_macros::contract;
 
 use crate::{
     Host, Result,
-    storage::{Mapping, Slot, StorageBytes},
+    storage::{Mapping, Slot, StorageBytes, StorageContent},
 };
 
 /// One topic. Amounts are in wei.
@@ -57,6 +57,8 @@ pub struct Topic {
     pub proposal: Proposal,
     pub latest: Latest,
     pub title: StorageBytes,
+    /// Smoothed pay an epoch, [`Earned::BYTES`](super::rows::Earned) a slot.
+    pub earned: StorageContent,
     pub mechanisms: Mapping<u64, Mechanism>,
     pub seats: Mapping<u64, Seat>,
     /// Slot of an operator, plus one.
@@ -126,11 +128,11 @@ pub struct Mechanism {
     pub pay: Slot<u128>,
     pub grant: Slot<u128>,
     pub params: StorageBytes,
-    pub memory: StorageBytes,
+    pub memory: StorageContent,
     /// Between inference and settlement.
-    pub pending: StorageBytes,
+    pub pending: StorageContent,
     /// Outcome of the latest settlement, [`Outcome::BYTES`](super::rows::Outcome) a slot.
-    pub outcome: StorageBytes,
+    pub outcome: StorageContent,
     pub submissions: Mapping<u64, Submission>,
 }
 
@@ -144,14 +146,12 @@ pub struct Seat {
     pub open_commitments: Slot<u8>,
     /// In wei.
     pub bond: Slot<u128>,
-    /// Smoothed pay an epoch, in wei.
-    pub emission_ema: Slot<u128>,
     pub pool: Slot<u64>,
+    /// First epoch that this holder can be settled in.
+    pub since_epoch: Slot<u64>,
     pub last_submit_ms: Slot<u64>,
     /// Epoch of the open commitments.
     pub open_epoch: Slot<u64>,
-    /// First epoch that this holder can be settled in.
-    pub since_epoch: Slot<u64>,
     /// Of the bond.
     pub young: Young,
 }
@@ -177,7 +177,7 @@ pub struct Submission {
     pub submitted_at_ms: Slot<u64>,
     /// Whose submission it is.
     pub pool: Slot<u64>,
-    pub payload: StorageBytes,
+    pub payload: StorageContent,
     /// Epoch of the proofs below.
     pub proven_epoch: Slot<u64>,
     pub correct: Slot<u32>,
@@ -209,29 +209,30 @@ pub struct TestSet {
     pub samples: Slot<u32>,
     /// Block in which it was opened.
     pub opened_in: Slot<u64>,
-    pub content: StorageBytes,
+    pub content: StorageContent,
 }
 
-/// A pool of stake on one holder of a slot.
+/// A pool of stake on one holder of a slot. What a settlement reads of every pool lies in the first
+/// two words.
 #[contract]
 pub struct Pool {
     pub operator: Slot<Address>,
-    pub slot: Slot<u16>,
     pub take_bps: Slot<u16>,
     pub next_take_bps: Slot<u16>,
-    /// Whether the holder still has the slot.
-    pub live: Slot<bool>,
-    pub topic: Slot<u64>,
     /// Zero: no raise waits.
     pub next_take_at_ms: Slot<u64>,
     /// In wei.
     pub amount: Slot<u128>,
-    pub shares: Slot<U256>,
-    pub positions: Mapping<Address, Slot<U256>>,
     /// Put in during one epoch, and not in `amount` yet, in wei.
     pub waiting: Slot<u128>,
     /// That epoch.
     pub waiting_epoch: Slot<u64>,
+    pub topic: Slot<u64>,
+    pub slot: Slot<u16>,
+    /// Whether the holder still has the slot.
+    pub live: Slot<bool>,
+    pub shares: Slot<U256>,
+    pub positions: Mapping<Address, Slot<U256>>,
     /// What an account put in during one epoch, and has no shares for yet.
     pub waits: Mapping<Address, Wait>,
     /// Of an account's stake.

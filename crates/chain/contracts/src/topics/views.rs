@@ -4,7 +4,10 @@ use alloy_primitives::{Address, Bytes, U256};
 use hallmark_abi::topics::ITopics::{self, Kind, Stage};
 use hallmark_fixed::Q64;
 
-use super::{MAX_PAGE, Mechanism, Topic, Topics, rows::outcome_of};
+use super::{
+    MAX_PAGE, Mechanism, Topic, Topics,
+    rows::{Earnings, outcome_of},
+};
 use crate::{
     Host, Result,
     host::{checked, revert},
@@ -82,9 +85,11 @@ impl Topics {
                 outcome: mechanism.outcome.read(host)?,
             });
         }
+        let capacity = topic.capacity(host)?;
+        let earned = Earnings::decode(&topic.earned.read(host)?, capacity);
         let mut infos = Vec::new();
         for slot in first.saturating_to::<u16>()..last.saturating_to::<u16>() {
-            infos.push(self.slot_info(host, &topic, slot, &judged)?);
+            infos.push(self.slot_info(host, &topic, slot, &judged, &earned)?);
         }
         Ok(infos)
     }
@@ -95,6 +100,7 @@ impl Topics {
         topic: &Topic,
         slot: u16,
         judged: &[Judged],
+        earned: &Earnings,
     ) -> Result<ITopics::SlotInfo> {
         let seat = topic.seats.at(u64::from(slot));
         let number = seat.pool.read(host)?;
@@ -108,7 +114,7 @@ impl Topics {
             bond: seat.bond.read(host)?,
             registeredAtMs: seat.registered_at_ms.read(host)?,
             lastSubmitMs: seat.last_submit_ms.read(host)?,
-            emissionEma: seat.emission_ema.read(host)?,
+            emissionEma: earned.of(slot, number),
             shareBillionths: 0,
             score: 0,
             permit: false,
@@ -228,7 +234,7 @@ impl Topics {
                 payload: Bytes::new(),
             });
         }
-        let payload = submission.payload.read(host)?.into();
+        let payload = submission.payload.read(host)?;
         Ok(ITopics::submissionReturn { epoch, payload })
     }
 
@@ -238,7 +244,7 @@ impl Topics {
     pub fn memory_of(&self, host: &mut dyn Host, id: U256, mechanism: u8) -> Result<Bytes> {
         let topic = self.known(host, id)?;
         let mechanism = topic.mechanism(host, mechanism)?;
-        Ok(mechanism.memory.read(host)?.into())
+        Ok(mechanism.memory.read(host)?)
     }
 
     /// # Errors
@@ -253,7 +259,7 @@ impl Topics {
         let test_set = self.known(host, id)?.test_sets.at(epoch);
         Ok(ITopics::testSetReturn {
             commitment: test_set.commitment.read(host)?,
-            samples: test_set.content.read(host)?.into(),
+            samples: test_set.content.read(host)?,
         })
     }
 
@@ -349,7 +355,7 @@ impl Topics {
 struct Judged {
     kind: Kind,
     share_bps: u16,
-    outcome: Vec<u8>,
+    outcome: Bytes,
 }
 
 impl Topic {

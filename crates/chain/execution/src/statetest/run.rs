@@ -207,7 +207,8 @@ impl<'a> Run<'a> {
         stays(empty.iter().find(untouched))?;
         let gas_used = result.tx_gas_used();
         let sums = evm.ctx.db_mut().fold(changes)?;
-        let after = before.apply(&evm.ctx.journaled_state.database.into_diff().0);
+        let (diff, _) = evm.ctx.journaled_state.database.into_diff()?;
+        let after = before.apply(&diff);
         compare_root(&after, post)?;
         let logs = if result.is_success() {
             result.into_logs()

@@ -105,6 +105,7 @@ fn the_code_of_every_account_counts_in_a_pre_state() {
     let state = state.apply(&StateDiff {
         accounts: [(CONTRACT, entry)].into(),
         codes: [(code_hash, Bytes::from(code))].into(),
+        ..StateDiff::default()
     });
     for diff in [false, true] {
         let config = json!({"diffMode": diff});

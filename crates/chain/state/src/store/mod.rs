@@ -47,6 +47,9 @@ use tables::Meta;
 
 /// Number of latest heights whose state is kept in memory.
 pub const RECENT_STATES: usize = 128;
+/// Latest blocks whose sweeps' logs are kept: a week of an idle chain. No header commits to them, so
+/// that nobody needs them to check anything.
+pub const SWEEP_LOG_BLOCKS: u64 = 2_500_000;
 /// Blocks that a slow subscriber may lag behind before it misses some.
 const FEED_CAPACITY: usize = 256;
 /// Page cache of one database, bytes: four validators share a process.
@@ -83,6 +86,7 @@ pub struct Store {
     feed: broadcast::Sender<Arc<Executed>>,
     /// Greatest height known to be final; its block may be missing here.
     tip: AtomicU64,
+    sweep_log_blocks: u64,
 }
 
 impl Store {
@@ -169,6 +173,7 @@ impl Store {
             commits: Mutex::new(()),
             feed: broadcast::channel(FEED_CAPACITY).0,
             tip: AtomicU64::new(0),
+            sweep_log_blocks: SWEEP_LOG_BLOCKS,
         };
         store.load(genesis)?;
         Ok(store)
@@ -222,6 +227,8 @@ impl Store {
             accounts: pending.all_changes(),
             ..StateDiff::default()
         });
+        let state = tables::read_contents(&txn, &state).map_err(|error| self.failed(error))?;
+        let state = state.map_err(|reason| self.damaged(reason))?;
         *self.pending.write() = pending;
         if state.root() != meta.root {
             let reason = format!(
@@ -250,6 +257,14 @@ impl Store {
             finalization,
         }));
         Ok(())
+    }
+
+    /// Keeps the sweeps' logs of so many latest blocks, from the next commit on; [`SWEEP_LOG_BLOCKS`]
+    /// unless told otherwise. Those that an earlier, greater number left behind stay.
+    #[must_use]
+    pub fn keeping_sweep_logs(mut self, blocks: u64) -> Self {
+        self.sweep_log_blocks = blocks.max(1);
+        self
     }
 
     /// The latest committed block and its state.
@@ -366,7 +381,8 @@ impl Store {
         self.reported(receipts.map(Some).map_err(damaged))
     }
 
-    /// What the sweeps of the block at a height told: mostly nothing.
+    /// What the sweeps of the block at a height told: mostly nothing, and nothing of a block that is
+    /// older than the latest [`SWEEP_LOG_BLOCKS`].
     pub fn sweep_logs(&self, number: u64) -> Vec<Log> {
         let Some(bytes) = self.reported(self.try_bytes(tables::SWEEP_LOGS, number)) else {
             return Vec::new();
@@ -442,7 +458,8 @@ impl Store {
             txn.set_durability(Durability::Immediate)?;
             // Only this thread changes it, below.
             let pending = self.pending.read();
-            tables::write_block(&txn, &meta, executed, finalization, &pending)?;
+            let kept = self.sweep_log_blocks;
+            tables::write_block(&txn, &meta, executed, finalization, &pending, kept)?;
             drop(pending);
             txn.commit()?;
             Ok(())

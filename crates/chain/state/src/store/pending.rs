@@ -13,7 +13,7 @@
 //!   table has already do no harm: a change says what a row *is* after its block, and whatever came
 //!   later comes later here too.
 //!
-//! Codes are written at once. Genesis is written whole.
+//! Codes, and byte strings that slots stand for, are written at once. Genesis is written whole.
 
 use std::collections::BTreeMap;
 

@@ -14,10 +14,10 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use hallmark_types::Block;
 
 use super::pending::{self, Changes, Pending, Places};
-use crate::{Account, Executed, State};
+use crate::{Account, Executed, State, StateDiff};
 
 /// Layout of the tables; another number cannot be read.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const ACCOUNTS: TableDefinition<'_, [u8; 20], [u8; 72]> = TableDefinition::new("accounts");
@@ -25,9 +25,11 @@ const STORAGE: TableDefinition<'_, [u8; 52], [u8; 32]> = TableDefinition::new("s
 /// Changes of the last blocks by height, see [`pending`](super::pending).
 const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes");
 const CODES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("codes");
+/// Byte strings by account and by the slot whose word is their hash.
+const CONTENTS: TableDefinition<'_, [u8; 52], &[u8]> = TableDefinition::new("contents");
 pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 pub(super) const RECEIPTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("receipts");
-/// Only of blocks whose sweeps told something.
+/// Only of blocks whose sweeps told something, and of the latest [`SWEEP_LOG_BLOCKS`](super::SWEEP_LOG_BLOCKS).
 pub(super) const SWEEP_LOGS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("sweep_logs");
 pub(super) const SENDERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("senders");
 pub(super) const FINALIZATIONS: TableDefinition<'_, u64, &[u8]> =
@@ -92,6 +94,7 @@ pub(super) fn write_block(
     executed: &Executed,
     finalization: &Bytes,
     pending: &Pending,
+    sweep_log_blocks: u64,
 ) -> Result<(), redb::Error> {
     let mut table = txn.open_table(META)?;
     table.insert("version", &VERSION.to_be_bytes()[..])?;
@@ -110,6 +113,10 @@ pub(super) fn write_block(
     if !executed.sweep_logs.is_empty() {
         sweep_logs.insert(height, &alloy_rlp::encode(&executed.sweep_logs)[..])?;
     }
+    // Every height passes here once, so no older row is left.
+    if let Some(old) = height.checked_sub(sweep_log_blocks) {
+        sweep_logs.remove(old)?;
+    }
     let senders: Vec<u8> = executed
         .senders
         .iter()
@@ -123,6 +130,15 @@ pub(super) fn write_block(
     let mut codes = txn.open_table(CODES)?;
     for (hash, code) in &executed.diff.codes {
         codes.insert(hash.0, &code[..])?;
+    }
+    let mut contents = txn.open_table(CONTENTS)?;
+    for ((address, slot), content) in &executed.diff.contents {
+        let key = storage_key(address, slot);
+        if content.is_empty() {
+            contents.remove(key)?;
+        } else {
+            contents.insert(key, &content[..])?;
+        }
     }
     let mut values = txn.open_table(CHANGES)?;
     if height == 0 {
@@ -219,6 +235,31 @@ pub(super) fn read_state(txn: &ReadTransaction) -> Result<Result<State, String>,
         Some(Err(error)) => Err(error.into()),
         Some(Ok(_)) => Ok(Err("storage without an account".to_owned())),
     }
+}
+
+/// `state` with the byte strings that its slots stand for; `Err(reason)` inside when one does not have the
+/// hash that is its slot's word.
+pub(super) fn read_contents(
+    txn: &ReadTransaction,
+    state: &State,
+) -> Result<Result<State, String>, redb::Error> {
+    let mut found = StateDiff::default();
+    for row in txn.open_table(CONTENTS)?.iter()? {
+        let (key, content) = row?;
+        let key = key.value();
+        let (address, slot) = (
+            Address::from_slice(&key[..20]),
+            U256::from_be_slice(&key[20..]),
+        );
+        let content = Bytes::copy_from_slice(content.value());
+        if U256::from_be_bytes(keccak256(&content).0) != state.storage(&address, &slot) {
+            return Ok(Err(format!(
+                "the content of slot {slot:#x} of {address} does not have the hash there"
+            )));
+        }
+        found.contents.insert((address, slot), content);
+    }
+    Ok(Ok(state.apply(&found)))
 }
 
 /// What the blocks up to `height` did and the tables may not have; `Err(reason)` inside when a block or

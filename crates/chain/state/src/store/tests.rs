@@ -445,3 +445,84 @@ fn changes_survive_their_encoding_and_nothing_else_is_read() {
     assert_eq!(super::pending::decode_changes(&flagged), None);
     assert_eq!(super::pending::decode_changes(&[0; 30]), None);
 }
+
+/// The child of `parent` in which slot 7 of account 1 stands for `content`, with the hash of `hashed`.
+fn with_content(parent: &Executed, content: &[u8], hashed: &[u8]) -> Executed {
+    let mut next = child(Some(parent), 0);
+    let (account, slot) = (Address::with_last_byte(1), U256::from(7));
+    let word = if hashed.is_empty() {
+        U256::ZERO
+    } else {
+        alloy_primitives::keccak256(hashed).into()
+    };
+    let change = next.diff.accounts.get_mut(&account).unwrap();
+    change.storage.insert(slot, word);
+    let content = Bytes::copy_from_slice(content);
+    next.diff.contents.insert((account, slot), content);
+    next.state = parent.state.apply(&next.diff);
+    let mut block = (*next.block).clone();
+    block.header.state_root = next.state.root();
+    next.hash = block.hash();
+    next.block = Arc::new(block);
+    next
+}
+
+#[test]
+fn what_a_slot_stands_for_is_there_after_opening_again_until_it_is_replaced() {
+    let disk = InMemoryDisk::new();
+    let chain = chain(0);
+    let (account, slot) = (Address::with_last_byte(1), U256::from(7));
+    let long = vec![5; 40_000];
+    let mut last = chain[0].clone();
+    let mut before = last.state.clone();
+    for content in [&long[..], &[1, 2, 3], &[], &long] {
+        let store = Store::open_disk(&disk, &spec(), &chain[0]).unwrap();
+        let next = with_content(&last, content, content);
+        store.commit(&next, certificate(next.number())).unwrap();
+        drop(store);
+        let store = Store::open_disk(&disk, &spec(), &chain[0]).unwrap();
+        let state = store.head().state.clone();
+        let expected = (!content.is_empty()).then(|| Bytes::copy_from_slice(content));
+        assert_eq!(state.content(&account, &slot), expected);
+        assert_eq!(next.state.content(&account, &slot), expected);
+        assert_eq!(state.content(&account, &U256::from(8)), None);
+        // The state before is a value of its own.
+        assert_eq!(
+            before.content(&account, &slot),
+            last.state.content(&account, &slot)
+        );
+        before = next.state.clone();
+        last = next;
+    }
+}
+
+#[test]
+fn a_folder_whose_content_does_not_have_the_hash_of_its_slot_is_damaged() {
+    for (content, hashed) in [(&b"one"[..], &b"other"[..]), (b"one", b"")] {
+        let disk = InMemoryDisk::new();
+        let chain = chain(0);
+        let store = Store::open_disk(&disk, &spec(), &chain[0]).unwrap();
+        let next = with_content(&chain[0], content, hashed);
+        store.commit(&next, certificate(1)).unwrap();
+        drop(store);
+        let error = Store::open_disk(&disk, &spec(), &chain[0]).unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Damaged { reason, .. } if reason.contains("slot 0x7")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn logs_of_sweeps_are_kept_for_so_many_blocks_and_no_longer() {
+    let chain = chain(9);
+    let store = Store::in_memory(&spec(), &chain[0]).unwrap();
+    let store = store.keeping_sweep_logs(4);
+    commit_all(&store, &chain[1..]);
+    for executed in &chain {
+        let number = executed.number();
+        let expected = if number > 5 { told(number) } else { Vec::new() };
+        assert_eq!(store.sweep_logs(number), expected, "block {number}");
+        assert!(store.receipts(number).is_some());
+    }
+}

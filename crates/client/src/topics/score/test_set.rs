@@ -7,7 +7,7 @@ use crate::{
         work::{View, advance_if_due},
     },
 };
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
 use hallmark_abi::ITopics;
 use hallmark_mechanisms::wire::{self, Sample};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,11 @@ pub enum TestSetFault {
         topic: U256,
         epoch: u64,
     },
+    /// A sample that somebody opened, perhaps in another topic.
+    #[error(
+        "the chain says that sample {0} of the test set was opened before: a test set is never used twice"
+    )]
+    Spent(usize),
     /// The topic judges nobody by a test set.
     #[error("topic {0} has no mechanism score, which is what takes a test set")]
     NoScore(U256),
@@ -261,7 +266,9 @@ impl Topics {
     /// to the store, on disk when this returns. The same test set gets the salt that it already has.
     ///
     /// Samples are refused that are in another test set of the store which was opened, was sent to be, or
-    /// may still be. What other folders opened is not known here; the chain refuses it at the opening.
+    /// may still be; and those that the chain knows to be spent, by whomever. It is asked by digests, which
+    /// tell the node nothing about an input that it cannot guess. What others open between now and
+    /// the end of Open, the chain refuses at the opening.
     ///
     /// # Errors
     /// [`TestSetFault`] for one that could never be opened; the store cannot be written.
@@ -295,7 +302,21 @@ impl Topics {
                 .into());
             }
         }
+        for (place, sample) in set.samples().iter().enumerate() {
+            if self.sample_used(sample.input).await? {
+                return Err(TestSetFault::Spent(place).into());
+            }
+        }
         Ok(store.prepare_test_set(chain, topic, epoch, set)?)
+    }
+
+    /// Whether an input was in a test set that was opened, in any topic.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn sample_used(&self, input: &[u8]) -> Result<bool, ClientError> {
+        let digest = keccak256(input);
+        self.ask(&ITopics::sampleUsedCall { digest }).await
     }
 
     /// Commits a kept test set for its epoch, which must not be open yet. A later one for the same
@@ -315,14 +336,17 @@ impl Topics {
         .await
     }
 
-    /// Opens a kept test set, in Sealed.
+    /// Opens a kept test set, in Sealed; notes in the store, before, that it was sent.
     ///
     /// # Errors
-    /// The contract's own by name: `WrongStage`, `TooLate`, `SampleUsed`…
+    /// The contract's own by name: `WrongStage`, `TooLate`, `SampleUsed`… The store cannot be written:
+    /// then nothing was sent.
     pub async fn reveal_test_set(
         &self,
+        store: &SaltStore,
         kept: &KeptTestSet,
     ) -> Result<TransactionReceipt, ClientError> {
+        store.note_sent(kept)?;
         self.send(&ITopics::revealTestSetCall {
             topic: kept.topic,
             epoch: kept.epoch,
@@ -378,8 +402,7 @@ impl Topics {
                 if epoch == kept.epoch && commitments == 0 {
                     return Ok(None);
                 }
-                store.note_sent(kept)?;
-                return self.reveal_test_set(kept).await.map(Some);
+                return self.reveal_test_set(store, kept).await.map(Some);
             }
             let left = Duration::from_millis(view.left_ms());
             tokio::time::sleep(poll.min(left.max(SHORTEST_PAUSE))).await;

@@ -10,7 +10,7 @@ use hallmark_types::MARK;
 use super::{
     DONOR, FEE, MIN_BOND, OWNER, World, actor, only, synthesis_policy, wei, weights, yuma_policy,
 };
-use crate::testing::expect_revert;
+use crate::{testing::expect_revert, topics::rows::Earnings};
 
 #[test]
 fn a_topic_is_made_for_its_bond_and_fee_and_retires_with_its_bond() {
@@ -167,15 +167,12 @@ fn a_full_topic_gives_the_slot_of_least_pay_and_among_equals_of_greatest_age() {
     let mut world = World::yuma();
     world.workers(8);
     world.wait(60_000);
-    let topic = world.topic;
-    super::Topics::new()
-        .topics
-        .at(topic)
-        .seats
-        .at(0)
-        .emission_ema
-        .write(&mut world.host, 1)
-        .unwrap();
+    let topic = super::Topics::new().topics.at(world.topic);
+    let pool = topic.seats.at(0).pool.read(&mut world.host).unwrap();
+    let mut earned = Earnings::decode(&[], 8);
+    earned.set(0, pool, 1);
+    let earned = earned.encode();
+    topic.earned.write(&mut world.host, &earned).unwrap();
     assert_eq!(world.join(actor(20), Role::Worker).unwrap(), 1);
     assert_eq!(world.balances(actor(1)).free, wei(MIN_BOND));
     assert_eq!(world.slot(1).operator, actor(20));

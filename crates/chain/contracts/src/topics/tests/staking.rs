@@ -311,6 +311,48 @@ fn an_owners_change_waits_and_comes_between_two_epochs() {
 }
 
 #[test]
+fn a_change_whose_time_has_come_holds_for_the_next_call_to_a_topic_at_rest() {
+    let mut world = World::yuma();
+    world.workers(1);
+    world.reach(Stage::Open);
+    assert_eq!(world.settle(), Stage::Cancelled);
+    world.act(OWNER, proposal(dearer())).unwrap();
+    world.wait(world.spec.topics.timelock_ms - 1);
+    let id = world.topic;
+    let mut early = world.clone();
+    early.act(OWNER, ITopics::retireCall { topic: id }).unwrap();
+    world.wait(1);
+    // No epoch opens, and yet it is no longer the former owner's.
+    let retire = ITopics::retireCall { topic: id };
+    let refused = expect_revert::<ITopics::NotOwner>(world.act(OWNER, retire.clone()));
+    assert_eq!(refused.owner, DONOR);
+    expect_revert::<ITopics::NotOwner>(world.act(OWNER, proposal(yuma_policy())));
+    // What was refused is undone; a call that is not, leaves it applied.
+    assert_eq!(world.get().owner, OWNER);
+    world.fund(MARK);
+    assert_eq!((world.get().owner, world.get().policy), (DONOR, dearer()));
+    world.act(DONOR, retire).unwrap();
+    assert_eq!(world.balances(DONOR).free, wei(100 * MARK));
+    world.check_invariants();
+}
+
+#[test]
+fn the_bond_of_a_retired_topic_goes_to_whom_it_belongs_when_its_last_epoch_ends() {
+    let mut world = World::yuma();
+    world.workers(1);
+    world.reach(Stage::Open);
+    world.act(OWNER, proposal(dearer())).unwrap();
+    let id = world.topic;
+    world.act(OWNER, ITopics::retireCall { topic: id }).unwrap();
+    world.wait(world.spec.topics.timelock_ms);
+    world.settle();
+    assert_eq!(world.get().owner, DONOR);
+    assert_eq!(world.balances(DONOR).free, wei(100 * MARK));
+    assert_eq!(world.balances(OWNER).free, U256::ZERO);
+    world.check_invariants();
+}
+
+#[test]
 fn a_topic_given_to_somebody_does_not_make_their_earnings_wait() {
     let mut world = World::yuma();
     world.workers(4);

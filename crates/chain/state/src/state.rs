@@ -17,6 +17,9 @@ use crate::keys::slot_key;
 use crate::trie::{Committed, Trie};
 use crate::{Account, AccountDiff, AccountProof, StateDiff, StorageProof};
 
+/// Slots with their values.
+pub(crate) type Slots = Vec<(U256, U256)>;
+
 /// Changed accounts from which on several threads look them up.
 const MANY: usize = 128;
 
@@ -172,7 +175,7 @@ impl State {
     /// The state of these accounts, each with its slots that are not zero, and codes. No address, and
     /// no slot of an account, is there twice.
     pub(crate) fn from_parts(
-        accounts: Vec<(Address, Account, Vec<(U256, U256)>)>,
+        accounts: Vec<(Address, Account, Slots)>,
         codes: Vec<(B256, Bytes)>,
     ) -> Self {
         let mut entries: Vec<_> = accounts

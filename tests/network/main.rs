@@ -4,6 +4,7 @@
 mod bad_days;
 mod cheats;
 mod counts;
+mod light;
 mod limits;
 mod market;
 mod receipts;

@@ -10,7 +10,7 @@ use hallmark_client::{Client, OrderReceipt, ReceiptError};
 use hallmark_consensus::certificate::{self, CertificateError};
 use hallmark_e2e::{Party, SOON, World};
 use hallmark_node::devnet;
-use hallmark_types::ChainSpec;
+use hallmark_types::{ChainSpec, Committee};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -63,6 +63,11 @@ async fn a_receipt_is_good_for_its_own_chain_and_for_nothing_else() {
     world.assert_agreement_and_conservation();
 }
 
+/// The validators of the first epoch, in which this test's few blocks are.
+fn set(spec: &ChainSpec) -> Committee {
+    hallmark_consensus::genesis_committee(spec, 0).expect("the spec knows them")
+}
+
 fn forged_certificates(good: &OrderReceipt, other: &OrderReceipt, spec: &ChainSpec) {
     let paying = header(&good.header);
 
@@ -81,7 +86,8 @@ fn forged_certificates(good: &OrderReceipt, other: &OrderReceipt, spec: &ChainSp
         "{error}"
     );
     // A self-made validator set signs whatever its maker wants; the reader's spec decides.
-    let forged = certificate::assemble(&strangers, &seeds, &paying).expect("their certificate");
+    let forged = certificate::assemble(&strangers, &set(&strangers), &seeds, &paying)
+        .expect("their certificate");
     let forged = changed(good, |r| {
         r.descendants.clear();
         r.certificate = forged.into();
@@ -98,7 +104,7 @@ fn forged_certificates(good: &OrderReceipt, other: &OrderReceipt, spec: &ChainSp
     // Two of the true validators are no quorum; three are.
     let validators: Vec<[u8; 32]> = (0..4).map(devnet::validator_key).collect();
     for (signers, accepted) in [(2, false), (3, true)] {
-        let signed = certificate::assemble(spec, &validators[..signers], &paying);
+        let signed = certificate::assemble(spec, &set(spec), &validators[..signers], &paying);
         let signed = changed(good, |r| {
             r.descendants.clear();
             r.certificate = signed.expect("a certificate").into();

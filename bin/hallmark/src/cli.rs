@@ -1,16 +1,21 @@
 //! Arguments of every command, with an example each.
 
 mod bench;
+mod network;
+mod node;
+mod stake;
 mod topic;
 
 pub use bench::{BenchCommand, ChainBenchArgs, Workload};
+pub use network::{EntryArgs, GenesisArgs, InitArgs, JoinArgs, NetworkCommand};
+pub use node::{DbCommand, ExportArgs, ImportArgs, LogFormat, NodeArgs, NodeCommand};
+pub use stake::StakeCommand;
 pub use topic::{
     OptionalKeyArgs, ProveArgs, SaltArgs, SubmitArgs, TestSetArgs, TopicCommand, WorkArgs, WorkRole,
 };
 
 use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// AI work that is checked before it is paid.
@@ -75,6 +80,15 @@ pub enum Command {
         after_help = "Example:\n  hallmark verify receipt.json --spec spec.json\n\nTrust starts from the chain spec: give it with --spec, or pin it once with `hallmark spec pin`."
     )]
     Verify(VerifyArgs),
+    /// Follow the chain by certificates, believing no node.
+    ///
+    /// Trust starts from the chain spec (its validators of the first two epochs) or from a checkpoint
+    /// that somebody you trust made. Everything a node says is checked; with --listen, wallets on this
+    /// machine get only answers that were.
+    #[command(
+        after_help = "Examples:\n  hallmark light --spec spec.json --rpc http://127.0.0.1:8545 --out checkpoint.json\n  hallmark light --spec spec.json --checkpoint checkpoint.json --rpc http://127.0.0.1:8545 --listen 127.0.0.1:8546\n  hallmark light --spec spec.json --rpc http://127.0.0.1:8545 --receipt receipt.json"
+    )]
+    Light(LightArgs),
     /// Show or pin the chain spec that receipts are checked against.
     Spec {
         #[command(subcommand)]
@@ -84,6 +98,11 @@ pub enum Command {
     Topic {
         #[command(subcommand)]
         command: TopicCommand,
+    },
+    /// Validators and their stake: register, delegate, take out, report double votes.
+    Stake {
+        #[command(subcommand)]
+        command: StakeCommand,
     },
     /// Run Ethereum's own tests of the virtual machine.
     Evm {
@@ -95,11 +114,29 @@ pub enum Command {
         #[command(subcommand)]
         command: BenchCommand,
     },
-    /// Run one validator of a network.
+    /// Make a network, or join one of strangers.
+    Network {
+        #[command(subcommand)]
+        command: NetworkCommand,
+    },
+    /// Run one validator of a network, or look at a running one.
     #[command(
-        after_help = "Example:\n  hallmark node --spec spec.json --validator-key v0.key --home v0 --listen 127.0.0.1:9000 \\\n      --rpc 127.0.0.1:8545 --peer 1b2c…@127.0.0.1:9001"
+        after_help = "Example:\n  hallmark node --home net/0\n  hallmark node --spec spec.json --validator-key v0.key --home v0 --listen 127.0.0.1:9000 \\\n      --rpc 127.0.0.1:8545 --peer 1b2c…@127.0.0.1:9001"
     )]
     Node(NodeArgs),
+    /// Verify the folder of a stopped node.
+    Db {
+        #[command(subcommand)]
+        command: DbCommand,
+    },
+    /// Write blocks with their certificates into a file.
+    #[command(after_help = "Example:\n  hallmark export --home v --from 1 --to 5000 blocks.bin")]
+    Export(ExportArgs),
+    /// Replay blocks from a file: each is executed, and its roots and certificate are checked.
+    #[command(
+        after_help = "Example:\n  hallmark import --home replayed --spec genesis.json blocks.bin"
+    )]
+    Import(ImportArgs),
     /// Print shell completions.
     #[command(
         after_help = "Example:\n  hallmark completions bash > /etc/bash_completion.d/hallmark"
@@ -599,11 +636,17 @@ pub enum OrderCommand {
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
-    /// Make a new Ethereum key (or a validator key), encrypted unless --dev.
-    #[command(after_help = "Example:\n  hallmark keys new buyer.key --dev")]
+    /// Make a new Ethereum key, or both keys of a validator, encrypted unless --dev.
+    #[command(
+        after_help = "Example:\n  hallmark keys new buyer.key --dev\n  hallmark keys new v --validator --password-file password"
+    )]
     New {
-        /// File to write; refused when it exists.
+        /// File to write; refused when it exists. With --validator a folder, in which validator.key
+        /// and account.key are written.
         path: PathBuf,
+        /// Make a validator's two keys: ed25519 for votes, secp256k1 for the account that is paid.
+        #[arg(long)]
+        validator: bool,
         /// Write the key unencrypted (development).
         #[arg(long)]
         dev: bool,
@@ -628,6 +671,28 @@ pub struct VerifyArgs {
     pub spec: Option<PathBuf>,
 }
 
+#[derive(Args)]
+pub struct LightArgs {
+    /// Chain spec to trust; the pinned one when absent.
+    #[arg(long, env = "HALLMARK_SPEC")]
+    pub spec: Option<PathBuf>,
+    /// Checkpoint to begin with instead of genesis.
+    #[arg(long)]
+    pub checkpoint: Option<PathBuf>,
+    /// A node, which is not trusted.
+    #[arg(long, default_value = "http://127.0.0.1:8545")]
+    pub rpc: String,
+    /// Serve verified answers at this address until stopped.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// Where to write a checkpoint of what is known at the end.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Receipt file to verify, of any epoch; may be repeated.
+    #[arg(long = "receipt", value_name = "FILE")]
+    pub receipts: Vec<PathBuf>,
+}
+
 #[derive(Subcommand)]
 pub enum SpecCommand {
     /// Check a chain spec and keep it as the one to trust.
@@ -636,26 +701,4 @@ pub enum SpecCommand {
     /// Show a chain spec, or the pinned one.
     #[command(after_help = "Example:\n  hallmark spec show --json")]
     Show { spec: Option<PathBuf> },
-}
-
-#[derive(Args)]
-pub struct NodeArgs {
-    /// Chain spec (genesis, validators, limits).
-    #[arg(long)]
-    pub spec: PathBuf,
-    /// Validator key: 32 bytes in hex, as the ed25519 seed.
-    #[arg(long)]
-    pub validator_key: PathBuf,
-    /// Folder of this validator.
-    #[arg(long)]
-    pub home: PathBuf,
-    /// Address for other validators.
-    #[arg(long)]
-    pub listen: SocketAddr,
-    /// Address for JSON-RPC.
-    #[arg(long, default_value = "127.0.0.1:8545")]
-    pub rpc: SocketAddr,
-    /// Another validator, PUBLIC_KEY_HEX@ADDRESS; once per validator.
-    #[arg(long = "peer")]
-    pub peers: Vec<String>,
 }

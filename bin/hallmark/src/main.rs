@@ -30,7 +30,11 @@ fn main() -> ExitCode {
         unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, PURGE_DELAY_MS) };
     }
     let cli = Cli::parse();
-    output::init_logs(cli.verbose, cli.quiet);
+    let log_format = match &cli.command {
+        Command::Node(args) => args.log_format,
+        _ => cli::LogFormat::Text,
+    };
+    output::init_logs(cli.verbose, cli.quiet, log_format);
     let report = output::Reporter::new(cli.json, cli.quiet);
     match run(cli.command, &report) {
         Ok(()) if report.is_lost() => ExitCode::FAILURE,
@@ -51,12 +55,18 @@ fn run(command: Command, report: &output::Reporter) -> Result<(), commands::Erro
         Command::Provide(args) => commands::provide::run(args, report),
         Command::Order { command } => commands::order::run(command, report),
         Command::Keys { command } => commands::keys::run(command, report),
+        Command::Light(args) => commands::light::run(args, report),
         Command::Verify(args) => commands::verify::run(args, report),
         Command::Spec { command } => commands::spec::run(command, report),
         Command::Topic { command } => commands::topic::run(command, report),
+        Command::Stake { command } => commands::stake::run(command, report),
         Command::Evm { command } => commands::evm::run(command, report),
         Command::Bench { command } => commands::bench::run(command, report),
+        Command::Network { command } => commands::network::run(command, report),
         Command::Node(args) => commands::node::run(args, report),
+        Command::Db { command } => commands::db::run(command, report),
+        Command::Export(args) => commands::db::export(&args, report),
+        Command::Import(args) => commands::db::import(&args, report),
         Command::Completions { shell } => commands::generate::completions(shell, report),
         Command::Man { dir } => commands::generate::man(&dir),
     }

@@ -1,5 +1,6 @@
 //! How results, progress and errors reach a person or a program.
 
+use crate::cli::LogFormat;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -143,7 +144,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Structured logs on standard error: warnings by default, more with `-v`; `RUST_LOG` overrides.
-pub fn init_logs(verbose: u8, quiet: bool) {
+pub fn init_logs(verbose: u8, quiet: bool, format: LogFormat) {
     let default = match (quiet, verbose) {
         (true, _) => "off",
         (_, 0) => "error",
@@ -153,11 +154,15 @@ pub fn init_logs(verbose: u8, quiet: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let colour = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
-    let _ = tracing_subscriber::fmt()
+    let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .try_init();
+        .with_ansi(colour);
+    // Fails only where logs have been set up already, which nothing else does.
+    let _ = match format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().try_init(),
+    };
 }
 
 /// MARK amounts, 18 decimals, trailing zeros removed.

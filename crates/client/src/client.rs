@@ -177,6 +177,14 @@ impl Client {
         self.link.chain_id
     }
 
+    /// `hallmark_nodeStatus` of the node: height, tip, peers, pool, validator, as JSON.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub async fn node_status(&self) -> Result<Value, ClientError> {
+        self.request("hallmark_nodeStatus", json!([])).await
+    }
+
     /// Address of the key, if there is one.
     pub fn address(&self) -> Option<Address> {
         self.signing

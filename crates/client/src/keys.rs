@@ -1,8 +1,12 @@
 //! Keys on disk: an encrypted keystore (Web3 Secret Storage, version 3) or, for development,
 //! plain hex readable by its owner only. Files are made with mode 0600 and never overwritten.
+//!
+//! Accounts (secp256k1) and validators (ed25519) keep their 32 secret bytes in the same two forms. An
+//! encrypted validator key carries the field `"key": "hallmark-validator"`, so that neither kind is
+//! taken for the other; plain hex cannot tell.
 
 use alloy_primitives::hex;
-use alloy_signer::k256::elliptic_curve::rand_core::OsRng;
+use alloy_signer::k256::elliptic_curve::rand_core::{OsRng, RngCore};
 use alloy_signer_local::PrivateKeySigner;
 use std::{
     fs::OpenOptions,
@@ -35,11 +39,58 @@ pub fn generate() -> PrivateKeySigner {
     PrivateKeySigner::random()
 }
 
+/// The seed of a new random validator key.
+pub fn generate_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    OsRng.fill_bytes(&mut seed);
+    seed
+}
+
 /// Writes an encrypted keystore.
 ///
 /// # Errors
 /// A file is there already, or the folder cannot be written.
 pub fn save_encrypted(path: &Path, key: &PrivateKeySigner, password: &str) -> Result<(), KeyError> {
+    write_encrypted(path, &key.to_bytes().0, password, Kind::Account)
+}
+
+/// Writes the seed of a validator key into an encrypted keystore.
+///
+/// # Errors
+/// As [`save_encrypted`].
+pub fn save_encrypted_seed(path: &Path, seed: &[u8; 32], password: &str) -> Result<(), KeyError> {
+    write_encrypted(path, seed, password, Kind::Validator)
+}
+
+/// Writes plain hex, for development.
+///
+/// # Errors
+/// A file is there already, or the folder cannot be written.
+pub fn save_plain(path: &Path, key: &PrivateKeySigner) -> Result<(), KeyError> {
+    save_plain_seed(path, &key.to_bytes().0)
+}
+
+/// Writes the seed of a validator key as plain hex, for development.
+///
+/// # Errors
+/// As [`save_plain`].
+pub fn save_plain_seed(path: &Path, seed: &[u8; 32]) -> Result<(), KeyError> {
+    let mut file = create(path)?;
+    let text = format!("{}\n", hex::encode_prefixed(seed));
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(|error| KeyError::Io {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+}
+
+fn write_encrypted(
+    path: &Path,
+    secret: &[u8; 32],
+    password: &str,
+    kind: Kind,
+) -> Result<(), KeyError> {
     // The library writes the file itself; it is given a private folder beside the target, and the
     // result is moved into place.
     let io = |error: &dyn std::fmt::Display| KeyError::Io {
@@ -51,15 +102,15 @@ pub fn save_encrypted(path: &Path, key: &PrivateKeySigner, password: &str) -> Re
     let written = (|| {
         std::fs::create_dir(&scratch).map_err(|error| io(&error))?;
         private(&scratch, 0o700).map_err(|error| io(&error))?;
-        PrivateKeySigner::encrypt_keystore(
-            &scratch,
-            &mut OsRng,
-            key.to_bytes(),
-            password,
-            Some("key"),
-        )
-        .map_err(|error| io(&error))?;
-        let bytes = std::fs::read(scratch.join("key")).map_err(|error| io(&error))?;
+        eth_keystore::encrypt_key(&scratch, &mut OsRng, secret, password, Some("key"))
+            .map_err(|error| io(&error))?;
+        let mut bytes = std::fs::read(scratch.join("key")).map_err(|error| io(&error))?;
+        if kind == Kind::Validator {
+            let mut json: serde_json::Value =
+                serde_json::from_slice(&bytes).map_err(|error| io(&error))?;
+            json[KIND_FIELD] = VALIDATOR_KIND.into();
+            bytes = json.to_string().into_bytes();
+        }
         file.write_all(&bytes)
             .and_then(|()| file.sync_all())
             .map_err(|error| io(&error))
@@ -73,21 +124,6 @@ pub fn save_encrypted(path: &Path, key: &PrivateKeySigner, password: &str) -> Re
     cleaned.map_err(|error| io(&error))
 }
 
-/// Writes plain hex, for development.
-///
-/// # Errors
-/// A file is there already, or the folder cannot be written.
-pub fn save_plain(path: &Path, key: &PrivateKeySigner) -> Result<(), KeyError> {
-    let mut file = create(path)?;
-    let text = format!("{}\n", hex::encode_prefixed(key.to_bytes()));
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|error| KeyError::Io {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
-}
-
 /// Whether a file must be opened with a password.
 ///
 /// # Errors
@@ -96,11 +132,28 @@ pub fn is_encrypted(path: &Path) -> Result<bool, KeyError> {
     Ok(read(path)?.trim_start().starts_with('{'))
 }
 
-/// Loads a key of either kind; `password` is needed for an encrypted one.
+/// Loads a key in either form; `password` is needed for an encrypted one.
 ///
 /// # Errors
-/// There is no such file, it is no key file, or the password is wrong or missing.
+/// There is no such file, it is no key file, it is a validator's, or the password is wrong or missing.
 pub fn load(path: &Path, password: Option<&str>) -> Result<PrivateKeySigner, KeyError> {
+    let secret = load_secret(path, password, Kind::Account)?;
+    // The error would quote the secret; say less.
+    PrivateKeySigner::from_slice(&secret).map_err(|_| KeyError::NotAKey {
+        path: path.to_owned(),
+        reason: "it is not a secp256k1 secret in hex".to_owned(),
+    })
+}
+
+/// Loads the seed of a validator key in either form; `password` is needed for an encrypted one.
+///
+/// # Errors
+/// As [`load`], and an encrypted key that is an account's.
+pub fn load_seed(path: &Path, password: Option<&str>) -> Result<[u8; 32], KeyError> {
+    load_secret(path, password, Kind::Validator)
+}
+
+fn load_secret(path: &Path, password: Option<&str>, kind: Kind) -> Result<[u8; 32], KeyError> {
     let text = read(path)?;
     let not_a_key = |reason: String| KeyError::NotAKey {
         path: path.to_owned(),
@@ -109,18 +162,20 @@ pub fn load(path: &Path, password: Option<&str>) -> Result<PrivateKeySigner, Key
     if text.trim_start().starts_with('{') {
         let json: serde_json::Value = serde_json::from_str(&text)
             .map_err(|error| not_a_key(format!("not valid JSON: {error}")))?;
+        check_kind(&json, kind).map_err(not_a_key)?;
         check_cost(&json).map_err(not_a_key)?;
         let password = password.ok_or_else(|| KeyError::PasswordNeeded {
             path: path.to_owned(),
         })?;
-        return PrivateKeySigner::decrypt_keystore(path, password).map_err(|error| {
-            match error.to_string() {
-                text if text.contains("Mac Mismatch") => KeyError::WrongPassword {
-                    path: path.to_owned(),
-                },
-                text => not_a_key(text),
-            }
-        });
+        let secret = eth_keystore::decrypt_key(path, password).map_err(|error| match error {
+            eth_keystore::KeystoreError::MacMismatch => KeyError::WrongPassword {
+                path: path.to_owned(),
+            },
+            error => not_a_key(error.to_string()),
+        })?;
+        return secret
+            .try_into()
+            .map_err(|_| not_a_key("the secret is not 32 bytes long".to_owned()));
     }
     let digits = text.trim();
     let digits = digits.strip_prefix("0x").unwrap_or(digits);
@@ -131,10 +186,33 @@ pub fn load(path: &Path, password: Option<&str>) -> Result<PrivateKeySigner, Key
         );
         return Err(not_a_key(reason));
     }
+    let mut secret = [0; 32];
     // The error of a wrong digit would quote the secret; say less.
-    digits
-        .parse()
-        .map_err(|_| not_a_key("it is not a secp256k1 secret in hex".to_owned()))
+    hex::decode_to_slice(digits, &mut secret)
+        .map_err(|_| not_a_key("it is not a secret of 32 bytes in hex".to_owned()))?;
+    Ok(secret)
+}
+
+/// Whose secret a file holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Account,
+    Validator,
+}
+
+/// Field of an encrypted file that tells a validator's key.
+const KIND_FIELD: &str = "key";
+const VALIDATOR_KIND: &str = "hallmark-validator";
+
+fn check_kind(json: &serde_json::Value, wanted: Kind) -> Result<(), String> {
+    let is_validator = json[KIND_FIELD] == VALIDATOR_KIND;
+    match (wanted, is_validator) {
+        (Kind::Account, true) => Err("it is a validator's key, an account's is needed".to_owned()),
+        (Kind::Validator, false) => {
+            Err("it is an account's key, a validator's is needed".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses key derivation parameters that would take all memory or hours.
@@ -144,6 +222,11 @@ fn check_cost(json: &serde_json::Value) -> Result<(), String> {
     } else {
         &json["Crypto"]
     };
+    // The library would panic over a shorter one.
+    let iv = crypto["cipherparams"]["iv"].as_str().unwrap_or_default();
+    if iv.trim_start_matches("0x").len() != 32 {
+        return Err("the initialisation vector is not 16 bytes long".to_owned());
+    }
     let parameters = &crypto["kdfparams"];
     let value = |name: &str| parameters[name].as_u64();
     let cost = match crypto["kdf"].as_str() {

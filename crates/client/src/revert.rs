@@ -8,8 +8,8 @@ use alloy_primitives::{Address, B256, Bytes, I256, U256, hex};
 use alloy_sol_types::{Revert as SolRevert, SolError};
 use hallmark_abi::{
     inference::IInference::IInferenceErrors, models::IModels::IModelsErrors,
-    system::ISystem::ISystemErrors, topics::ITopics::ITopicsErrors,
-    verifier::IVerifier::IVerifierErrors,
+    staking::IStaking::IStakingErrors, system::ISystem::ISystemErrors,
+    topics::ITopics::ITopicsErrors, verifier::IVerifier::IVerifierErrors,
 };
 use std::fmt;
 
@@ -80,6 +80,7 @@ fn signature(selector: [u8; 4]) -> Option<&'static str> {
         .or_else(|| IVerifierErrors::signature_by_selector(selector))
         .or_else(|| ISystemErrors::signature_by_selector(selector))
         .or_else(|| ITopicsErrors::signature_by_selector(selector))
+        .or_else(|| IStakingErrors::signature_by_selector(selector))
 }
 
 /// Argument `index` of static or dynamic type `ty`; `None` if the bytes are too short.

@@ -187,3 +187,41 @@ fn files_that_are_no_keys_are_refused_without_showing_them() {
         Err(KeyError::NotAKey { .. })
     ));
 }
+
+#[test]
+fn a_validators_key_is_not_taken_for_an_accounts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (validator, account) = (dir.path().join("validator"), dir.path().join("account"));
+    let (seed, key) = (keys::generate_seed(), keys::generate());
+    assert_ne!(seed, keys::generate_seed());
+    keys::save_encrypted_seed(&validator, &seed, "horse").unwrap();
+    keys::save_encrypted(&account, &key, "horse").unwrap();
+    assert_eq!(keys::load_seed(&validator, Some("horse")).unwrap(), seed);
+    let wrong = keys::load_seed(&validator, Some("cow")).unwrap_err();
+    assert!(matches!(wrong, KeyError::WrongPassword { .. }), "{wrong}");
+    let taken = keys::load(&validator, Some("horse"))
+        .unwrap_err()
+        .to_string();
+    assert!(taken.contains("validator's key"), "{taken}");
+    let taken = keys::load_seed(&account, Some("horse"))
+        .unwrap_err()
+        .to_string();
+    assert!(taken.contains("account's key"), "{taken}");
+
+    let plain = dir.path().join("plain");
+    keys::save_plain_seed(&plain, &seed).unwrap();
+    assert_eq!(keys::load_seed(&plain, None).unwrap(), seed);
+}
+
+#[test]
+fn a_keystore_with_a_short_vector_is_refused_before_the_library_sees_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    keys::save_encrypted(&path, &keys::generate(), "x").unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    json["crypto"]["cipherparams"]["iv"] = "00ff".into();
+    std::fs::write(&path, json.to_string()).unwrap();
+    let refused = keys::load(&path, Some("x")).unwrap_err().to_string();
+    assert!(refused.contains("vector"), "{refused}");
+}

@@ -40,14 +40,40 @@ pub async fn connect(args: &ChainArgs) -> Result<Client, Error> {
 
 pub async fn connect_signed(args: &ChainArgs, key: &KeyArgs) -> Result<Client, Error> {
     let signer = load_key(key)?;
-    Ok(Client::connect(&args.rpc, Some(signer)).await?)
+    let address = signer.address();
+    let client = Client::connect(&args.rpc, Some(signer)).await?;
+    hallmark_node::devnet::refuse_development_account(client.chain_id(), address)?;
+    Ok(client)
 }
 
 /// Reads and checks a chain spec.
 pub fn load_spec(path: &Path) -> Result<ChainSpec, Error> {
-    let text = String::from_utf8(read(path)?)
-        .map_err(|_| Error::at(path.display(), "a chain spec is JSON text"))?;
-    ChainSpec::from_json(&text).map_err(|e| Error::at(path.display(), e))
+    Ok(hallmark_node::config::load_spec(path)?)
+}
+
+/// Loads the seed of a validator key, asking for its password when it is encrypted.
+pub fn load_seed(path: &Path, password_file: Option<&Path>) -> Result<[u8; 32], Error> {
+    let password = if keys::is_encrypted(path)? {
+        let prompt = format!("Password of {}: ", path.display());
+        Some(password(password_file, &prompt)?)
+    } else {
+        None
+    };
+    Ok(keys::load_seed(path, password.as_deref())?)
+}
+
+/// A password for new keys, asked twice on the terminal when no file is given.
+pub fn new_password(file: Option<&Path>) -> Result<String, Error> {
+    let chosen = password(file, "New password: ")?;
+    if chosen.is_empty() {
+        return Err(Error::new(
+            "an empty password protects nothing; use --dev for an unencrypted development key",
+        ));
+    }
+    if file.is_none() && password(None, "Again: ")? != chosen {
+        return Err(Error::new("the two passwords differ; nothing was written"));
+    }
+    Ok(chosen)
 }
 
 /// Where the pinned chain spec is kept: `$HALLMARK_HOME/spec.json`, else `~/.hallmark/spec.json`.

@@ -2,15 +2,19 @@
 
 pub mod bench;
 pub mod chain;
+pub mod db;
 pub mod evm;
 pub mod generate;
 pub mod infer;
 pub mod keys;
+pub mod light;
 pub mod model;
+pub mod network;
 pub mod node;
 pub mod order;
 pub mod provide;
 pub mod spec;
+pub mod stake;
 pub mod topic;
 pub mod verify;
 pub mod zk;

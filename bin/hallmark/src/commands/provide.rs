@@ -6,6 +6,7 @@ use hallmark_provider::{Provider, ProviderConfig, ProviderEvent};
 
 pub fn run(args: ProvideArgs, report: &Reporter) -> Result<(), Error> {
     let signer = load_key(&args.key)?;
+    let address = signer.address();
     let deposit = args
         .deposit
         .as_deref()
@@ -24,6 +25,9 @@ pub fn run(args: ProvideArgs, report: &Reporter) -> Result<(), Error> {
     config.deposit = deposit.unwrap_or_default();
     config.rotate_sealing_key = args.rotate_sealing_key;
     block_on(async {
+        // The daemon would serve with any key.
+        let chain_id = super::chain::connect(&args.chain).await?.chain_id();
+        hallmark_node::devnet::refuse_development_account(chain_id, address)?;
         let provider = Provider::start(config).await?;
         let mut events = provider.events();
         report.say(format!(

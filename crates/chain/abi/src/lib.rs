@@ -5,6 +5,7 @@
 //! | module | interface | address |
 //! |---|---|---|
 //! | [`system`] | errors of every system contract | |
+//! | [`staking`] | `IStaking` | `0x4841…01` |
 //! | [`models`] | `IModels` | `0x4841…02` |
 //! | [`inference`] | `IInference` | `0x4841…03` |
 //! | [`verifier`] | `IVerifier` | `0x4841…04` |
@@ -16,6 +17,15 @@ pub mod system {
     alloy_sol_types::sol!(
         #[sol(all_derives)]
         "../../../contracts/System.sol"
+    );
+}
+
+/// Stake and validator sets.
+#[allow(missing_docs, clippy::too_many_arguments)]
+pub mod staking {
+    alloy_sol_types::sol!(
+        #[sol(all_derives)]
+        "../../../contracts/Staking.sol"
     );
 }
 
@@ -57,6 +67,7 @@ pub mod topics {
 
 pub use inference::IInference;
 pub use models::IModels;
+pub use staking::IStaking;
 pub use system::ISystem;
 pub use topics::ITopics;
 pub use verifier::IVerifier;

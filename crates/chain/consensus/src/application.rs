@@ -30,7 +30,7 @@ use futures::{
     future::{Either, select},
 };
 use hallmark_types::Block;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     block::{Digest, WireBlock},
@@ -73,7 +73,7 @@ impl Proposer for Honest {
 pub(crate) struct Automaton {
     pub(crate) core: Arc<Core>,
     pub(crate) proposer: Arc<dyn Proposer>,
-    /// Public keys in the order of the spec.
+    /// Public keys of the epoch's committee in its order.
     pub(crate) validators: Arc<Vec<PublicKey>>,
 }
 
@@ -323,13 +323,14 @@ impl Reporter for Finalizer {
     }
 }
 
-/// Commits final blocks in order and acknowledges each after its commit. Returns only when marshal
-/// is gone; stops acknowledging (and holds the acknowledgement) once the core has failed.
+/// Commits final blocks in order, acknowledges each after its commit and then tells `committed` its
+/// height. Returns only when marshal is gone; stops acknowledging (and holds the acknowledgement) once the core has failed.
 pub(crate) async fn commit_blocks<E: Spawner>(
     context: E,
     core: Arc<Core>,
     marshal: Mailbox<Scheme, Standard<WireBlock>>,
     mut queue: mpsc::UnboundedReceiver<(Digested<WireBlock>, Exact)>,
+    committed: watch::Sender<u64>,
 ) {
     while let Some((block, acknowledgement)) = queue.recv().await {
         // Genesis is committed when the store is made.
@@ -343,9 +344,18 @@ pub(crate) async fn commit_blocks<E: Spawner>(
             }
             _ => Bytes::new(),
         };
+        let height = block.height().get();
         let (core, block) = (core.clone(), block.inner().block().clone());
         match blocking(&context, move || core.finalized(&block, finalization)).await {
-            Some(Ok(())) => acknowledgement.acknowledge(),
+            Some(Ok(())) => {
+                acknowledgement.acknowledge();
+                // A block that is delivered again moves nothing back.
+                committed.send_if_modified(|highest| {
+                    let higher = height > *highest;
+                    *highest = height.max(*highest);
+                    higher
+                });
+            }
             // The core has recorded why and the engine stops; dropping the acknowledgement here
             // would make marshal panic first.
             Some(Err(_)) | None => {

@@ -1,4 +1,4 @@
-//! Checks a finality certificate against a chain spec.
+//! Checks a finality certificate against the validators of its epoch.
 //!
 //! A certificate is a commonware Simplex `Finalization`: a proposal (epoch, view, parent view, hash of
 //! the header) and the ed25519 signatures of at least 2f+1 of the 3f+1 validators over exactly that
@@ -10,7 +10,9 @@
 //! later view, and the hash alone says what was finalized.
 //!
 //! What is checked, in this order, each failure with an error of its own: canonical encoding, epoch,
-//! block, number of signers, signatures. Trust comes from the caller's spec only.
+//! block, number of signers, signatures. Trust comes from the caller's spec and committee only: the
+//! spec is enough for epochs 0 and 1 ([`genesis_committee`](crate::genesis_committee)), the committees of later epochs follow
+//! from the chain's state (a light client proves them one after the other).
 
 use alloy_consensus::Header;
 use commonware_codec::{Copying, Decode, Encode};
@@ -28,7 +30,7 @@ use commonware_cryptography::{
 };
 use commonware_parallel::Sequential;
 use commonware_utils::{Faults as _, N3f1, sys_rng};
-use hallmark_types::{ChainSpec, HeaderExtra};
+use hallmark_types::{ChainSpec, Committee, HeaderExtra};
 
 use crate::{
     block::Digest,
@@ -44,9 +46,12 @@ pub enum CertificateError {
     /// The header's extra data is not that of a Hallmark header.
     #[error("the header carries no consensus data: {0}")]
     Header(String),
-    /// The spec's validator set is unusable.
-    #[error("the chain spec's validators are unusable: {0}")]
+    /// The validator set is unusable.
+    #[error("the validators are unusable: {0}")]
     Validators(String),
+    /// The validators given are not those of the header's epoch.
+    #[error("the block is of epoch {header}, the validators given are those of epoch {committee}")]
+    OtherCommittee { header: u64, committee: u64 },
     /// The certificate is of another epoch.
     #[error("the certificate is of epoch {found}, the header of epoch {expected}")]
     WrongEpoch { expected: u64, found: u64 },
@@ -56,23 +61,31 @@ pub enum CertificateError {
     /// Fewer than 2f+1 validators signed.
     #[error("{found} validators signed, {needed} are needed")]
     TooFewSigners { needed: usize, found: usize },
-    /// A signature is not by the validators of the spec, or not over this proposal.
-    #[error("the signatures are not by the validators of the chain spec")]
+    /// A signature is not by the validators of the epoch, or not over this proposal.
+    #[error("the signatures are not by the validators of this epoch on this chain")]
     BadSignatures,
 }
 
-/// Checks that at least 2f+1 validators of `spec` finalized the block with this `header`.
+/// Checks that at least 2f+1 members of `committee` finalized the block with this `header` on the
+/// chain of `spec`.
 ///
 /// # Errors
 /// One variant of [`CertificateError`] for each way to be wrong; never panics.
 pub fn verify(
     spec: &ChainSpec,
+    committee: &Committee,
     header: &Header,
     finalization: &[u8],
 ) -> Result<(), CertificateError> {
     let extra = HeaderExtra::decode(&header.extra_data)
         .map_err(|error| CertificateError::Header(error.to_string()))?;
-    let participants = committee::participants(spec)
+    if committee.epoch != u64::from(extra.epoch) {
+        return Err(CertificateError::OtherCommittee {
+            header: extra.epoch.into(),
+            committee: committee.epoch,
+        });
+    }
+    let participants = committee::participants(committee)
         .map_err(|error| CertificateError::Validators(error.to_string()))?;
     let count = participants.len();
     let scheme = Scheme::verifier(&committee::namespace(spec), participants);
@@ -114,9 +127,10 @@ pub fn verify(
 /// call this, they sign votes one by one; it is for tests of what must be accepted or refused.
 ///
 /// # Errors
-/// [`CertificateError::Validators`] if a key is not one of the spec's or there are no keys.
+/// [`CertificateError::Validators`] if a key is not a member's or there are no keys.
 pub fn assemble(
     spec: &ChainSpec,
+    committee: &Committee,
     seeds: &[[u8; 32]],
     header: &Header,
 ) -> Result<Vec<u8>, CertificateError> {
@@ -124,7 +138,7 @@ pub fn assemble(
     let extra = HeaderExtra::decode(&header.extra_data)
         .map_err(|error| CertificateError::Header(error.to_string()))?;
     let participants =
-        committee::participants(spec).map_err(|error| unusable(error.to_string()))?;
+        committee::participants(committee).map_err(|error| unusable(error.to_string()))?;
     let namespace = committee::namespace(spec);
     let proposal = Proposal::new(
         Round::new(Epoch::new(extra.epoch.into()), View::new(extra.view)),

@@ -41,19 +41,21 @@
 //! block that cannot be executed to the results in its header means that this node computes another
 //! chain than its peers (or lost its data): the core then fails for good, loudly.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use alloy_primitives::{B256, Bytes};
 use hallmark_execution::{Ancestry, BlockAttributes, BlockError, Executor, PooledTransaction};
 use hallmark_mempool::Mempool;
 use hallmark_state::{Executed, State, Store};
 use hallmark_types::{
-    Block, ChainSpec, HeaderExtra,
+    Block, ChainSpec, Committee, HeaderExtra,
     header::{MAX_HEADER_BYTES, check_timestamp, timestamp_bounds},
     next_base_fee,
 };
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
+
+use crate::metrics::CoreMetrics;
 
 /// Layers kept at most. Beyond it the lowest go; a dropped layer that is still needed is executed
 /// again. Consensus keeps a handful.
@@ -66,9 +68,9 @@ pub struct RoundInfo {
     pub epoch: u32,
     /// View of the proposal.
     pub view: u64,
-    /// View of the parent.
+    /// View of the parent; 0 if the parent is the last block of the epoch before.
     pub parent_view: u64,
-    /// Index of the leader in the spec's validators.
+    /// Index of the leader in the epoch's committee.
     pub leader: u16,
 }
 
@@ -180,6 +182,7 @@ pub struct Core {
     /// Held while executing, so that a block is executed once even if it is asked for twice at once.
     working: Mutex<()>,
     failure: watch::Sender<Option<String>>,
+    metrics: CoreMetrics,
 }
 
 impl Core {
@@ -199,6 +202,7 @@ impl Core {
             refused: Mutex::new(BTreeMap::new()),
             working: Mutex::new(()),
             failure: watch::Sender::new(None),
+            metrics: CoreMetrics::default(),
         }
     }
 
@@ -215,6 +219,17 @@ impl Core {
     /// The committed chain.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// The validators of an epoch, as the committed state knows them: at least those of the head's
+    /// epoch and of the next one. `None` if they are not chosen yet or not kept any more.
+    pub fn committee(&self, epoch: u64) -> Option<Committee> {
+        hallmark_execution::committee(&self.store.head().state, &self.spec, epoch)
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &CoreMetrics {
+        &self.metrics
     }
 
     /// The genesis block.
@@ -276,10 +291,14 @@ impl Core {
         let layer = self.layer(&parent)?;
         let bounds = timestamp_bounds(&layer.block.header, &self.spec.limits);
         let timestamp_ms = now_ms.clamp(*bounds.start(), *bounds.end());
-        let Some(leader) = self.spec.validators.get(usize::from(round.leader)) else {
+        let committee = hallmark_execution::committee(&layer.state, &self.spec, round.epoch.into());
+        let Some(leader) = committee
+            .as_ref()
+            .and_then(|committee| committee.members.get(usize::from(round.leader)))
+        else {
             return Err(Unready::Failed(format!(
-                "no validator has index {}",
-                round.leader
+                "epoch {} has no validator with index {}",
+                round.epoch, round.leader
             )));
         };
         let attributes = BlockAttributes {
@@ -295,6 +314,7 @@ impl Core {
             layer: &layer,
             store: &self.store,
         };
+        let started = Instant::now();
         let built = self
             .executor
             .build_block(
@@ -305,6 +325,7 @@ impl Core {
                 &lineage,
             )
             .map_err(|error| self.fail(format!("cannot build a block: {error}")))?;
+        self.metrics.executed(started.elapsed());
         let refused: Vec<B256> = built
             .refused
             .iter()
@@ -413,6 +434,7 @@ impl Core {
                 number,
                 reason: error.to_string(),
             })?;
+        self.metrics.committed(&head.block, block);
         self.mempool.on_committed(&executed);
         self.layers
             .lock()
@@ -439,11 +461,13 @@ impl Core {
             layer: &layer,
             store: &self.store,
         };
+        let started = Instant::now();
         match self
             .executor
             .execute_block(&layer.block.header, &layer.state, block, &lineage)
         {
             Ok(executed) => {
+                self.metrics.executed(started.elapsed());
                 let executed = Arc::new(executed);
                 self.keep(executed.clone());
                 Ok(executed)
@@ -461,7 +485,8 @@ impl Core {
         }
     }
 
-    /// The header must state the round that consensus proposed it in, and the leader's address.
+    /// The header must state the round that consensus proposed it in. That it pays the leader of that
+    /// round, who follows from the parent's state, is checked by the executor.
     fn check_round(&self, parent: B256, block: &Block, round: &RoundInfo) -> Result<(), String> {
         let header = &block.header;
         if header.parent_hash != parent {
@@ -480,17 +505,6 @@ impl Core {
         if stated != *round {
             return Err(format!(
                 "the header states {stated:?}, proposed in {round:?}"
-            ));
-        }
-        let beneficiary = self
-            .spec
-            .validators
-            .get(usize::from(round.leader))
-            .map(|validator| validator.address);
-        if Some(header.beneficiary) != beneficiary {
-            return Err(format!(
-                "beneficiary {} is not the leader's",
-                header.beneficiary
             ));
         }
         Ok(())

@@ -1,28 +1,40 @@
-//! One validator's engine over any runtime: Simplex, marshal, block broadcast and gossip, joined to a
+//! One node's engine over any runtime: Simplex, marshal, block broadcast and gossip, joined to a
 //! [`Core`].
 //!
 //! ```text
 //!             votes, certificates, resolver                 gossip
+//!                  (one sub-channel per epoch)                |
 //!                        |                                    |
 //!   Automaton <---> Simplex --finalizations--> marshal     exchange <--> pool
-//!       |                                      |    ^
+//!       |         (one per epoch)              |    ^
 //!       v                        final blocks  |    | blocks (broadcast, backfill)
 //!      Core <------- commit_blocks <-----------+    v
 //!                                                 peers
 //! ```
 //!
-//! There is one epoch for now: number 0, longer than any chain. Headers, certificates and the partition
-//! of the write-ahead log name the epoch, so that later epochs get an engine each.
+//! Marshal, broadcast and gossip live as long as the node; Simplex lives for one epoch (`agreement`).
+//! Marshal verifies a certificate against the committee of its epoch, which the committed state knows
+//! one epoch ahead (`epochs`).
+//!
+//! # An epoch that others have left
+//!
+//! A node that is still in epoch `e` and receives a vote of a later epoch asks its sender for the last
+//! block of `e` with its certificate. Marshal fetches what is missing below it, the commits follow, and
+//! with the last one the node enters epoch `e + 1`: a node that was away for many epochs climbs them
+//! one by one.
 //!
 //! # Restart
 //!
 //! The write-ahead log (own votes) and marshal's archives live in the runtime's storage, the chain's
 //! state in the [`Store`](hallmark_state::Store). Marshal acknowledges a height only after the store has
 //! committed it, so after a crash it may deliver a committed block again (a no-op), never skip one.
+//! The epoch to start in is that of the block after the store's head, also if the node stopped between
+//! the commit of an epoch's last block and the start of the next engine.
 //! Layers of blocks that are not final are executed again from marshal's ancestry when asked for.
 
 use std::{
-    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    collections::BTreeSet,
+    num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
     time::Duration,
 };
@@ -31,82 +43,50 @@ use commonware_broadcast::buffered;
 use commonware_consensus::{
     marshal::{
         self,
-        core::Actor as Marshal,
+        core::{Actor as Marshal, Mailbox},
         resolver::p2p as backfill,
-        standard::{Inline, Standard},
+        standard::Standard,
     },
-    simplex::{
-        self, Engine, Floor, ForwardPolicy, SkipBudget, SkipPolicy, elector::RoundRobin,
-        scheme::ed25519::Scheme,
-    },
-    types::{Epoch, FixedEpocher, ViewDelta},
+    simplex::{self, scheme::ed25519::Scheme},
+    types::{Epoch, ViewDelta},
 };
 use commonware_cryptography::{
     Digested, Digestible, Signer as _,
-    certificate::{ConstantProvider, Verifier as _},
     ed25519::{PrivateKey, PublicKey},
 };
-use commonware_p2p::{Blocker, Channel, Provider, Receiver, Sender};
+use commonware_p2p::{
+    AddressableManager, Blocker, Channel, Message, Receiver, Sender,
+    utils::mux::{Builder as _, Muxer, prefixed},
+};
 use commonware_parallel::Sequential;
 use commonware_runtime::{
     BLOB_PAGE_SIZE, Clock, Metrics, Quota, Spawner, Storage,
     buffer::paged::{CacheRef, page_size},
 };
-use commonware_storage::{archive::prunable, translator::EightCap};
-use commonware_utils::{NZDuration, NZU32, NZU64, NZUsize};
+use commonware_utils::{NZDuration, NZU32, NZUsize, channel::mpsc, vec::NonEmptyVec};
 use hallmark_types::{ChainSpec, Limits};
 use rand_core::CryptoRng;
+use tokio::sync::watch;
 
 use crate::{
-    application::{Automaton, Finalizer, Proposer, commit_blocks},
+    agreement::{Agreement, Timeouts},
+    application::{Finalizer, Proposer, commit_blocks},
+    archives::{self, ITEMS_PER_SECTION},
     block::{Digest, WireBlock},
-    committee::{self, Finalization},
     core::Core,
+    epochs::Epochs,
+    evidence::Witness,
     gossip,
+    peers::AddressBook,
     start::ConsensusError,
 };
 
-/// The only epoch for now.
-const EPOCH: Epoch = Epoch::zero();
-/// Blocks in an epoch: more than a chain will have.
-const EPOCH_BLOCKS: NonZeroU64 = NZU64!(1 << 62);
-
-/// Least time that a leader has for its proposal: far above the time to build and check a full block
-/// on a busy machine.
-const LEAST_LEADER_TIMEOUT: Duration = Duration::from_millis(1_000);
-
-/// How long a view may last.
-struct Timeouts {
-    /// A leader that has not proposed by then loses its view.
-    leader: Duration,
-    /// A view that has not been certified by then is abandoned.
-    certification: Duration,
-    /// Repetition of the vote to abandon a view.
-    retry: Duration,
-    /// The views of a validator that has been silent for so long are skipped at once.
-    skip: Duration,
-}
-
-impl Timeouts {
-    /// An idle leader waits for the idle interval before it proposes, so the rest follows from that.
-    fn of(limits: &Limits) -> Self {
-        let idle = Duration::from_millis(limits.idle_block_interval_ms);
-        let leader = idle.saturating_mul(4).max(LEAST_LEADER_TIMEOUT);
-        Self {
-            leader,
-            certification: leader.saturating_mul(2),
-            retry: leader,
-            skip: leader.saturating_mul(4),
-        }
-    }
-}
-
 /// Repetition of a request to peers.
-const FETCH_TIMEOUT: Duration = Duration::from_millis(1_000);
-const FETCH_RETRY_DELAY: Duration = Duration::from_millis(50);
+pub(crate) const FETCH_TIMEOUT: Duration = Duration::from_millis(1_000);
+pub(crate) const FETCH_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Views behind the last final one for which votes and blocks are kept for peers.
-const VIEW_RETENTION: ViewDelta = ViewDelta::new(64);
+pub(crate) const VIEW_RETENTION: ViewDelta = ViewDelta::new(64);
 /// Capacity of each actor's mailbox.
 const MAILBOX: NonZeroUsize = NZUsize!(1_024);
 /// Blocks kept per sender by the broadcast.
@@ -114,11 +94,13 @@ const BROADCAST_DEQUE: usize = 16;
 /// Final blocks delivered ahead of their commit.
 const MAX_PENDING_ACKS: NonZeroUsize = NZUsize!(16);
 /// Missing heights fetched at once while catching up.
-const MAX_REPAIR: NonZeroUsize = NZUsize!(16);
-const BUFFER: NonZeroUsize = NZUsize!(256 * 1024);
+const MAX_REPAIR: NonZeroUsize = NZUsize!(32);
+/// Buffers of files, bytes.
+pub(crate) const BUFFER: NonZeroUsize = NZUsize!(256 * 1024);
 /// 4 MiB.
 const PAGE_CACHE_PAGES: NonZeroUsize = NZUsize!(1_024);
-const ITEMS_PER_SECTION: NonZeroU64 = NZU64!(4_096);
+/// Signers that a certificate has at most, on any chain: what messages are sized for.
+const MAX_SIGNERS: u32 = 128;
 
 /// A channel of the network: its number and the messages that a peer may send per second.
 #[derive(Debug, Clone, Copy)]
@@ -141,7 +123,7 @@ pub const CHANNELS: [ChannelSpec; 6] = [
     channel(0, NZU32!(1_024)),
     channel(1, NZU32!(1_024)),
     channel(2, NZU32!(256)),
-    channel(3, NZU32!(128)),
+    channel(3, NZU32!(256)),
     channel(4, NZU32!(128)),
     channel(5, NZU32!(2_048)),
 ];
@@ -162,25 +144,27 @@ pub struct Channels<S, R> {
     pub gossip: (S, R),
 }
 
-/// What one validator's engine is made of, besides its network.
+/// What one node's engine is made of, besides its network.
 pub struct Validator {
-    /// Its key, one of the spec's.
+    /// Its key. The node votes in the epochs whose committee has it, and follows in the others.
     pub key: PrivateKey,
     /// Its chain.
     pub core: Arc<Core>,
     /// Makes its blocks.
     pub proposer: Arc<dyn Proposer>,
-    /// Prefix of its partitions in the runtime's storage (unique when validators share one).
+    /// Who it connects to.
+    pub addresses: AddressBook,
+    /// Takes evidence against other validators.
+    pub witness: Witness,
+    /// Prefix of its partitions in the runtime's storage (unique when nodes share one).
     pub partition: String,
 }
 
-/// The largest message that a validator of this chain sends, on any channel.
+/// The largest message that a node of this chain sends, on any channel.
 ///
 /// # Errors
 /// [`ConsensusError::Limits`] if the limits of the spec cannot be sent over a network at all.
 pub fn max_message_bytes(spec: &ChainSpec) -> Result<u32, ConsensusError> {
-    let participants = u32::try_from(spec.validators.len())
-        .map_err(|_| ConsensusError::Limits("too many validators".into()))?;
     let limits = Arc::new(spec.limits.clone());
     // Above this bound (far below the network's own) the sizes of framed messages might not fit.
     if limits.max_block_bytes > 1 << 30 || limits.max_tx_bytes > limits.max_block_bytes {
@@ -189,27 +173,30 @@ pub fn max_message_bytes(spec: &ChainSpec) -> Result<u32, ConsensusError> {
         ));
     }
     Ok(commonware_p2p::max_message_size(&[
-        simplex::max_payload_size::<Scheme, Digest>(participants),
-        marshal::max_payload_size::<Standard<WireBlock>, Scheme>(participants, &limits),
+        prefixed(simplex::max_payload_size::<Scheme, Digest>(MAX_SIGNERS)),
+        marshal::max_payload_size::<Standard<WireBlock>, Scheme>(MAX_SIGNERS, &limits),
         gossip::max_message_bytes(&limits),
     ]))
 }
 
-/// Runs a validator until the runtime is asked to stop or an actor of the engine ends; says why. A
-/// core that fails does not end it: it stops answering, and the caller watches [`Core::failed`].
+/// A message on a sub-channel that no engine here listens to.
+type Unheard = (Channel, Message<PublicKey>);
+
+/// Runs a node until the runtime is asked to stop or an actor of the engine ends; says why. A core
+/// that fails does not end it: it stops answering, and the caller watches [`Core::failed`].
 ///
 /// # Errors
-/// [`ConsensusError`] if the key or the spec is unusable.
+/// [`ConsensusError`] if the storage or the committees are unusable.
 pub async fn run<E, P, B, S, R>(
     context: E,
     validator: Validator,
-    peers: P,
+    mut peers: P,
     blocker: B,
     channels: Channels<S, R>,
 ) -> Result<String, ConsensusError>
 where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
-    P: Provider<PublicKey = PublicKey>,
+    P: AddressableManager<PublicKey = PublicKey>,
     B: Blocker<PublicKey = PublicKey>,
     S: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
@@ -218,25 +205,18 @@ where
         key,
         core,
         proposer,
+        addresses,
+        witness,
         partition,
     } = validator;
     let mut stopping = context.stopped();
-    let spec = core.spec().clone();
     let public_key = key.public_key();
-    let validators = Arc::new(committee::keys(&spec)?);
-    let scheme = Scheme::signer(
-        &committee::namespace(&spec),
-        committee::participants(&spec)?,
-        key,
-    )
-    .ok_or_else(|| ConsensusError::NotAValidator {
-        public_key: public_key.to_string(),
-    })?;
-    let limits: Arc<Limits> = Arc::new(spec.limits.clone());
-    let timeouts = Timeouts::of(&limits);
+    let limits: Arc<Limits> = Arc::new(core.spec().limits.clone());
     let page_cache = CacheRef::new(page_size(BLOB_PAGE_SIZE), PAGE_CACHE_PAGES);
     let genesis = WireBlock::new(core.genesis());
     let genesis_digest = genesis.digest();
+    let epochs = Epochs::new(core.clone(), key);
+    let archive = |name: &str| format!("{partition}-{name}");
 
     // Proposed blocks.
     let (broadcast, buffer) = buffered::Engine::new(
@@ -258,7 +238,7 @@ where
         context.child("backfill"),
         backfill::Config {
             public_key,
-            peer_provider: peers,
+            peer_provider: peers.clone(),
             blocker: blocker.clone(),
             mailbox_size: MAILBOX,
             fetch_timeout: NZDuration!(FETCH_TIMEOUT),
@@ -270,52 +250,15 @@ where
     );
 
     // Final blocks in order.
-    let archive = |name: &str| format!("{partition}-{name}");
-    let finalizations: prunable::Archive<EightCap, _, Digest, Finalization> =
-        prunable::Archive::init(
-            context.child("finalizations"),
-            prunable::Config {
-                translator: EightCap,
-                metadata_partition: archive("finalizations-metadata"),
-                key_partition: archive("finalizations-keys"),
-                key_page_cache: page_cache.clone(),
-                value_partition: archive("finalizations-values"),
-                compression: None,
-                codec_config: scheme.certificate_codec_config(),
-                items_per_section: ITEMS_PER_SECTION,
-                key_write_buffer: BUFFER,
-                value_write_buffer: BUFFER,
-                replay_buffer: BUFFER,
-            },
-        )
-        .await
-        .map_err(|error| ConsensusError::Archive(error.to_string()))?;
-    let blocks: prunable::Archive<EightCap, _, Digest, Arc<WireBlock>> = prunable::Archive::init(
-        context.child("blocks"),
-        prunable::Config {
-            translator: EightCap,
-            metadata_partition: archive("blocks-metadata"),
-            key_partition: archive("blocks-keys"),
-            key_page_cache: page_cache.clone(),
-            value_partition: archive("blocks-values"),
-            compression: None,
-            codec_config: limits.clone(),
-            items_per_section: ITEMS_PER_SECTION,
-            key_write_buffer: BUFFER,
-            value_write_buffer: BUFFER,
-            replay_buffer: BUFFER,
-        },
-    )
-    .await
-    .map_err(|error| ConsensusError::Archive(error.to_string()))?;
-    let epocher = FixedEpocher::new(EPOCH_BLOCKS);
+    let (finalizations, blocks) =
+        archives::open(&context, archive, limits.clone(), &page_cache).await?;
     let (marshal, mailbox, _floor) = Marshal::init(
         context.child("marshal"),
         finalizations,
         blocks,
         marshal::Config {
-            provider: ConstantProvider::new(scheme.clone()),
-            epocher: epocher.clone(),
+            provider: epochs.clone(),
+            epocher: epochs.epocher(),
             start: marshal::Start::Genesis(Digested::precomputed(genesis, genesis_digest)),
             partition_prefix: archive("marshal"),
             mailbox_size: MAILBOX,
@@ -325,7 +268,7 @@ where
             replay_buffer: BUFFER,
             key_write_buffer: BUFFER,
             value_write_buffer: BUFFER,
-            block_codec_config: limits,
+            block_codec_config: limits.clone(),
             max_repair: MAX_REPAIR,
             max_pending_acks: MAX_PENDING_ACKS,
             strategy: Sequential,
@@ -334,75 +277,106 @@ where
     .await;
     let (finalizer, final_blocks) = Finalizer::new(core.clone());
     let mut marshal = marshal.start(finalizer, buffer, resolver);
-    let commits = context.child("commit").spawn({
+    let (committed, mut heights) = watch::channel(core.store().head().block.number());
+    let mut commits = context.child("commit").spawn({
         let (core, mailbox) = (core.clone(), mailbox.clone());
-        move |context| commit_blocks(context, core, mailbox, final_blocks)
+        move |context| commit_blocks(context, core, mailbox, final_blocks, committed)
     });
-
-    // Agreement.
-    let automaton = Inline::new(
-        context.child("automaton"),
-        Automaton {
-            core: core.clone(),
-            proposer,
-            validators,
-        },
-        mailbox,
-        epocher,
-    );
-    let simplex = Engine::new(
-        context.child("simplex"),
-        simplex::Config {
-            scheme,
-            elector: RoundRobin::<commonware_cryptography::Sha256>::default(),
-            blocker,
-            automaton: automaton.clone(),
-            relay: automaton.clone(),
-            reporter: automaton,
-            track_historical_votes: false,
-            strategy: Sequential,
-            partition: archive(&format!("votes-{EPOCH}")),
-            mailbox_size: MAILBOX,
-            epoch: EPOCH,
-            floor: Floor::Genesis(genesis_digest),
-            replay_buffer: BUFFER,
-            write_buffer: BUFFER,
-            page_cache,
-            leader_timeout: timeouts.leader,
-            certification_timeout: timeouts.certification,
-            timeout_retry: timeouts.retry,
-            view_retention: VIEW_RETENTION,
-            skip: SkipPolicy::Enabled {
-                timeout: timeouts.skip,
-                budget: SkipBudget::Participants,
-            },
-            fetch_timeout: NZDuration!(FETCH_TIMEOUT),
-            fetch_retry_delay: FETCH_RETRY_DELAY,
-            forward: ForwardPolicy::SilentVoters,
-        },
-    );
-    let mut simplex = simplex.start(channels.votes, channels.certificates, channels.resolver);
 
     // Transactions.
     let (gossip_sender, gossip_receiver) = channels.gossip;
-    let gossip = context.child("gossip").spawn({
+    let mut gossip = context.child("gossip").spawn({
         let core = core.clone();
-        move |_| gossip::exchange(core, gossip_sender, gossip_receiver)
+        move |context| gossip::exchange(context, core, gossip_sender, gossip_receiver)
     });
 
-    // Biased, so that a simulation is a function of its seed.
-    let ended = tokio::select! {
-        biased;
-        _ = &mut stopping => {
-            // The actors end by themselves; cutting one off while it writes would make it panic.
-            let _ends = futures::join!(simplex, marshal, broadcast);
-            "the validator was stopped"
-        }
-        _ = &mut simplex => "the consensus engine ended",
-        _ = &mut marshal => "marshal ended",
-        _ = &mut broadcast => "block broadcast ended",
-        _ = commits => "the committer ended",
-        _ = gossip => "transaction gossip ended",
+    // Agreement.
+    let (sender, receiver) = channels.votes;
+    let (muxer, votes, mut unheard) = Muxer::builder(context.child("votes"), sender, receiver)
+        .with_backup()
+        .build();
+    muxer.start();
+    let (sender, receiver) = channels.certificates;
+    let (muxer, certificates) = Muxer::new(context.child("certificates"), sender, receiver);
+    muxer.start();
+    let (sender, receiver) = channels.resolver;
+    let (muxer, resolver) = Muxer::new(context.child("resolver"), sender, receiver);
+    muxer.start();
+    let mut agreement = Agreement {
+        context: context.child("agreement"),
+        timeouts: Timeouts::of(&limits),
+        core,
+        proposer,
+        witness,
+        epochs: epochs.clone(),
+        marshal: mailbox.clone(),
+        blocker,
+        votes,
+        certificates,
+        resolver,
+        page_cache,
+        mailbox_size: MAILBOX,
+        partition: archive("votes"),
+        cleared: 0,
     };
-    Ok(ended.into())
+
+    loop {
+        let epoch = epochs.after(*heights.borrow_and_update());
+        peers.track(epoch.get(), addresses.peers(&epochs, epoch));
+        let mut simplex = agreement.start(epoch).await?;
+        // Biased, so that a simulation is a function of its seed.
+        let ended = tokio::select! {
+            biased;
+            _ = &mut stopping => {
+                // The actors end by themselves; cutting one off while it writes would make it panic.
+                let _ends = futures::join!(simplex, marshal, broadcast);
+                "the node was stopped"
+            }
+            _ = &mut simplex => "the consensus engine ended",
+            _ = &mut marshal => "marshal ended",
+            _ = &mut broadcast => "block broadcast ended",
+            _ = &mut commits => "the committer ended",
+            _ = &mut gossip => "transaction gossip ended",
+            passed = epoch_passed(&epochs, epoch, &mut heights, &mailbox, &mut unheard) => {
+                match passed {
+                    Ok(()) => {
+                        simplex.abort();
+                        // Ends with the abortion as its error.
+                        simplex.await.ok();
+                        continue;
+                    }
+                    Err(ended) => ended,
+                }
+            }
+        };
+        return Ok(ended.into());
+    }
+}
+
+/// Waits until the last block of an epoch is committed, and asks for that block whoever is heard to
+/// have left the epoch already.
+async fn epoch_passed(
+    epochs: &Epochs,
+    epoch: Epoch,
+    heights: &mut watch::Receiver<u64>,
+    marshal: &Mailbox<Scheme, Standard<WireBlock>>,
+    unheard: &mut mpsc::Receiver<Unheard>,
+) -> Result<(), &'static str> {
+    let mut asked = BTreeSet::new();
+    loop {
+        if epochs.after(*heights.borrow_and_update()) > epoch {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            changed = heights.changed() => changed.map_err(|_| "the committer ended")?,
+            message = unheard.recv() => {
+                let (heard, (peer, _)) = message.ok_or("the votes channel ended")?;
+                if heard > epoch.get() && asked.insert(peer.clone()) {
+                    tracing::debug!(%epoch, heard, %peer, "a peer has left this epoch");
+                    marshal.hint_finalized(epochs.last(epoch), NonEmptyVec::new(peer));
+                }
+            }
+        }
+    }
 }

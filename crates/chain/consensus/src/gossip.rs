@@ -1,14 +1,21 @@
 //! Transactions from one validator's pool to the others'.
 //!
 //! A message is the RLP list of encoded (EIP-2718) transactions. What the local pool admits from
-//! outside (RPC) is sent to all validators once; what came from a validator is not sent on, because
-//! the network is fully connected. The receiving pool decides what is admitted; an undecodable
+//! outside (RPC) is sent to all peers once; what came from a peer is not sent on, because every node
+//! is connected to all validators. The receiving pool decides what is admitted; an undecodable
 //! message or transaction is dropped. A lost message costs latency, not the transaction: it stays in
 //! the pool where it arrived and is proposed when that validator leads.
+//!
+//! Two messages are at least [`PACE`] apart, and what arrives in between travels together: a node that
+//! was stopped finds in its connections what was sent meanwhile, in order, and takes no more messages
+//! per second than the channel's quota. Votes and blocks wait behind them. A node that is more than
+//! [`MAX_BEHIND`] blocks behind drops what it receives: it proposes nothing until it has caught up,
+//! and to check transactions that are in blocks already would keep it from that.
 
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use alloy_eips::eip2718::Encodable2718;
@@ -16,12 +23,17 @@ use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Receiver, Recipients, Sender};
+use commonware_runtime::Clock;
 use hallmark_execution::PooledTransaction;
 use hallmark_types::Limits;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::core::Core;
 
+/// Least time between two messages.
+const PACE: Duration = Duration::from_millis(10);
+/// Blocks that a node may be behind and still take transactions.
+const MAX_BEHIND: u64 = 32;
 /// Transactions are put together up to this size; a larger one travels alone.
 const BATCH_BYTES: usize = 256 * 1024;
 /// Transactions in a message, at most.
@@ -40,6 +52,7 @@ pub(crate) fn max_message_bytes(limits: &Limits) -> usize {
 
 /// Exchanges transactions until the pool or the network is gone.
 pub(crate) async fn exchange(
+    clock: impl Clock,
     core: Arc<Core>,
     mut sender: impl Sender<PublicKey = PublicKey>,
     mut receiver: impl Receiver<PublicKey = PublicKey>,
@@ -99,10 +112,25 @@ pub(crate) async fn exchange(
         if message.len() <= limit {
             sender.send(Recipients::All, bytes::Bytes::from(message), false);
         }
+        let mut pause = std::pin::pin!(clock.sleep(PACE));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut pause => break,
+                message = receiver.recv() => match message {
+                    Ok((peer, bytes)) => admit(&core, &mut foreign, &peer, bytes.as_ref()),
+                    Err(_) => return,
+                },
+            }
+        }
     }
 }
 
 fn admit(core: &Core, foreign: &mut Remembered, peer: &PublicKey, mut message: &[u8]) {
+    let head = core.store().head();
+    if core.store().tip() > head.block.number().saturating_add(MAX_BEHIND) {
+        return;
+    }
     let transactions = match Vec::<Bytes>::decode(&mut message) {
         Ok(transactions) if message.is_empty() && transactions.len() <= BATCH_COUNT => transactions,
         _ => {
@@ -110,7 +138,6 @@ fn admit(core: &Core, foreign: &mut Remembered, peer: &PublicKey, mut message: &
             return;
         }
     };
-    let head = core.store().head();
     for transaction in transactions {
         foreign.insert(keccak256(&transaction));
         if let Err(error) = core.mempool().add_raw(&transaction, &head.state) {

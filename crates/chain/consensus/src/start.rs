@@ -1,10 +1,18 @@
-//! One validator over real sockets and files, in a thread with a runtime of its own.
+//! One node over real sockets and files, in a thread with a runtime of its own.
 //!
-//! Nothing is shared between validators of one process: each has its runtime, its folder (held by a
-//! lock file while it runs), its port and its connections (encrypted and authenticated by the keys in
-//! the chain spec). A panic inside the engine ends that validator only, and its handle says so.
+//! Nothing is shared between nodes of one process: each has its runtime, its folder (held by a
+//! lock file while it runs), its port and its connections (encrypted and authenticated by keys). A
+//! panic inside the engine ends that node only, and its handle says so.
+//!
+//! A node votes in the epochs whose committee has its key, and follows the chain in all others.
+//! To follow, it must be known to a validator it connects to: by key in that validator's
+//! configuration, or as a member of the next committee.
+//!
+//! Evidence against validators is written to `evidence/` in the node's folder, one file per offence,
+//! for `hallmark stake evidence`.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, TryLockError},
     net::{SocketAddr, TcpListener},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -15,42 +23,51 @@ use std::{
 };
 
 use commonware_cryptography::{ChaCha20Poly1305, Signer as _, ed25519::PublicKey};
-use commonware_p2p::{Address, AddressableManager as _, authenticated::lookup};
-use commonware_runtime::{Quota, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use commonware_p2p::authenticated::lookup;
+use commonware_runtime::{
+    Metrics as _, Quota, Runner as _, Spawner as _, Supervisor as _, tokio as runtime,
+};
 use commonware_stream::{
     cups::{self, Cups},
     sake::{self, Sake},
 };
-use commonware_utils::{NZU32, NZUsize, ordered::Map};
+use commonware_utils::{NZU32, NZUsize};
 use hallmark_types::ChainSpec;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     application::Honest,
     committee,
     core::Core,
     engine::{self, CHANNELS, Channels, Validator},
+    epochs::Epochs,
+    evidence,
+    peers::AddressBook,
 };
 
 /// Threads that poll a validator's tasks. Execution and files have threads of their own.
 const WORKERS: usize = 2;
 /// How long tasks may take to end after [`ConsensusHandle::stop`].
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Questions for the engine's counters that may wait.
+const MAX_SCRAPES: usize = 4;
 /// Capacity of each actor's mailbox in the network.
 const MAILBOX: std::num::NonZeroUsize = NZUsize!(1_024);
 
-/// What a validator needs besides its [`Core`].
+/// What a node needs besides its [`Core`].
 #[derive(Clone)]
 pub struct ConsensusConfig {
-    /// Seed of the validator's ed25519 key; its public key must be in the spec.
+    /// Seed of the node's ed25519 key.
     pub key: [u8; 32],
     /// The chain.
     pub spec: Arc<ChainSpec>,
     /// Where to accept connections of other validators.
     pub listen: SocketAddr,
-    /// Public keys and addresses of the other validators (an entry for this validator is ignored).
+    /// Public keys and addresses of other nodes to connect to (an entry for this node is ignored).
     pub peers: Vec<([u8; 32], SocketAddr)>,
+    /// Public keys of nodes that may connect to this one and follow the chain.
+    pub followers: Vec<[u8; 32]>,
     /// Folder for the write-ahead log and the archives of the engine; one process at a time.
     pub home: PathBuf,
 }
@@ -58,14 +75,26 @@ pub struct ConsensusConfig {
 /// Why a validator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsensusError {
-    /// The key is not one of the validators of the spec.
+    /// The key is not one of the validators, and there is nobody to follow.
     #[error(
-        "the validator key (public key {public_key}) is not among the validators of the chain spec"
+        "the key (public key {public_key}) is not among the validators, and no peer is given to \
+         follow the chain from"
     )]
     NotAValidator {
         /// Hexadecimal.
         public_key: String,
     },
+    /// The committed state does not know the validators of the epoch that the node is in.
+    #[error(
+        "the validators of epoch {epoch} are not known here: the node's chain data are damaged"
+    )]
+    NoCommittee {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// The network stopped while an epoch began.
+    #[error("the network of validators ended")]
+    NetworkEnded,
     /// A key in the spec or in the list of peers is not a point of the curve, or is repeated.
     #[error("validator key {public_key} is unusable: {reason}")]
     BadKey {
@@ -116,6 +145,7 @@ pub struct ConsensusHandle {
     stop: Mutex<Option<oneshot::Sender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     outcome: Arc<Mutex<Outcome>>,
+    scrapes: mpsc::Sender<oneshot::Sender<String>>,
 }
 
 /// What became of the engine.
@@ -153,6 +183,15 @@ impl ConsensusHandle {
         }
     }
 
+    /// The engine's own counters as Prometheus text; `None` when the engine does not answer. Bound the
+    /// wait: an engine that hangs never answers.
+    pub async fn engine_metrics(&self) -> Option<String> {
+        let (reply, answer) = oneshot::channel();
+        // A full queue means that earlier questions have no answer yet.
+        self.scrapes.try_send(reply).ok()?;
+        answer.await.ok()
+    }
+
     /// The address that accepts validators.
     pub fn listen_addr(&self) -> SocketAddr {
         self.listen
@@ -176,15 +215,16 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
         spec,
         listen,
         peers,
+        followers,
         home,
     } = config;
     let key = committee::private_key(&key);
     let me = key.public_key();
-    if !committee::keys(&spec)?.contains(&me) {
-        return Err(ConsensusError::NotAValidator {
-            public_key: me.to_string(),
-        });
-    }
+    let epochs = Epochs::new(core.clone(), key.clone());
+    let epoch = epochs.after(core.store().head().block.number());
+    let now = epochs
+        .get(epoch)
+        .ok_or(ConsensusError::NoCommittee { epoch: epoch.get() })?;
     let max_message_bytes = engine::max_message_bytes(&spec)?;
     let lock = lock_folder(&home)?;
     // The engine would panic on a port that is taken; ask first. Also resolves port 0.
@@ -194,7 +234,13 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
             address: listen,
             source,
         })?;
-    let peers = address_book(&spec, &me, listen, &peers)?;
+    let mut addresses = address_book(&me, listen, &peers, &followers)?;
+    if !now.member && addresses.is_empty() {
+        return Err(ConsensusError::NotAValidator {
+            public_key: me.to_string(),
+        });
+    }
+    let capacity = addresses.reserve(&epochs, epoch);
 
     let mut network = lookup::Config::local(
         Cups::<_, ChaCha20Poly1305>::new(
@@ -208,10 +254,14 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
         ),
         &committee::namespace(&spec),
         listen,
-        NZUsize!(spec.validators.len().max(1)),
+        NZUsize!(capacity.max(1)),
         max_message_bytes,
         MAILBOX,
     );
+    // Keys say who a peer is; its address may be unknown, or that of a gateway.
+    network.bypass_ip_check = true;
+    // Each set of peers covers three epochs by itself.
+    network.tracked_peer_sets = NZUsize!(1);
     // Validators may share an address, and a restarted one should be back at once.
     network.peer_connection_cooldown = Duration::from_millis(250);
     network.dial_frequency = Duration::from_millis(100);
@@ -223,16 +273,25 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
         .with_catch_panics(false)
         .with_storage_directory(home.join("engine"));
     let (stop, stopped) = oneshot::channel();
+    let (scrapes, scraped) = mpsc::channel(MAX_SCRAPES);
     let outcome = Arc::new(Mutex::new(Outcome::Running));
     let thread = std::thread::Builder::new()
         .name("consensus".into())
         .spawn({
             let outcome = outcome.clone();
             let watched = core.clone();
+            let validator = Validator {
+                key,
+                core: core.clone(),
+                proposer: Arc::new(Honest),
+                addresses,
+                witness: evidence::keep_in(home.join("evidence")),
+                partition: "validator".into(),
+            };
             move || {
                 let _lock = lock;
                 let ended = catch_unwind(AssertUnwindSafe(|| {
-                    run(storage, network, peers, key, core, stopped)
+                    run(storage, network, validator, scraped, stopped)
                 }));
                 let ended = match ended {
                     Ok(Ok(Ended::Stopped)) => Outcome::Stopped,
@@ -256,6 +315,7 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
         stop: Mutex::new(Some(stop)),
         thread: Mutex::new(Some(thread)),
         outcome,
+        scrapes,
     })
 }
 
@@ -271,14 +331,12 @@ fn run(
     network: lookup::Config<
         Cups<Sake<commonware_cryptography::ed25519::PrivateKey>, ChaCha20Poly1305>,
     >,
-    peers: Map<PublicKey, Address>,
-    key: commonware_cryptography::ed25519::PrivateKey,
-    core: Arc<Core>,
+    validator: Validator,
+    mut scraped: mpsc::Receiver<oneshot::Sender<String>>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<Ended, ConsensusError> {
     runtime::Runner::new(storage).start(|context| async move {
-        let (mut network, mut oracle) = lookup::Network::new(context.child("network"), network);
-        oracle.track(0, peers);
+        let (mut network, oracle) = lookup::Network::new(context.child("network"), network);
         let [votes, certificates, resolver, backfill, broadcast, gossip] =
             CHANNELS.map(|spec| network.register(spec.channel, spec.quota));
         let network = network.start();
@@ -290,15 +348,16 @@ fn run(
             broadcast,
             gossip,
         };
-        let validator = Validator {
-            key,
-            core: core.clone(),
-            proposer: Arc::new(Honest),
-            partition: "validator".into(),
-        };
+        let core = validator.core.clone();
         let engine = context.child("validator").spawn({
             let oracle = oracle.clone();
             move |context| engine::run(context, validator, oracle.clone(), oracle, channels)
+        });
+        context.child("scrapes").spawn(move |context| async move {
+            while let Some(reply) = scraped.recv().await {
+                // Whoever asked may have gone.
+                reply.send(context.encode()).ok();
+            }
         });
         let ended = tokio::select! {
             // A dropped handle counts as a request to stop.
@@ -317,31 +376,28 @@ fn run(
     })
 }
 
-/// Every validator of the spec with its address; this one with its own.
+/// What the configuration says of other nodes, with every key checked.
 fn address_book(
-    spec: &ChainSpec,
     me: &PublicKey,
     listen: SocketAddr,
     peers: &[([u8; 32], SocketAddr)],
-) -> Result<Map<PublicKey, Address>, ConsensusError> {
-    let validators = committee::keys(spec)?;
-    let mut book = vec![(me.clone(), Address::from(listen))];
+    followers: &[[u8; 32]],
+) -> Result<AddressBook, ConsensusError> {
+    let mut configured = BTreeMap::new();
     for (key, address) in peers {
         let key = committee::public_key(key)?;
-        if !validators.contains(&key) {
+        if configured.insert(key.clone(), *address).is_some() {
             return Err(ConsensusError::BadKey {
                 public_key: key.to_string(),
-                reason: "the peer is not among the validators of the chain spec".into(),
+                reason: "the peer is listed twice".into(),
             });
         }
-        if key != *me {
-            book.push((key, Address::from(*address)));
-        }
     }
-    Map::try_from(book).map_err(|error| ConsensusError::BadKey {
-        public_key: String::new(),
-        reason: format!("a peer is listed twice ({error})"),
-    })
+    let followers = followers
+        .iter()
+        .map(committee::public_key)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(AddressBook::new(me.clone(), listen, configured, followers))
 }
 
 /// Creates the folder and holds it for this process.

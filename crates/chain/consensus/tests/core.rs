@@ -247,6 +247,13 @@ fn a_skipped_height_and_a_second_chain_are_fatal() {
 mod certificates {
     use super::*;
     use certificate::{CertificateError, assemble, verify};
+    use hallmark_consensus::genesis_committee;
+    use hallmark_types::{ChainSpec, Committee};
+
+    /// The validators of the first epoch.
+    fn set(spec: &ChainSpec) -> Committee {
+        genesis_committee(spec, 0).expect("the spec knows them")
+    }
 
     fn block(world: &World) -> Block {
         let rooms = world.rooms();
@@ -254,13 +261,21 @@ mod certificates {
     }
 
     #[test]
-    fn a_quorum_of_the_specs_validators_proves_a_block() {
+    fn a_quorum_of_the_epochs_validators_proves_a_block() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
         for signers in [3, 4] {
-            let bytes =
-                assemble(&world.spec, &world.seeds[..signers], &block.header).expect("made");
-            assert_eq!(verify(&world.spec, &block.header, &bytes), Ok(()));
+            let bytes = assemble(
+                &world.spec,
+                &set(&world.spec),
+                &world.seeds[..signers],
+                &block.header,
+            )
+            .expect("made");
+            assert_eq!(
+                verify(&world.spec, &set(&world.spec), &block.header, &bytes),
+                Ok(())
+            );
         }
     }
 
@@ -268,9 +283,15 @@ mod certificates {
     fn too_few_signers_are_counted() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
-        let bytes = assemble(&world.spec, &world.seeds[..2], &block.header).expect("made");
+        let bytes = assemble(
+            &world.spec,
+            &set(&world.spec),
+            &world.seeds[..2],
+            &block.header,
+        )
+        .expect("made");
         assert_eq!(
-            verify(&world.spec, &block.header, &bytes),
+            verify(&world.spec, &set(&world.spec), &block.header, &bytes),
             Err(CertificateError::TooFewSigners {
                 needed: 3,
                 found: 2
@@ -282,9 +303,11 @@ mod certificates {
     fn a_certificate_of_another_block_is_refused_by_name() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
-        let bytes = assemble(&world.spec, &world.seeds, &block.header).expect("made");
+        let bytes =
+            assemble(&world.spec, &set(&world.spec), &world.seeds, &block.header).expect("made");
         let other = changed(&block, |block| block.header.gas_used = 1);
-        let error = verify(&world.spec, &other.header, &bytes).expect_err("another block");
+        let error = verify(&world.spec, &set(&world.spec), &other.header, &bytes)
+            .expect_err("another block");
         assert!(
             matches!(error, CertificateError::AnotherBlock { .. }),
             "{error}"
@@ -295,7 +318,8 @@ mod certificates {
     fn a_certificate_of_another_epoch_is_refused_by_name() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
-        let bytes = assemble(&world.spec, &world.seeds, &block.header).expect("made");
+        let bytes =
+            assemble(&world.spec, &set(&world.spec), &world.seeds, &block.header).expect("made");
         let other = changed(&block, |block| {
             let extra = HeaderExtra {
                 epoch: 3,
@@ -304,7 +328,16 @@ mod certificates {
             block.header.extra_data = extra.encode();
         });
         assert_eq!(
-            verify(&world.spec, &other.header, &bytes),
+            verify(&world.spec, &set(&world.spec), &other.header, &bytes),
+            Err(CertificateError::OtherCommittee {
+                header: 3,
+                committee: 0
+            })
+        );
+        let mut third = set(&world.spec);
+        third.epoch = 3;
+        assert_eq!(
+            verify(&world.spec, &third, &other.header, &bytes),
             Err(CertificateError::WrongEpoch {
                 expected: 3,
                 found: 0
@@ -321,10 +354,13 @@ mod certificates {
         for (validator, seed) in forged.validators.iter_mut().zip(&seeds) {
             validator.public_key = hallmark_consensus::public_key_of(seed);
         }
-        let bytes = assemble(&forged, &seeds, &block.header).expect("made");
-        assert_eq!(verify(&forged, &block.header, &bytes), Ok(()));
+        let bytes = assemble(&forged, &set(&forged), &seeds, &block.header).expect("made");
         assert_eq!(
-            verify(&world.spec, &block.header, &bytes),
+            verify(&forged, &set(&forged), &block.header, &bytes),
+            Ok(())
+        );
+        assert_eq!(
+            verify(&world.spec, &set(&world.spec), &block.header, &bytes),
             Err(CertificateError::BadSignatures)
         );
     }
@@ -335,9 +371,9 @@ mod certificates {
         let block = block(&world);
         let mut other = (*world.spec).clone();
         other.chain_id += 1;
-        let bytes = assemble(&other, &world.seeds, &block.header).expect("made");
+        let bytes = assemble(&other, &set(&other), &world.seeds, &block.header).expect("made");
         assert_eq!(
-            verify(&world.spec, &block.header, &bytes),
+            verify(&world.spec, &set(&world.spec), &block.header, &bytes),
             Err(CertificateError::BadSignatures)
         );
     }
@@ -346,17 +382,28 @@ mod certificates {
     fn every_flipped_bit_and_every_cut_is_refused_without_a_panic() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
-        let bytes = assemble(&world.spec, &world.seeds[..3], &block.header).expect("made");
+        let bytes = assemble(
+            &world.spec,
+            &set(&world.spec),
+            &world.seeds[..3],
+            &block.header,
+        )
+        .expect("made");
         for position in 0..bytes.len() {
             for bit in [0, 7] {
                 let mut changed = bytes.clone();
                 changed[position] ^= 1 << bit;
                 assert!(
-                    verify(&world.spec, &block.header, &changed).is_err(),
+                    verify(&world.spec, &set(&world.spec), &block.header, &changed).is_err(),
                     "byte {position} bit {bit}"
                 );
             }
-            let cut = verify(&world.spec, &block.header, &bytes[..position]);
+            let cut = verify(
+                &world.spec,
+                &set(&world.spec),
+                &block.header,
+                &bytes[..position],
+            );
             assert!(
                 matches!(cut, Err(CertificateError::Malformed(_))),
                 "cut at {position}"
@@ -364,9 +411,9 @@ mod certificates {
         }
         let mut longer = bytes.clone();
         longer.push(0);
-        let longer = verify(&world.spec, &block.header, &longer);
+        let longer = verify(&world.spec, &set(&world.spec), &block.header, &longer);
         assert!(matches!(longer, Err(CertificateError::Malformed(_))));
-        let zeros = verify(&world.spec, &block.header, &[0; 4096]);
+        let zeros = verify(&world.spec, &set(&world.spec), &block.header, &[0; 4096]);
         assert!(zeros.is_err());
     }
 
@@ -374,10 +421,11 @@ mod certificates {
     fn a_header_without_consensus_data_is_refused() {
         let world = World::new(4, 1, GENESIS_MS);
         let block = block(&world);
-        let bytes = assemble(&world.spec, &world.seeds, &block.header).expect("made");
+        let bytes =
+            assemble(&world.spec, &set(&world.spec), &world.seeds, &block.header).expect("made");
         let mut header = block.header.clone();
         header.extra_data = Bytes::new();
-        let error = verify(&world.spec, &header, &bytes);
+        let error = verify(&world.spec, &set(&world.spec), &header, &bytes);
         assert!(matches!(error, Err(CertificateError::Header(_))));
     }
 }

@@ -15,7 +15,10 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use alloy_consensus::TxEnvelope;
 use alloy_primitives::{Address, B256, U256};
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolCall as _;
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{
     Signer as _,
@@ -26,18 +29,29 @@ use commonware_runtime::{
     Clock as _, Handle, Runner as _, Spawner as _, Supervisor as _, deterministic,
 };
 use commonware_utils::{NZUsize, probability};
+use hallmark_abi::IStaking;
 use hallmark_consensus::{
-    ConsensusError, Core, Honest, Proposer, RoundInfo, Unready, certificate,
+    AddressBook, ConsensusError, Core, Honest, Proposer, RoundInfo, Unready, certificate,
     engine::{self, CHANNELS, Channels, Validator},
+    genesis_committee, prove_possession, public_key_of,
 };
-use hallmark_types::{Block, merkle};
+use hallmark_types::{Block, ChainSpec, Committee, addresses, merkle, staking::LOCAL_STAKE};
 use support::{Rooms, World};
 
 const START_MS: u64 = 1_800_000_000_000;
 const VALIDATORS: u8 = 4;
 const USERS: u8 = 4;
+/// Short, so that every run crosses several epochs.
+const EPOCH_BLOCKS: u64 = 8;
 const TRANSFERS: u64 = 24;
 const VALUE: u128 = 1_000;
+/// The user that operates the last validator, and the one that bonds a new one.
+const LEAVER: usize = USERS as usize;
+const JOINER: usize = USERS as usize + 1;
+/// Seed of the key of a node that is no validator at genesis.
+const STRANGER: [u8; 32] = [77; 32];
+/// How long a validator hears nobody.
+const CUT_OFF: Duration = Duration::from_secs(12);
 /// Virtual time after which a plan counts as stuck.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -50,8 +64,25 @@ struct Plan {
     liar: Option<(usize, Lie)>,
     /// Stops in the middle and starts again later with its folder.
     restarted: Option<usize>,
+    /// The one that stops does so when the last block of an epoch is committed, before the engine of
+    /// the next epoch has done anything.
+    at_boundary: bool,
     /// Links lose one message of twenty and delay the others unevenly.
     lossy: bool,
+    /// A node that is no validator follows.
+    follower: Option<Follower>,
+    /// Hears and is heard by nobody for a while, under load.
+    cut_off: Option<usize>,
+    /// The follower becomes a validator, and the last of the first validators leaves.
+    changed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follower {
+    /// Starts with the others.
+    Early,
+    /// Starts with an empty folder when all transfers are executed.
+    Late,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +147,7 @@ async fn launch(
     rooms: &Rooms,
     lies: &Arc<AtomicU64>,
 ) -> Running {
-    let key = key(&world.seeds[index]);
+    let key = key(world.seeds.get(index).unwrap_or(&STRANGER));
     let control = oracle.control(key.public_key());
     let mut ends = Vec::new();
     for spec in CHANNELS {
@@ -145,13 +176,27 @@ async fn launch(
         }),
         _ => Arc::new(Honest),
     };
+    // Whoever is no validator, and whoever will be none.
+    let followers = plan.follower.map(|_| STRANGER).into_iter();
+    let followers = followers.chain(
+        plan.changed
+            .then(|| world.seeds[usize::from(VALIDATORS) - 1]),
+    );
+    let addresses = AddressBook::new(
+        key.public_key(),
+        ([127, 0, 0, 1], 1).into(),
+        [],
+        followers.map(|seed| self::key(&seed).public_key()),
+    );
     let validator = Validator {
         key,
         core: rooms.core.clone(),
         proposer,
+        addresses,
+        witness: Arc::new(|evidence| panic!("nobody equivocates: {evidence:?}")),
         partition: format!("validator-{index}"),
     };
-    let manager = oracle.manager();
+    let manager = oracle.socket_manager();
     context
         .child("validator")
         .with_attribute("index", index)
@@ -167,23 +212,29 @@ fn simulate(seed: u64, plan: Plan) -> Outcome {
 }
 
 async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
-    let world = Arc::new(World::new(VALIDATORS, USERS, START_MS));
+    let world = Arc::new(World::with(VALIDATORS, USERS + 2, START_MS, |spec| {
+        spec.staking.epoch_blocks = EPOCH_BLOCKS;
+        // The last validator is operated by an account that can sign, and another can afford a stake.
+        let (leaver, joiner) = (user(LEAVER).address(), user(JOINER).address());
+        spec.validators.last_mut().expect("four").address = leaver;
+        spec.alloc.insert(joiner, U256::from(2 * LOCAL_STAKE));
+    }));
     let keys: Vec<PublicKey> = world
         .seeds
         .iter()
+        .chain(plan.follower.map(|_| &STRANGER))
         .map(|seed| key(seed).public_key())
         .collect();
-    let (network, oracle) = Network::new_with_peers(
+    // One network for all: the newest set of peers is everybody's.
+    let (network, oracle) = Network::new(
         context.child("network"),
         Config {
             max_size: engine::max_message_bytes(&world.spec).expect("limits"),
-            max_peers_per_set: NZUsize!(usize::from(VALIDATORS)),
+            max_peers_per_set: NZUsize!(16),
             disconnect_on_block: true,
-            tracked_peer_sets: NZUsize!(1),
+            tracked_peer_sets: NZUsize!(3),
         },
-        keys.clone(),
-    )
-    .await;
+    );
     network.start();
     let link = if plan.lossy {
         Link {
@@ -209,11 +260,11 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         }
     }
 
-    let mut rooms: Vec<Rooms> = (0..usize::from(VALIDATORS))
-        .map(|_| world.rooms())
-        .collect();
-    let live: Vec<usize> = (0..rooms.len())
+    let mut rooms: Vec<Rooms> = keys.iter().map(|_| world.rooms()).collect();
+    let validators = usize::from(VALIDATORS);
+    let mut live: Vec<usize> = (0..rooms.len())
         .filter(|index| plan.crashed != Some(*index))
+        .filter(|index| *index < validators || plan.follower == Some(Follower::Early))
         .collect();
     let lies = Arc::new(AtomicU64::new(0));
     let mut running: Vec<Option<Running>> = (0..rooms.len()).map(|_| None).collect();
@@ -237,9 +288,14 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
     let entry: Vec<usize> = live
         .iter()
         .copied()
-        .filter(|index| plan.restarted != Some(*index))
+        .filter(|index| plan.restarted != Some(*index) && *index < validators)
         .collect();
     let mut down_since = None;
+    if plan.changed {
+        for transaction in changes(&world) {
+            rooms[entry[0]].submit(&transaction);
+        }
+    }
     for number in 0..TRANSFERS {
         let user = usize::try_from(number).expect("small") % usize::from(USERS);
         let transaction = world.transfer(user, number / u64::from(USERS), to, VALUE);
@@ -249,6 +305,10 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
         if let Some(index) = plan.restarted
             && number == TRANSFERS / 3
         {
+            let boundary = || (rooms[index].height() + 1).is_multiple_of(EPOCH_BLOCKS);
+            while plan.at_boundary && !boundary() {
+                context.sleep(Duration::from_millis(1)).await;
+            }
             let handle = running[index].take().expect("it runs");
             handle.abort();
             handle.await.expect_err("aborted");
@@ -281,6 +341,24 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
             rooms[index].balance(to) == everything
         })
         .await;
+    }
+
+    if plan.follower == Some(Follower::Late) {
+        let index = validators;
+        running[index] =
+            Some(launch(&context, &oracle, &world, plan, index, &rooms[index], &lies).await);
+        live.push(index);
+        wait(&context, "the late follower has caught up", || {
+            rooms[index].balance(to) == everything
+        })
+        .await;
+    }
+
+    if let Some(index) = plan.cut_off {
+        cut_off_and_back(&context, &oracle, &world, &rooms, &keys, index, &link).await;
+    }
+    if plan.changed {
+        new_validators_at_work(&context, &world, &rooms, &entry).await;
     }
 
     // Some idle blocks on top, so that the end is not the edge of what was tested.
@@ -320,6 +398,139 @@ async fn run(context: deterministic::Context, plan: Plan) -> Outcome {
     }
 }
 
+/// The set of an epoch that the state has forgotten: no plan that lasts so long changes it.
+fn forgotten(spec: &ChainSpec, epoch: u64) -> Committee {
+    let mut committee = genesis_committee(spec, 0).expect("the spec knows it");
+    committee.epoch = epoch;
+    if epoch > 1 {
+        // Equal stakes are ordered by key.
+        committee.members.sort_by_key(|member| member.public_key);
+    }
+    committee
+}
+
+/// A user's key; the users of transfers come first.
+fn user(index: usize) -> PrivateKeySigner {
+    let byte = 0x41 + u8::try_from(index).expect("few");
+    PrivateKeySigner::from_bytes(&B256::repeat_byte(byte)).expect("a key")
+}
+
+/// The stranger's key is bonded, the last validator leaves.
+fn changes(world: &World) -> [TxEnvelope; 2] {
+    let operator = user(JOINER).address();
+    let possession = prove_possession(&STRANGER, world.spec.chain_id, operator);
+    let bond = IStaking::bondCall {
+        publicKey: public_key_of(&STRANGER).into(),
+        possession: possession.to_vec().into(),
+        payout: operator,
+        commissionBps: 0,
+        p2p: String::new(),
+    };
+    let call = |user, value, input: Vec<u8>| {
+        world.transaction(user, 0, addresses::STAKING, value, 5_000_000, input.into())
+    };
+    [
+        call(JOINER, LOCAL_STAKE, bond.abi_encode()),
+        call(LEAVER, 0, IStaking::leaveCall {}.abi_encode()),
+    ]
+}
+
+/// The new set decides from epoch 2 on, over transfers that reach its new member first.
+async fn new_validators_at_work(
+    context: &deterministic::Context,
+    world: &World,
+    rooms: &[Rooms],
+    entry: &[usize],
+) {
+    let (leaver, joiner) = (usize::from(VALIDATORS) - 1, usize::from(VALIDATORS));
+    wait(context, "the first block of the new set", || {
+        rooms[entry[0]].height() >= 2 * EPOCH_BLOCKS
+    })
+    .await;
+    let keys = |epoch| -> Vec<[u8; 32]> {
+        let committee = rooms[entry[0]].core.committee(epoch).expect("known");
+        committee.members.iter().map(|m| m.public_key).collect()
+    };
+    assert!(!keys(1).contains(&public_key_of(&STRANGER)));
+    assert!(keys(1).contains(&public_key_of(&world.seeds[leaver])));
+    assert!(keys(2).contains(&public_key_of(&STRANGER)));
+    assert!(!keys(2).contains(&public_key_of(&world.seeds[leaver])));
+
+    let to = Address::repeat_byte(0x98);
+    let mut nonce = TRANSFERS / u64::from(USERS);
+    let led_by_joiner = |number: u64| {
+        let block = rooms[joiner].store.block_by_number(number);
+        block.is_some_and(|block| block.header.beneficiary == user(JOINER).address())
+    };
+    // Until the new validator has led, and one epoch more has begun.
+    while !(2 * EPOCH_BLOCKS..=rooms[joiner].height()).any(led_by_joiner)
+        || rooms[joiner].height() < 3 * EPOCH_BLOCKS
+    {
+        assert!(nonce < 500, "the new validator never leads");
+        rooms[joiner].submit(&world.transfer(0, nonce, to, VALUE));
+        nonce += 1;
+        context.sleep(Duration::from_millis(60)).await;
+    }
+    let sent = nonce - TRANSFERS / u64::from(USERS);
+    wait(context, "every transfer to the new set", || {
+        [leaver, joiner]
+            .iter()
+            .chain(entry)
+            .all(|index| rooms[*index].balance(to) == U256::from(u128::from(sent) * VALUE))
+    })
+    .await;
+}
+
+/// Cuts a validator off for [`CUT_OFF`] while transfers flow, and expects it soon after at the height
+/// that the others had when it came back, many epochs later.
+async fn cut_off_and_back(
+    context: &deterministic::Context,
+    oracle: &Oracle<PublicKey, deterministic::Context>,
+    world: &World,
+    rooms: &[Rooms],
+    keys: &[PublicKey],
+    index: usize,
+    link: &Link,
+) {
+    let others = keys.iter().filter(|key| **key != keys[index]);
+    for other in others.clone() {
+        for (from, to) in [(other, &keys[index]), (&keys[index], other)] {
+            let removed = oracle.remove_link(from.clone(), to.clone()).await;
+            removed.expect("it was linked");
+        }
+    }
+    let entry = (index + 1) % usize::from(VALIDATORS);
+    let to = Address::repeat_byte(0x97);
+    let end = context.current() + CUT_OFF;
+    let mut nonce = TRANSFERS / u64::from(USERS);
+    while context.current() < end {
+        rooms[entry].submit(&world.transfer(0, nonce, to, VALUE));
+        nonce += 1;
+        context.sleep(Duration::from_millis(40)).await;
+    }
+    for other in others {
+        for (from, to) in [(other, &keys[index]), (&keys[index], other)] {
+            let added = oracle
+                .add_link(from.clone(), to.clone(), link.clone())
+                .await;
+            added.expect("a link");
+        }
+    }
+    let (behind, height) = (rooms[index].height(), rooms[entry].height());
+    assert!(behind + 4 * EPOCH_BLOCKS < height, "the others went on");
+    let back = context.current();
+    wait(context, "the validator that was cut off is back", || {
+        rooms[index].height() >= height
+    })
+    .await;
+    let took = context.current().duration_since(back).expect("time passes");
+    println!(
+        "cut off for {CUT_OFF:?}: {} blocks behind, back after {took:?}",
+        height - behind
+    );
+    assert!(took < CUT_OFF, "it took {took:?} to come back");
+}
+
 /// The invariants, block by block.
 fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
     for number in 1..=target {
@@ -331,10 +542,18 @@ fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
         assert_eq!(block.header.parent_hash, parent.hash());
         assert!(block.timestamp_ms() > parent.timestamp_ms());
         let extra = block.extra().expect("extra");
+        let epoch = u64::from(extra.epoch);
+        assert_eq!(epoch, number / EPOCH_BLOCKS, "height {number}");
+        let committee = validators[0].core.committee(epoch);
+        let committee = committee.unwrap_or_else(|| forgotten(&world.spec, epoch));
+        assert_eq!(committee.epoch, epoch);
+        let leader = &committee.members[usize::from(extra.leader)];
+        assert_eq!(leader.address, block.header.beneficiary);
+        let ends_epoch = (number + 1).is_multiple_of(EPOCH_BLOCKS);
         if let Some((liar, _)) = plan.liar {
             assert_ne!(
-                usize::from(extra.leader),
-                liar,
+                leader.public_key,
+                public_key_of(&world.seeds[liar]),
                 "a liar's block {number} is final"
             );
         }
@@ -352,10 +571,13 @@ fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
                     "height {number}"
                 );
             }
-            // Empty where the block became final through a descendant.
+            // Empty where the block became final through a descendant, which the last block of an
+            // epoch never does: a light client can go from epoch to epoch with any of these nodes.
             let finalization = rooms.store.finalization(number).expect("committed");
+            assert!(!(ends_epoch && finalization.is_empty()), "height {number}");
             if !finalization.is_empty() {
-                certificate::verify(&world.spec, &block.header, &finalization).expect("a proof");
+                certificate::verify(&world.spec, &committee, &block.header, &finalization)
+                    .expect("a proof");
             }
         }
     }
@@ -458,6 +680,75 @@ fn lost_and_late_messages_delay_the_chain_and_do_not_split_it() {
             seed,
             Plan {
                 lossy: true,
+                ..Plan::default()
+            },
+        );
+    }
+}
+
+#[test]
+fn a_validator_that_stops_at_the_end_of_an_epoch_begins_the_next_one() {
+    for seed in seeds(1) {
+        let restarted = usize::try_from(seed % 4).expect("small");
+        simulate(
+            seed,
+            Plan {
+                restarted: Some(restarted),
+                at_boundary: true,
+                ..Plan::default()
+            },
+        );
+    }
+}
+
+#[test]
+fn a_node_that_is_no_validator_follows_the_chain() {
+    for seed in seeds(1) {
+        simulate(
+            seed,
+            Plan {
+                follower: Some(Follower::Early),
+                ..Plan::default()
+            },
+        );
+    }
+}
+
+#[test]
+fn a_validator_joins_and_another_leaves_while_transactions_flow() {
+    for seed in seeds(1) {
+        simulate(
+            seed,
+            Plan {
+                follower: Some(Follower::Early),
+                changed: true,
+                ..Plan::default()
+            },
+        );
+    }
+}
+
+#[test]
+fn a_follower_that_begins_with_nothing_climbs_epoch_by_epoch() {
+    for seed in seeds(1) {
+        simulate(
+            seed,
+            Plan {
+                follower: Some(Follower::Late),
+                ..Plan::default()
+            },
+        );
+    }
+}
+
+#[test]
+fn a_validator_that_was_cut_off_for_long_is_soon_back() {
+    for seed in seeds(1) {
+        let cut_off = usize::try_from(seed % 4).expect("small");
+        simulate(
+            seed,
+            Plan {
+                cut_off: Some(cut_off),
                 ..Plan::default()
             },
         );

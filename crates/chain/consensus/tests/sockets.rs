@@ -50,7 +50,8 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
 
 impl Cluster {
     fn new() -> Self {
-        let world = World::new(4, 4, now_ms());
+        // Short epochs, so that restarts fall into different ones.
+        let world = World::with(4, 4, now_ms(), |spec| spec.staking.epoch_blocks = 16);
         let homes = (0..4)
             .map(|_| tempfile::tempdir().expect("a folder"))
             .collect();
@@ -78,6 +79,7 @@ impl Cluster {
                 .zip(&self.addresses)
                 .map(|(seed, address)| (public_key_of(seed), *address))
                 .collect(),
+            followers: Vec::new(),
             home: self.homes[index].path().join("consensus"),
         }
     }
@@ -141,7 +143,10 @@ impl Cluster {
                 let bytes = node.rooms.store.finalization(number).expect("committed");
                 if !bytes.is_empty() {
                     proven += 1;
-                    certificate::verify(&self.world.spec, &block.header, &bytes).expect("a proof");
+                    let epoch = hallmark_consensus::epoch_of(&self.world.spec, number);
+                    let committee = node.rooms.core.committee(epoch).expect("known");
+                    certificate::verify(&self.world.spec, &committee, &block.header, &bytes)
+                        .expect("a proof");
                 }
             }
         }
@@ -302,6 +307,7 @@ fn what_a_validator_cannot_start_with_is_said_clearly() {
         spec: world.spec.clone(),
         listen: "127.0.0.1:0".parse().expect("an address"),
         peers: Vec::new(),
+        followers: Vec::new(),
         home: home.path().to_owned(),
     };
     let begin = |config: ConsensusConfig| start(config, world.rooms().core);
@@ -317,22 +323,24 @@ fn what_a_validator_cannot_start_with_is_said_clearly() {
         key: [99; 32],
         ..config.clone()
     };
-    let error = begin(stranger).err().expect("not a validator");
+    let error = begin(stranger)
+        .err()
+        .expect("not a validator, and nobody to follow");
     assert!(
         matches!(error, ConsensusError::NotAValidator { .. }),
         "{error}"
     );
 
-    let peers = vec![(
-        public_key_of(&[99; 32]),
-        "127.0.0.1:1".parse().expect("an address"),
-    )];
+    // 2 is the y of no point of the curve.
+    let mut no_point = [0; 32];
+    no_point[0] = 2;
+    let peers = vec![(no_point, "127.0.0.1:1".parse().expect("an address"))];
     let error = begin(ConsensusConfig {
         peers,
         ..config.clone()
     })
     .err()
-    .expect("a stranger");
+    .expect("no key");
     assert!(matches!(error, ConsensusError::BadKey { .. }), "{error}");
 
     let file = home.path().join("file");

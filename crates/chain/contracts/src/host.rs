@@ -76,6 +76,8 @@ pub trait Host {
     fn timestamp_ms(&self) -> u64;
     /// Base fee of that block, wei per gas.
     fn base_fee(&self) -> u64;
+    /// Index of that block's proposer in the validator set of its epoch.
+    fn leader(&self) -> u16;
     /// Hash of one of the last 256 blocks before this one.
     fn block_hash(&mut self, number: u64) -> Result<Option<B256>, HostError>;
     /// Takes gas for computation.

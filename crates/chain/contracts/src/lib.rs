@@ -6,6 +6,7 @@
 //!
 //! | contract | address | what it keeps |
 //! |---|---|---|
+//! | `staking` | `0x4841…01` | stake, rewards, slashes, the validator sets of epochs |
 //! | `models` | `0x4841…02` | verifying keys and terms of models |
 //! | `inference` | `0x4841…03` | orders, escrow, sellers' deposits |
 //! | `verifier` | `0x4841…04` | the gas formula of a verification |
@@ -16,12 +17,15 @@
 mod dispatch;
 mod gas;
 mod host;
+mod reader;
+mod shares;
 mod statement;
 #[cfg(test)]
 mod storage_tests;
 
 pub mod inference;
 pub mod models;
+pub mod staking;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -31,6 +35,7 @@ pub mod verifier;
 mod world;
 
 pub use host::{ContractError, Host, HostError, Result};
+pub use reader::Reader;
 pub use statement::{Claim, Statement};
 
 use std::collections::BTreeMap;
@@ -46,6 +51,7 @@ pub const SYSTEM_CODE: &[u8] = &[0xef];
 #[must_use]
 pub fn is_system_contract(address: &Address) -> bool {
     [
+        addresses::STAKING,
         addresses::MODELS,
         addresses::INFERENCE,
         addresses::VERIFIER,
@@ -62,6 +68,7 @@ pub fn is_system_contract(address: &Address) -> bool {
 /// See [`ContractError`].
 pub fn call(host: &mut dyn Host, address: Address, calldata: &[u8]) -> Result<Bytes> {
     match address {
+        addresses::STAKING => staking::call(host, calldata),
         addresses::MODELS => models::call(host, calldata),
         addresses::INFERENCE => inference::call(host, calldata),
         addresses::VERIFIER => verifier::call(host, calldata),
@@ -79,11 +86,13 @@ pub enum Sweep {
     Inference,
     /// Advances topics that nobody else advanced.
     Topics,
+    /// Credits the block's fees; at the end of an epoch decides a validator set.
+    Staking,
 }
 
 impl Sweep {
     /// In the order in which a block does them.
-    pub const ALL: [Self; 2] = [Self::Inference, Self::Topics];
+    pub const ALL: [Self; 3] = [Self::Inference, Self::Topics, Self::Staking];
 }
 
 /// One sweep, with gas of its own. Its logs belong to no transaction. If it fails, its host's owner
@@ -96,14 +105,16 @@ pub fn sweep(host: &mut dyn Host, sweep: Sweep) -> Result<()> {
     match sweep {
         Sweep::Inference => inference::Inference::new().sweep(host),
         Sweep::Topics => topics::Topics::new().sweep(host),
+        Sweep::Staking => staking::Staking::new().sweep(host),
     }
 }
 
-/// Storage of every system contract at genesis: the market's parameters, so that they are state
-/// and can be proven.
+/// Storage of every system contract at genesis: the parameters, so that they are state and can be
+/// proven, and the first validators.
 #[must_use]
 pub fn genesis_storage(spec: &ChainSpec) -> BTreeMap<Address, storage::Words> {
     let mut storage = BTreeMap::new();
+    staking::Staking::new().preset(spec, &mut storage);
     models::Models::new().preset(spec, &mut storage);
     inference::Inference::new().preset(spec, &mut storage);
     verifier::Verifier::new().preset(spec, &mut storage);
@@ -112,4 +123,10 @@ pub fn genesis_storage(spec: &ChainSpec) -> BTreeMap<Address, storage::Words> {
         words.retain(|_, word| !word.is_zero());
     }
     storage
+}
+
+/// Balances of the system contracts at genesis: the stake of the first validators.
+#[must_use]
+pub fn genesis_balances(spec: &ChainSpec) -> BTreeMap<Address, alloy_primitives::U256> {
+    BTreeMap::from([(addresses::STAKING, staking::genesis_stake(spec))])
 }

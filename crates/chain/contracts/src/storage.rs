@@ -342,6 +342,16 @@ impl<T: Word> StorageVec<T> {
         Slot::at(Place { slot, ..self.place })
     }
 
+    /// Sets the number of elements in storage that no host holds yet.
+    pub fn preset_len(&self, storage: &mut BTreeMap<Address, Words>, len: u64) {
+        Slot::<U256>::at(self.place).preset(storage, U256::from(len));
+    }
+
+    /// Sets an element in storage that no host holds yet.
+    pub fn preset_element(&self, storage: &mut BTreeMap<Address, Words>, index: u64, value: T) {
+        self.element(index).preset(storage, value);
+    }
+
     /// Number of elements.
     pub fn len(&self, host: &mut dyn Host) -> Result<u64> {
         checked(u64::try_from(self.place.load(host)?).ok())
@@ -407,6 +417,20 @@ impl StorageBytes {
     fn words(&self, first: usize) -> impl Iterator<Item = U256> {
         let base = self.place.hashed();
         (first..).map(move |index| base.wrapping_add(U256::from(index)))
+    }
+
+    /// Sets all bytes in storage that no host holds yet.
+    pub fn preset(&self, storage: &mut BTreeMap<Address, Words>, bytes: &[u8]) {
+        let words = storage.entry(self.place.address).or_default();
+        let doubled = U256::from(bytes.len()).saturating_mul(U256::from(2));
+        if bytes.len() <= INLINE {
+            words.insert(self.place.slot, left_aligned(bytes) | doubled);
+            return;
+        }
+        words.insert(self.place.slot, doubled | U256::from(1));
+        for (chunk, slot) in bytes.chunks(32).zip(self.words(0)) {
+            words.insert(slot, left_aligned(chunk));
+        }
     }
 
     fn decode_len(head: U256) -> Result<usize> {

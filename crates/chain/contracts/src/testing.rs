@@ -70,6 +70,8 @@ pub struct MemoryHost {
     pub block_number: u64,
     pub timestamp_ms: u64,
     pub base_fee: u64,
+    /// Index of the proposer of the present block.
+    pub leader: u16,
     pub verdicts: Verdicts,
     /// Calls of the verifier so far.
     pub verifications: u64,
@@ -91,7 +93,10 @@ impl MemoryHost {
     pub fn new(spec: &ChainSpec) -> Self {
         let world = World {
             storage: crate::genesis_storage(spec),
-            balances: spec.alloc.clone(),
+            balances: crate::genesis_balances(spec)
+                .into_iter()
+                .chain(spec.alloc.clone())
+                .collect(),
             logs: Vec::new(),
             contents: BTreeMap::new(),
         };
@@ -103,6 +108,7 @@ impl MemoryHost {
             block_number: 100,
             timestamp_ms: spec.genesis_timestamp_ms.saturating_add(100_000),
             base_fee: spec.base_fee_initial,
+            leader: 0,
             verdicts: Verdicts::Scripted,
             verifications: 0,
             gas_used: 0,
@@ -387,6 +393,10 @@ impl Host for MemoryHost {
 
     fn base_fee(&self) -> u64 {
         self.base_fee
+    }
+
+    fn leader(&self) -> u16 {
+        self.leader
     }
 
     fn block_hash(&mut self, number: u64) -> Result<Option<B256>, HostError> {

@@ -76,10 +76,7 @@ fn chain(name: &str, signers: &[PrivateKeySigner], accounts: usize, receivers: u
         .map(|number| (account(number), funds))
         .collect();
     alloc.extend(signers.iter().map(|signer| (signer.address(), funds)));
-    let validators = vec![ValidatorSpec {
-        public_key: [1; 32],
-        address: Address::repeat_byte(0xa1),
-    }];
+    let validators = vec![ValidatorSpec::local([1; 32], Address::repeat_byte(0xa1))];
     let spec = ChainSpec::local(
         1_700_000_000_000,
         validators,

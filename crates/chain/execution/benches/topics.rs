@@ -73,10 +73,7 @@ impl Chain {
             .iter()
             .map(|signer| (signer.address(), U256::from(1_000_000 * MARK)))
             .collect();
-        let validators = vec![ValidatorSpec {
-            public_key: [1; 32],
-            address: Address::repeat_byte(0xa1),
-        }];
+        let validators = vec![ValidatorSpec::local([1; 32], Address::repeat_byte(0xa1))];
         let treasury = Address::repeat_byte(0x77);
         let mut spec = ChainSpec::local(1_700_000_000_000, validators, alloc, treasury);
         spec.topics.price_half_life_ms = 1_000;

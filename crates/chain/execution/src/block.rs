@@ -7,6 +7,9 @@
 //! BURN += base fees + destroyed
 //! ```
 //!
+//! A transaction's priority fee goes to the balance of Staking, whose sweep credits it to the proposer's
+//! validator; the beneficiary gets only what contracts send to COINBASE.
+//!
 //! So after every block the sum of all balances, BURN's included, is what it was before; the
 //! equation is checked transaction by transaction, and a block that breaks it is refused as
 //! [`BlockError::Fatal`]: an executor that makes money is broken, and must not vote.
@@ -17,17 +20,23 @@
 //! proven by the contracts' state alone. Each contract's has gas of its own. When one fails by running out of it, that one
 //! leaves no trace, the others and the block stand: the failure is the same on every validator.
 
+use std::marker::PhantomData;
+
 use alloy_consensus::{Eip658Value, Header, ReceiptWithBloom};
 use alloy_primitives::{Address, B256, Log, U256};
 use hallmark_contracts::{ContractError, Sweep};
 use hallmark_state::{Executed, State, StateDiff};
 use hallmark_types::{Receipt, Transaction, addresses};
 use revm::ExecuteEvm;
-use revm::context::result::{EVMError, ExecutionResult};
-use revm::context::{ContextTr, JournalTr};
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, ResultAndState};
+use revm::context::{ContextSetters, ContextTr, JournalTr, Transaction as _, TxEnv};
+use revm::context_interface::journaled_state::account::JournaledAccountTr;
+use revm::handler::{FrameResult, Handler};
+use revm::inspector::{Inspector, InspectorHandler};
+use revm::interpreter::interpreter::EthInterpreter;
 
 use crate::db::{Balances, BlockDb};
-use crate::evm::{BlockContext, ChainEvm, evm, transaction_error, tx_env};
+use crate::evm::{BlockContext, ChainEvm, Ctx, EvmError, evm, transaction_error, tx_env};
 use crate::precompiles::SystemPrecompiles;
 use crate::{Ancestry, BlockError, Executor, TransactionError};
 
@@ -40,6 +49,7 @@ fn sweep_gas(sweep: Sweep, orders: u32) -> u64 {
     match sweep {
         Sweep::Inference => SWEEP_GAS_PER_ORDER.saturating_mul(u64::from(orders).saturating_add(1)),
         Sweep::Topics => hallmark_contracts::topics::SWEEP_GAS,
+        Sweep::Staking => hallmark_contracts::staking::SWEEP_GAS,
     }
 }
 
@@ -48,15 +58,15 @@ fn sweep_gas(sweep: Sweep, orders: u32) -> u64 {
 pub struct BlockAttributes {
     /// Unix time in milliseconds; must obey the chain's rules relative to the parent.
     pub timestamp_ms: u64,
-    /// Validator-set period.
+    /// Epoch of the block's height.
     pub epoch: u32,
     /// View of the proposal.
     pub view: u64,
     /// View of the parent.
     pub parent_view: u64,
-    /// Index of the leader in the spec's validators.
+    /// Index of the leader in the validator set of the epoch.
     pub leader: u16,
-    /// The leader's address; receives the priority fees.
+    /// The leader's address in that set.
     pub beneficiary: Address,
 }
 
@@ -85,7 +95,7 @@ pub(crate) struct BlockRun<'a> {
     receipts: Vec<Receipt>,
     gas_used: u64,
     /// Gas of each sweep.
-    pub(crate) sweeps: [(Sweep, u64); 2],
+    pub(crate) sweeps: [(Sweep, u64); 3],
     /// Base fees and destroyed balances, credited to BURN at the end.
     burned: U256,
 }
@@ -187,7 +197,7 @@ impl<'a> BlockRun<'a> {
             }));
         }
         let gas_price = env.gas_price;
-        let executed = self.evm.transact(env).map_err(|error| match error {
+        let executed = transact(&mut self.evm, env).map_err(|error| match error {
             EVMError::Transaction(error) => {
                 Refusal::Invalid(transaction_error(error, gas_price, self.context.base_fee))
             }
@@ -309,6 +319,50 @@ impl<'a> BlockRun<'a> {
             diff,
             state,
         })
+    }
+}
+
+/// Executes a transaction of a block and takes its changes out of the journal.
+fn transact(evm: &mut ChainEvm<'_>, env: TxEnv) -> Result<ResultAndState, EvmError> {
+    evm.ctx.set_tx(env);
+    let result = BlockHandler::default().run(evm);
+    // Taken out also after an error, so that nothing of it is left.
+    let state = evm.finalize();
+    Ok(ResultAndState::new(result?, state))
+}
+
+/// Mainnet's handler, except that priority fees go to Staking and not to the beneficiary.
+pub(crate) struct BlockHandler<'a, I>(PhantomData<&'a I>);
+
+impl<I> Default for BlockHandler<'_, I> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'a, I: Inspector<Ctx<'a>>> InspectorHandler for BlockHandler<'a, I> {
+    type IT = EthInterpreter;
+}
+
+impl<'a, I> Handler for BlockHandler<'a, I> {
+    type Evm = ChainEvm<'a, I>;
+    type Error = EvmError;
+    type HaltReason = HaltReason;
+
+    fn reward_beneficiary(
+        &self,
+        evm: &mut Self::Evm,
+        result: &mut FrameResult,
+    ) -> Result<(), EvmError> {
+        let (block, tx, _, journal, _, _) = evm.ctx.all_mut();
+        let base_fee = u128::from(block.basefee);
+        let tip = tx.effective_gas_price(base_fee).saturating_sub(base_fee);
+        let gas = result.gas();
+        let used = u128::from(gas.used().saturating_sub(gas.reservoir()));
+        journal
+            .load_account_mut(addresses::STAKING)?
+            .incr_balance(U256::from(tip.saturating_mul(used)));
+        Ok(())
     }
 }
 

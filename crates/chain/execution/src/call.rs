@@ -140,6 +140,7 @@ pub(crate) fn prepare<'a>(
         number: head.number,
         timestamp_ms: header::timestamp_ms(head),
         beneficiary: head.beneficiary,
+        leader: header::extra(head).map_or(0, |extra| extra.leader),
         gas_limit: head.gas_limit.max(gas),
         // Without a price no fee is charged: the base fee that would forbid it is lifted.
         base_fee: if priced {

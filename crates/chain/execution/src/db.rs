@@ -251,18 +251,15 @@ impl<'a> BlockDb<'a> {
         let mut balances = Vec::new();
         for (address, touched) in self.changes.accounts {
             let known = touched.base;
-            let written = !touched.storage.is_empty() && !touched.wiped;
-            let view = written.then(|| base.view(&address)).flatten();
+            let looks = !touched.wiped && !touched.storage.is_empty();
+            let view = looks.then(|| base.view(&address)).flatten();
             let storage: BTreeMap<U256, U256> = touched
                 .storage
                 .into_iter()
                 .filter(|(slot, value)| {
-                    let old = if touched.wiped {
-                        U256::ZERO
-                    } else {
-                        let read = touched.read.get(slot).copied();
-                        read.unwrap_or_else(|| view.map_or(U256::ZERO, |view| view.storage(slot)))
-                    };
+                    let read = touched.read.get(slot).copied().filter(|_| !touched.wiped);
+                    let old =
+                        read.unwrap_or_else(|| view.map_or(U256::ZERO, |view| view.storage(slot)));
                     old != *value
                 })
                 .collect();
@@ -406,7 +403,7 @@ mod tests {
         let mut db = BlockDb::new(&empty, (0, B256::ZERO), &NoAncestry);
         set(&mut db, keccak256(content).into());
         db.keep_content(CONTRACT, SLOT, keccak256(content), content);
-        let diff = db.into_diff().unwrap().0;
+        let (diff, _) = db.into_diff().unwrap();
         empty.apply(&diff)
     }
 
@@ -439,7 +436,7 @@ mod tests {
         db.keep_content(CONTRACT, SLOT, hash, after);
         set(&mut db, hash.into());
         assert_eq!(db.content(CONTRACT, SLOT, hash.into()).unwrap(), *after);
-        let diff = db.into_diff().unwrap().0;
+        let (diff, _) = db.into_diff().unwrap();
         assert_eq!(diff.contents[&(CONTRACT, SLOT)], *after);
         let later = state.apply(&diff);
         assert_eq!(later.content(&CONTRACT, &SLOT).unwrap(), *after);

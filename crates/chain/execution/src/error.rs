@@ -101,7 +101,15 @@ pub enum BlockError {
     /// The extra data has not the layout of a header extra.
     #[error("extra data: {0}")]
     Extra(String),
-    /// The leader index names no validator.
+    /// The epoch in the extra data is not the height's.
+    #[error("epoch {got}, expected {expected}")]
+    Epoch {
+        /// In the extra data.
+        got: u32,
+        /// Of the height.
+        expected: u64,
+    },
+    /// The leader index names no validator of the epoch.
     #[error("leader {leader} of {validators} validators")]
     Leader {
         /// In the extra data.

@@ -46,6 +46,8 @@ pub(crate) struct BlockContext {
     pub(crate) number: u64,
     pub(crate) timestamp_ms: u64,
     pub(crate) beneficiary: Address,
+    /// Index of the proposer in the set of the block's epoch.
+    pub(crate) leader: u16,
     pub(crate) gas_limit: u64,
     pub(crate) base_fee: u64,
     /// Opcode PREVRANDAO; constant on this chain, so contracts must not use it as randomness.

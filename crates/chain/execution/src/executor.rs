@@ -16,7 +16,7 @@ use crate::evm::BlockContext;
 use crate::memo::Memo;
 use crate::precompiles::{Runtime, SystemPrecompiles, Verdict};
 use crate::recover::{encoded_len, recover_sender};
-use crate::validate::{MIX_HASH, check_form, check_outcome};
+use crate::validate::{MIX_HASH, check_form, check_leader, check_outcome};
 use crate::{
     BlockAttributes, BlockError, Built, PooledTransaction, RecoverError, TransactionError, genesis,
 };
@@ -104,6 +104,7 @@ impl Executor {
             spec: &self.spec,
             timestamp_ms: block.timestamp_ms,
             base_fee: block.base_fee,
+            leader: block.leader,
             verdicts: &self.verdicts,
             verifications: &self.counters.proof_verifications,
         })
@@ -114,6 +115,7 @@ impl Executor {
             spec: &self.spec,
             timestamp_ms: block.timestamp_ms,
             base_fee: block.base_fee,
+            leader: block.leader,
             verdicts: &self.call_verdicts,
             verifications: &self.counters.call_verifications,
         })
@@ -125,6 +127,7 @@ impl Executor {
             spec: &self.spec,
             timestamp_ms: block.timestamp.saturating_to::<u64>().saturating_mul(1000),
             base_fee: block.basefee,
+            leader: 0,
             verdicts: &self.call_verdicts,
             verifications: &self.counters.call_verifications,
         }
@@ -172,8 +175,8 @@ impl Executor {
     /// skipped one fail by their nonces.
     ///
     /// # Errors
-    /// [`BlockError::Fatal`], and [`BlockError::Timestamp`], [`BlockError::Leader`] or
-    /// [`BlockError::Beneficiary`] when the attributes break the chain's rules.
+    /// [`BlockError::Fatal`], and [`BlockError::Timestamp`], [`BlockError::Epoch`],
+    /// [`BlockError::Leader`] or [`BlockError::Beneficiary`] when the attributes break the chain's rules.
     pub fn build_block(
         &self,
         parent: &Header,
@@ -191,6 +194,7 @@ impl Executor {
             transactions: Vec::new(),
         };
         check_form(&self.spec, parent, parent_hash, &draft)?;
+        check_leader(&self.spec, parent_state, &draft.header)?;
         let context = self.context(&head);
         let mut run = BlockRun::new(self, context, parent, parent_hash, parent_state, ancestry);
         // Framing of the list of transactions: at most eight bytes more than when it is empty.
@@ -245,6 +249,7 @@ impl Executor {
     ) -> Result<Executed, BlockError> {
         let parent_hash = parent.hash_slow();
         check_form(&self.spec, parent, parent_hash, block)?;
+        check_leader(&self.spec, parent_state, &block.header)?;
         let senders = self.senders_of(block)?;
         let context = self.context(&block.header);
         let mut run = BlockRun::new(self, context, parent, parent_hash, parent_state, ancestry);
@@ -307,6 +312,7 @@ impl Executor {
             number: head.number,
             timestamp_ms: header::timestamp_ms(head),
             beneficiary: head.beneficiary,
+            leader: header::extra(head).map_or(0, |extra| extra.leader),
             gas_limit: head.gas_limit,
             base_fee: head.base_fee_per_gas.unwrap_or_default(),
             prev_randao: head.mix_hash,

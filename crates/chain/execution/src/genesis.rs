@@ -1,6 +1,6 @@
 //! Genesis: a pure function of the chain spec.
 //!
-//! Accounts of the allocation; each system contract with code `0xEF` (no EVM can run it, and
+//! Accounts of the allocation; the stake of the first validators on Staking's balance; each system contract with code `0xEF` (no EVM can run it, and
 //! Solidity's check that a callee has code holds), nonce 1 (so that EIP-161 never deletes it) and
 //! the storage that its rules start from; BURN with nonce 1, so that the account exists before the
 //! first coin is burned. The header's `mixHash` is the hash of the spec: two chains with different
@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alloy_primitives::{Address, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use hallmark_contracts::{SYSTEM_CODE, genesis_storage};
+use hallmark_contracts::{SYSTEM_CODE, genesis_balances, genesis_storage};
 use hallmark_state::{Account, AccountDiff, Executed, State, StateDiff};
 use hallmark_types::{Block, ChainSpec, HeaderExtra, addresses, header};
 
 /// The system contracts that exist.
-pub(crate) const SYSTEM_CONTRACTS: [Address; 4] = [
+pub(crate) const SYSTEM_CONTRACTS: [Address; 5] = [
+    addresses::STAKING,
     addresses::MODELS,
     addresses::INFERENCE,
     addresses::VERIFIER,
@@ -80,8 +81,10 @@ fn allocation(spec: &ChainSpec) -> StateDiff {
     let code_hash = keccak256(SYSTEM_CODE);
     diff.codes
         .insert(code_hash, Bytes::from_static(SYSTEM_CODE));
+    let balances = genesis_balances(spec);
     for address in SYSTEM_CONTRACTS {
-        let contract = account(1, U256::ZERO, code_hash);
+        let balance = balances.get(&address).copied().unwrap_or_default();
+        let contract = account(1, balance, code_hash);
         diff.accounts
             .insert(address, entry(contract, BTreeMap::new()));
     }

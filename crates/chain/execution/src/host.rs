@@ -282,6 +282,10 @@ impl Host for JournalHost<'_, '_> {
         self.runtime.base_fee
     }
 
+    fn leader(&self) -> u16 {
+        self.runtime.leader
+    }
+
     fn block_hash(&mut self, number: u64) -> Result<Option<B256>, HostError> {
         self.charge(BLOCK_HASH_GAS)?;
         let current = self.block_number();

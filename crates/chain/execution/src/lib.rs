@@ -9,6 +9,7 @@
 //! | `executor` | [`Executor`]: building, checking and calling |
 //! | `block` | one block: transactions, fees, sweep, header |
 //! | `validate` | every header field compared, by name |
+//! | `committee` | [`committee()`]: the validators of an epoch |
 //! | `precompiles`, `host` | the system contracts inside revm |
 //! | `evm` | revm's settings and environments |
 //! | `db` | the state a block reads and the changes that it makes |
@@ -23,6 +24,7 @@
 mod access;
 mod block;
 mod call;
+mod committee;
 mod db;
 mod error;
 mod evm;
@@ -41,6 +43,7 @@ mod validate;
 pub use access::AccessListOutcome;
 pub use block::{BlockAttributes, Built};
 pub use call::{CallError, CallOutcome, CallRequest};
+pub use committee::committee;
 pub use db::is_code;
 pub use error::{BlockError, TransactionError};
 pub use evm::intrinsic_gas;

@@ -31,6 +31,8 @@ pub(crate) struct Runtime<'a> {
     pub(crate) timestamp_ms: u64,
     /// The block's base fee, also where a call pays none.
     pub(crate) base_fee: u64,
+    /// Index of the block's proposer in the set of its epoch.
+    pub(crate) leader: u16,
     pub(crate) verdicts: &'a Memo<Verdict>,
     pub(crate) verifications: &'a AtomicU64,
 }

@@ -23,10 +23,9 @@ use alloy_rpc_types_trace::geth::{
 use hallmark_state::State;
 use hallmark_types::Block;
 use revm::ExecuteEvm;
-use revm::InspectEvm;
 use revm::bytecode::opcode;
 use revm::context::result::ResultAndState;
-use revm::context::{ContextError, ContextTr, JournalTr};
+use revm::context::{ContextError, ContextSetters, ContextTr, JournalTr};
 use revm::handler::FrameResult;
 use revm::inspector::{Inspector, InspectorHandler};
 use revm::interpreter::interpreter::EthInterpreter;
@@ -37,7 +36,7 @@ use revm::interpreter::{
 use revm::state::EvmState;
 use revm_inspectors::tracing::{DebugInspector, TransactionContext};
 
-use crate::block::{BlockRun, Refusal};
+use crate::block::{BlockHandler, BlockRun, Refusal};
 use crate::call::{CallHandler, prepare, refused};
 use crate::db::BlockDb;
 use crate::evm::{ChainEvm, Ctx, tx_env};
@@ -126,8 +125,12 @@ impl Executor {
             tx_index: Some(index),
         };
         let mut evm = run.into_evm().with_inspector(inspector);
-        let outcome = evm.inspect_tx(env.clone());
-        let outcome = outcome.map_err(|e| refused(e, &env, context.base_fee));
+        evm.ctx.set_tx(env.clone());
+        let outcome = BlockHandler::default().inspect_run(&mut evm);
+        let state = evm.finalize();
+        let outcome = outcome
+            .map(|result| ResultAndState::new(result, state))
+            .map_err(|e| refused(e, &env, context.base_fee));
         finish(evm, outcome, &env, Some(place))
     }
 }

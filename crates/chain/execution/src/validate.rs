@@ -3,17 +3,20 @@
 
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Bloom};
+use hallmark_contracts::staking::Staking;
+use hallmark_state::State;
 use hallmark_types::{
     Block, ChainSpec, DecodeError, HeaderExtra, check_transaction, header, merkle,
 };
 
 use crate::block::Outcome;
+use crate::committee::reader;
 use crate::{BlockError, TransactionError};
 
 /// Opcode PREVRANDAO and the header's `mixHash`: this chain offers no randomness there.
 pub(crate) const MIX_HASH: B256 = B256::ZERO;
 
-/// Checks everything about `block` that needs no execution, and returns the header's extra.
+/// Checks everything about `block` that needs neither execution nor state, and returns the header's extra.
 pub(crate) fn check_form(
     spec: &ChainSpec,
     parent: &Header,
@@ -49,18 +52,11 @@ pub(crate) fn check_form(
     }
     header::check_timestamp(parent, head, &spec.limits)
         .map_err(|error| BlockError::Timestamp(error.to_string()))?;
-    let validators = spec.validators.len();
-    let leader = spec
-        .validators
-        .get(usize::from(extra.leader))
-        .ok_or(BlockError::Leader {
-            leader: extra.leader,
-            validators,
-        })?;
-    if head.beneficiary != leader.address {
-        return Err(BlockError::Beneficiary {
-            got: head.beneficiary,
-            expected: leader.address,
+    let epoch = spec.staking.epoch_of(number);
+    if u64::from(extra.epoch) != epoch {
+        return Err(BlockError::Epoch {
+            got: extra.epoch,
+            expected: epoch,
         });
     }
     if head.gas_limit != spec.limits.block_gas_limit {
@@ -107,6 +103,35 @@ pub(crate) fn check_form(
         });
     }
     Ok(extra)
+}
+
+/// Checks the proposer against the set of the block's epoch, as the parent's state has it.
+pub(crate) fn check_leader(
+    spec: &ChainSpec,
+    parent_state: &State,
+    head: &Header,
+) -> Result<(), BlockError> {
+    let extra = header::extra(head).map_err(|error| BlockError::Extra(error.to_string()))?;
+    let epoch = spec.staking.epoch_of(head.number);
+    let (validators, address) = Staking::new()
+        .beneficiary(&mut reader(parent_state), epoch, extra.leader)
+        .map_err(|error| BlockError::Fatal(error.to_string()))?;
+    if validators == 0 {
+        return Err(BlockError::Fatal(format!(
+            "epoch {epoch} has no validators"
+        )));
+    }
+    let expected = address.ok_or(BlockError::Leader {
+        leader: extra.leader,
+        validators: validators.into(),
+    })?;
+    if head.beneficiary != expected {
+        return Err(BlockError::Beneficiary {
+            got: head.beneficiary,
+            expected,
+        });
+    }
+    Ok(())
 }
 
 /// Compares what the header claims of the execution with what it came to.

@@ -34,10 +34,7 @@ fn main() {
         .iter()
         .map(|signer| (signer.address(), funds))
         .collect();
-    let validators = vec![ValidatorSpec {
-        public_key: [1; 32],
-        address: Address::repeat_byte(0xa1),
-    }];
+    let validators = vec![ValidatorSpec::local([1; 32], Address::repeat_byte(0xa1))];
     let treasury = Address::repeat_byte(0x77);
     let spec = Arc::new(ChainSpec::local(
         1_700_000_000_000,

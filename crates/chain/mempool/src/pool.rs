@@ -167,6 +167,11 @@ impl Mempool {
         self.queues.lock().len()
     }
 
+    /// Sum of the encodings of the pooled transactions, bytes.
+    pub fn bytes(&self) -> usize {
+        self.queues.lock().bytes()
+    }
+
     /// Whether the pool is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

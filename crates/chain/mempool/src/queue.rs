@@ -414,6 +414,11 @@ impl Queues {
         chosen
     }
 
+    /// Sum of the encodings, bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether some queue's head is executable at `base_fee`.
     pub(crate) fn any_ready(&self, nonce_of: impl Fn(&Address) -> u64, base_fee: u64) -> bool {
         self.senders.iter().any(|(sender, queue)| {

@@ -64,10 +64,7 @@ impl World {
     }
 
     fn with(change: impl FnOnce(&mut ChainSpec)) -> Self {
-        let validators = vec![ValidatorSpec {
-            public_key: [1; 32],
-            address: signer(99).address(),
-        }];
+        let validators = vec![ValidatorSpec::local([1; 32], signer(99).address())];
         let alloc: BTreeMap<_, _> = (1..=8u8)
             .map(|i| (signer(i).address(), U256::from(MARK)))
             .collect();

@@ -1,19 +1,21 @@
 //! Development networks: validators with known keys, all on loopback.
 //!
 //! Every key here follows from a public label, so anybody can spend what these accounts own and
-//! sign as these validators. They serve development and tests, never a chain with value.
+//! sign as these validators. They serve development and tests, never a chain with value: off the local
+//! chain id a spec that names one is refused ([`refuse_development_keys`]), and so is one as a key.
 
 use crate::{Node, NodeConfig, NodeError};
 use alloy_primitives::{Address, B256, U256, keccak256};
-use hallmark_types::{ChainSpec, ValidatorSpec};
+use hallmark_types::{ChainSpec, LOCAL_CHAIN_ID, ValidatorSpec};
 use k256::ecdsa::SigningKey;
 use std::{
+    collections::BTreeSet,
     hash::{BuildHasher, RandomState},
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -25,6 +27,8 @@ const PORTS: Range<u16> = 10_000..32_000;
 pub const FUNDED_ACCOUNTS: usize = 10;
 /// What each funded account owns at genesis: one million MARK in base units.
 pub const FUNDS: u128 = 1_000_000 * 1_000_000_000_000_000_000;
+/// Genesis balance of each operator apart from its stake, in units of 10^-18 MARK.
+const OPERATOR_FUNDS: u128 = 1_000 * 1_000_000_000_000_000_000;
 
 /// Secret key (secp256k1) of the development account `index`.
 pub fn account_key(index: usize) -> B256 {
@@ -41,7 +45,7 @@ pub fn validator_key(index: usize) -> [u8; 32] {
     keccak256(format!("hallmark development validator {index}")).0
 }
 
-/// Secret key of the account that receives the fees of the development validator `index`.
+/// Secret key of the operator of the development validator `index`.
 pub fn validator_account_key(index: usize) -> B256 {
     keccak256(format!("hallmark development validator account {index}"))
 }
@@ -49,6 +53,92 @@ pub fn validator_account_key(index: usize) -> B256 {
 /// Secret key of the development treasury.
 pub fn treasury_key() -> B256 {
     keccak256("hallmark development treasury")
+}
+
+/// Labels of each kind whose keys are known as development keys.
+const KNOWN: usize = 1_024;
+
+/// A key that follows from a public label has power over a chain that is not local.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{what} {key} is a development key that anybody can use; it is refused on chain {chain_id}, and \
+     serves chain {LOCAL_CHAIN_ID} only: make keys with `hallmark keys new`"
+)]
+pub struct DevelopmentKey {
+    /// What the key is for.
+    pub what: &'static str,
+    /// Public key or address.
+    pub key: String,
+    /// Chain on which it is refused.
+    pub chain_id: u64,
+}
+
+/// Refuses a spec off the local chain in which a development key votes, is paid or owns something.
+///
+/// # Errors
+/// The first such key.
+pub fn refuse_development_keys(spec: &ChainSpec) -> Result<(), DevelopmentKey> {
+    for validator in &spec.validators {
+        refuse_development_key(spec.chain_id, &validator.public_key)?;
+    }
+    let accounts = spec.validators.iter().map(|validator| validator.address);
+    for account in accounts
+        .chain([spec.treasury])
+        .chain(spec.alloc.keys().copied())
+    {
+        refuse_development_account(spec.chain_id, account)?;
+    }
+    Ok(())
+}
+
+/// Refuses a development validator key off the local chain.
+///
+/// # Errors
+/// It is one.
+pub fn refuse_development_key(chain_id: u64, public_key: &[u8; 32]) -> Result<(), DevelopmentKey> {
+    static KEYS: OnceLock<BTreeSet<[u8; 32]>> = OnceLock::new();
+    if chain_id == LOCAL_CHAIN_ID {
+        return Ok(());
+    }
+    let keys = KEYS.get_or_init(|| {
+        (0..KNOWN)
+            .map(|index| hallmark_consensus::public_key_of(&validator_key(index)))
+            .collect()
+    });
+    if keys.contains(public_key) {
+        return Err(DevelopmentKey {
+            what: "validator key",
+            key: alloy_primitives::hex::encode(public_key),
+            chain_id,
+        });
+    }
+    Ok(())
+}
+
+/// Refuses a development account off the local chain.
+///
+/// # Errors
+/// It is one.
+pub fn refuse_development_account(chain_id: u64, address: Address) -> Result<(), DevelopmentKey> {
+    static ACCOUNTS: OnceLock<BTreeSet<Address>> = OnceLock::new();
+    if chain_id == LOCAL_CHAIN_ID {
+        return Ok(());
+    }
+    let accounts = ACCOUNTS.get_or_init(|| {
+        (0..KNOWN)
+            .flat_map(|index| [account_key(index), validator_account_key(index)])
+            .chain([treasury_key()])
+            .map(address_of)
+            .collect()
+    });
+    if accounts.contains(&address) {
+        return Err(DevelopmentKey {
+            what: "account",
+            key: address.to_string(),
+            chain_id,
+        });
+    }
+    Ok(())
 }
 
 /// A local chain of `validators` development validators in which each of `funded` owns [`FUNDS`],
@@ -59,14 +149,22 @@ pub fn spec(validators: usize, funded: &[Address]) -> (ChainSpec, Vec<[u8; 32]>)
     let committee = seeds
         .iter()
         .enumerate()
-        .map(|(index, seed)| ValidatorSpec {
-            public_key: hallmark_consensus::public_key_of(seed),
-            address: address_of(validator_account_key(index)),
+        .map(|(index, seed)| {
+            ValidatorSpec::local(
+                hallmark_consensus::public_key_of(seed),
+                address_of(validator_account_key(index)),
+            )
         })
         .collect();
+    // Operators pay for what they tell the Staking contract.
+    let operators = (0..validators).map(|index| {
+        let operator = address_of(validator_account_key(index));
+        (operator, U256::from(OPERATOR_FUNDS))
+    });
     let alloc = funded
         .iter()
         .map(|address| (*address, U256::from(FUNDS)))
+        .chain(operators)
         .collect();
     let spec = ChainSpec::local(now_ms(), committee, alloc, address_of(treasury_key()));
     (spec, seeds)
@@ -132,6 +230,7 @@ impl Devnet {
                     .filter(|(_, address)| *address != p2p_listen)
                     .copied()
                     .collect(),
+                followers: Vec::new(),
                 rpc_listen,
             })
             .collect();

@@ -1,9 +1,15 @@
 //! One validator: what it needs, how it starts, how it stops.
 
+use crate::{
+    devnet::{self, DevelopmentKey},
+    telemetry::{self, MetricsHandle, Monitor, Sources, Worker},
+};
 use hallmark_consensus::{ConsensusConfig, ConsensusError, ConsensusHandle, Core};
 use hallmark_execution::Executor;
 use hallmark_mempool::Mempool;
-use hallmark_rpc::{RpcConfig, RpcContext, RpcError, RpcHandle};
+use hallmark_rpc::{
+    CommitteeProofs, NodeFacts, RpcConfig, RpcContext, RpcError, RpcHandle, RpcMetrics,
+};
 use hallmark_state::{Store, StoreError};
 use hallmark_types::ChainSpec;
 use std::{
@@ -14,21 +20,27 @@ use std::{
 };
 
 /// Folder of the engine's journals inside a node's folder.
-const CONSENSUS_FOLDER: &str = "consensus";
+pub(crate) const CONSENSUS_FOLDER: &str = "consensus";
 
-/// What one validator needs.
+/// Folder of the proofs of validator sets inside a node's folder.
+const COMMITTEES_FOLDER: &str = "committees";
+
+/// What one node needs.
 #[derive(Clone)]
 pub struct NodeConfig {
     /// The chain that it joins.
     pub spec: Arc<ChainSpec>,
-    /// Seed of its ed25519 key; the public key must be in the spec.
+    /// Seed of its ed25519 key. It votes in the epochs whose validators include the public key, and
+    /// follows the chain in the others.
     pub validator_key: [u8; 32],
     /// Its folder, created if absent, used by one node at a time.
     pub home: PathBuf,
     /// Where it accepts other validators.
     pub p2p_listen: SocketAddr,
-    /// Public keys and addresses of the other validators.
+    /// Public keys and addresses of other nodes to connect to.
     pub peers: Vec<([u8; 32], SocketAddr)>,
+    /// Public keys of nodes that may connect to this one to follow the chain.
+    pub followers: Vec<[u8; 32]>,
     /// Where it serves JSON-RPC; port 0 lets the system choose.
     pub rpc_listen: SocketAddr,
 }
@@ -45,6 +57,23 @@ pub enum NodeError {
     /// The JSON-RPC port is taken.
     #[error(transparent)]
     Rpc(#[from] RpcError),
+    /// The folder of the proofs of validator sets is unusable.
+    #[error("cannot keep proofs of validator sets: {0}")]
+    Committees(io::Error),
+    /// The chain spec gives power to keys that anybody knows.
+    #[error(transparent)]
+    Development(#[from] DevelopmentKey),
+    /// The metrics port is taken.
+    #[error("cannot listen on {address} for metrics: {source}")]
+    Metrics {
+        /// What was asked for.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No thread could be made.
+    #[error("cannot start the thread that watches the node: {0}")]
+    Thread(io::Error),
     /// No loopback port could be reserved (development networks only).
     #[error("cannot reserve a port on loopback: {0}")]
     Port(io::Error),
@@ -54,7 +83,9 @@ pub enum NodeError {
 pub struct Node {
     // Dropped in this order: no new requests, then no new blocks, then the data is closed.
     rpc: RpcHandle,
-    consensus: ConsensusHandle,
+    watch: Worker,
+    monitor: Arc<Monitor>,
+    consensus: Arc<ConsensusHandle>,
     mempool: Arc<Mempool>,
     executor: Arc<Executor>,
     store: Arc<Store>,
@@ -73,12 +104,25 @@ impl Node {
             home,
             p2p_listen,
             peers,
+            followers,
             rpc_listen,
         } = config;
+        devnet::refuse_development_keys(&spec)?;
+        let public_key = hallmark_consensus::public_key_of(&validator_key);
+        devnet::refuse_development_key(spec.chain_id, &public_key)?;
         let executor = Arc::new(Executor::new(spec.clone()));
         let store = Arc::new(Store::open(&home, &spec, &executor.genesis())?);
         let mempool = Arc::new(Mempool::new(spec.clone(), executor.clone()));
 
+        let committees =
+            CommitteeProofs::open(home.join(COMMITTEES_FOLDER)).map_err(NodeError::Committees)?;
+        let committees = Arc::new(committees);
+        committees
+            .watch(spec.clone(), &store)
+            .map_err(NodeError::Committees)?;
+
+        let facts = Arc::new(NodeFacts::new(Some(public_key)));
+        let rpc_metrics = RpcMetrics::default();
         let rpc = hallmark_rpc::serve(
             RpcConfig::new(rpc_listen),
             RpcContext {
@@ -86,6 +130,9 @@ impl Node {
                 store: store.clone(),
                 executor: executor.clone(),
                 mempool: mempool.clone(),
+                committees,
+                node: facts.clone(),
+                metrics: rpc_metrics.clone(),
             },
         )?;
 
@@ -95,20 +142,35 @@ impl Node {
             mempool.clone(),
             store.clone(),
         );
-        let consensus = hallmark_consensus::start(
+        let core_metrics = core.metrics().clone();
+        let consensus = Arc::new(hallmark_consensus::start(
             ConsensusConfig {
                 key: validator_key,
                 spec: spec.clone(),
                 listen: p2p_listen,
                 peers,
+                followers,
                 home: home.join(CONSENSUS_FOLDER),
             },
             Arc::new(core),
-        )?;
+        )?);
+        let monitor = Arc::new(Monitor::new(Sources {
+            store: store.clone(),
+            mempool: mempool.clone(),
+            executor: executor.clone(),
+            consensus: consensus.clone(),
+            facts,
+            core: core_metrics,
+            rpc: rpc_metrics,
+            home: home.clone(),
+        }));
+        let watch = telemetry::watch(monitor.clone()).map_err(NodeError::Thread)?;
 
         tracing::info!(home = %home.display(), rpc = %rpc.local_addr(), "validator started");
         Ok(Self {
             rpc,
+            watch,
+            monitor,
             consensus,
             mempool,
             executor,
@@ -121,6 +183,18 @@ impl Node {
     /// the `Arc` of [`Node::store`]).
     pub fn stop(self) {
         drop(self);
+    }
+
+    /// Serves metrics, health and readiness until the handle is dropped. Drop it before the node
+    /// stops, or the data stays open for as long.
+    ///
+    /// # Errors
+    /// [`NodeError::Metrics`].
+    pub fn serve_metrics(&self, listen: SocketAddr) -> Result<MetricsHandle, NodeError> {
+        telemetry::serve(listen, self.monitor.clone()).map_err(|source| NodeError::Metrics {
+            address: listen,
+            source,
+        })
     }
 
     /// The chain.
@@ -172,6 +246,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.rpc.stop();
+        self.watch.stop();
         self.consensus.stop();
     }
 }

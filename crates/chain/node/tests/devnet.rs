@@ -100,6 +100,7 @@ fn lonely(home: &std::path::Path) -> NodeConfig {
         home: home.to_path_buf(),
         p2p_listen: (Ipv4Addr::LOCALHOST, 0).into(),
         peers: Vec::new(),
+        followers: Vec::new(),
         rpc_listen: (Ipv4Addr::LOCALHOST, 0).into(),
     }
 }

@@ -111,10 +111,19 @@ pub(crate) fn account_proof(
             "too many slots: at most {MAX_PROOF_SLOTS}"
         )));
     }
+    Ok(proven(state, address, slots))
+}
+
+/// An EIP-1186 proof of an account and these slots.
+pub(crate) fn proven(
+    state: &State,
+    address: Address,
+    slots: Vec<JsonStorageKey>,
+) -> EIP1186AccountProofResponse {
     let keys: Vec<U256> = slots.iter().map(|slot| slot.as_b256().into()).collect();
     let proof = state.prove(&address, &keys);
     let account = proof.account.unwrap_or_default();
-    Ok(EIP1186AccountProofResponse {
+    EIP1186AccountProofResponse {
         address,
         balance: account.balance,
         code_hash: account.code_hash,
@@ -130,5 +139,5 @@ pub(crate) fn account_proof(
                 proof: slot.proof,
             })
             .collect(),
-    })
+    }
 }

@@ -1,5 +1,6 @@
 //! What the server needs and the bounds it keeps.
 
+use crate::{CommitteeProofs, RpcMetrics, status::NodeFacts};
 use hallmark_execution::Executor;
 use hallmark_mempool::Mempool;
 use hallmark_state::Store;
@@ -70,4 +71,10 @@ pub struct RpcContext {
     pub executor: Arc<Executor>,
     /// Takes raw transactions, knows the pending ones.
     pub mempool: Arc<Mempool>,
+    /// Proofs of the validators of epochs.
+    pub committees: Arc<CommitteeProofs>,
+    /// The node itself.
+    pub node: Arc<NodeFacts>,
+    /// Counts what is asked.
+    pub metrics: RpcMetrics,
 }

@@ -3,7 +3,9 @@
 //! A certificate finalizes one block and, by parent hashes, all its ancestors. Validators do not
 //! make one for every height, so a block may be proven by a descendant's: [`Finality`] then carries
 //! the headers in between. [`Inclusion`] adds the Merkle proofs of a transaction and its receipt,
-//! [`StateProof`] those of an account and its slots. All are checked against a chain spec by `hallmark_consensus::certificate::verify`.
+//! [`StateProof`] those of an account and its slots. All are checked by `hallmark_consensus::certificate::verify`
+//! against the validators of the block's epoch, which the chain spec names for epochs 0 and 1, and
+//! which `net_committee` proves for every later one.
 
 use crate::{
     account::account_proof,
@@ -81,6 +83,11 @@ pub(crate) trait FinalityApi {
         slots: Vec<JsonStorageKey>,
         block: Option<BlockNumberOrTag>,
     ) -> Result<StateProof, Fault>;
+
+    /// The validators of an epoch, 2 or later: every word of their set in contract `Staking`, proven
+    /// in the state after the last block of the epoch before the previous one.
+    #[method(name = "committee", blocking)]
+    fn committee(&self, epoch: u64) -> Result<StateProof, Fault>;
 }
 
 #[rpc(server, namespace = "hallmark")]
@@ -124,6 +131,33 @@ impl FinalityApiServer for Rpc {
         Ok(StateProof {
             finality: self.finality(&sealed)?,
             account: account_proof(&state, address, slots)?,
+        })
+    }
+
+    fn committee(&self, epoch: u64) -> Reply<StateProof> {
+        self.proven_committee(epoch)
+    }
+}
+
+impl Rpc {
+    fn proven_committee(&self, epoch: u64) -> Reply<StateProof> {
+        let Some(frozen_in) = epoch.checked_sub(2) else {
+            let text = "the chain spec names the validators of epochs 0 and 1";
+            return Err(Fault::Refused(text.into()));
+        };
+        let boundary = frozen_in
+            .saturating_add(1)
+            .saturating_mul(self.spec.staking.epoch_blocks)
+            .saturating_sub(1);
+        let sealed = self.block(boundary).ok_or(Fault::UnknownBlock)?;
+        let account = self.committees.get(epoch).ok_or_else(|| {
+            Fault::Refused(format!(
+                "this node has no proof of the set of epoch {epoch}"
+            ))
+        })?;
+        Ok(StateProof {
+            finality: self.finality(&sealed)?,
+            account,
         })
     }
 }

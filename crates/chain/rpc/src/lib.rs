@@ -11,9 +11,10 @@
 //!   ranges and results, gas, time and concurrency of calls (see [`RpcConfig`]).
 //!
 //! Beside Ethereum's methods the node answers `net_finalizedCertificate` (why a block is final, see
-//! [`Finality`]), `hallmark_inclusion` (why a transaction is in it, see [`Inclusion`]),
-//! `hallmark_sweepLogs` (what contracts told at the end of blocks) and `hallmark_counters` (how often
-//! the node really verified and recovered, see [`Counters`]).
+//! [`Finality`]), `net_committee` (who the validators of an epoch are), `hallmark_inclusion` (why a
+//! transaction is in it, see [`Inclusion`]), `hallmark_sweepLogs` (what contracts told at the end of
+//! blocks), `hallmark_counters` (how often the node really verified and recovered, see [`Counters`])
+//! and `hallmark_nodeStatus` (see [`NodeStatus`]).
 //!
 //! [`serve`] starts the server; the methods are listed by the traits in `chain`, `account`, `fee`,
 //! `call` (traces too), `logs`, `pubsub`, `net`, `finality` and `counters`.
@@ -21,6 +22,7 @@
 mod account;
 mod call;
 mod chain;
+mod committees;
 mod config;
 mod context;
 mod counters;
@@ -29,15 +31,20 @@ mod fee;
 mod filters;
 mod finality;
 mod logs;
+mod metrics;
 mod net;
 mod overrides;
 mod pubsub;
 mod server;
+mod status;
 mod sync;
 mod view;
 
+pub use committees::CommitteeProofs;
 pub use config::{RpcConfig, RpcContext};
 pub use counters::Counters;
 pub use error::Fault;
 pub use finality::{Finality, Inclusion, StateProof};
+pub use metrics::RpcMetrics;
 pub use server::{RpcError, RpcHandle, serve};
+pub use status::{NodeFacts, NodeStatus};

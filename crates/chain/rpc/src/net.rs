@@ -5,7 +5,7 @@ use alloy_primitives::{B256, Bytes, U64, keccak256};
 use jsonrpsee::proc_macros::rpc;
 
 /// Name and version as `web3_clientVersion` reports them.
-const CLIENT_VERSION: &str = concat!("hallmark/v", env!("CARGO_PKG_VERSION"));
+pub(crate) const CLIENT_VERSION: &str = concat!("hallmark/v", env!("CARGO_PKG_VERSION"));
 
 #[rpc(server, namespace = "web3")]
 pub(crate) trait Web3 {
@@ -26,7 +26,7 @@ pub(crate) trait Net {
     #[method(name = "listening")]
     fn listening(&self) -> Result<bool, Fault>;
 
-    /// Validators of the chain spec other than one: the peers that this node is told to reach.
+    /// Validators that are connected; until that is known, those that this node is told to reach.
     #[method(name = "peerCount")]
     fn peer_count(&self) -> Result<U64, Fault>;
 }
@@ -51,6 +51,7 @@ impl NetServer for Rpc {
     }
 
     fn peer_count(&self) -> Result<U64, Fault> {
-        Ok(U64::from(self.spec.validators.len().saturating_sub(1)))
+        let told = self.spec.validators.len().saturating_sub(1) as u64;
+        Ok(U64::from(self.node.peers().unwrap_or(told)))
     }
 }

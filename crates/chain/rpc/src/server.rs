@@ -11,19 +11,23 @@ use crate::{
     filters::PollingFiltersServer,
     finality::{DebugServer, FinalityApiServer, InclusionApiServer},
     logs::{LogsServer, SweepLogsServer},
+    metrics::Counted,
     net::{NetServer, Web3Server},
     pubsub::{HexIds, PubSubServer},
+    status::StatusApiServer,
 };
 use hallmark_types::Limits;
 use jsonrpsee::{
     RpcModule,
-    server::{BatchRequestConfig, PingConfig, Server, ServerConfig},
+    server::{
+        BatchRequestConfig, PingConfig, Server, ServerConfig, middleware::rpc::RpcServiceBuilder,
+    },
 };
 use parking_lot::Mutex;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
 };
@@ -31,7 +35,7 @@ use tokio::{runtime::Runtime, sync::oneshot};
 use tower_http::cors::CorsLayer;
 
 /// How long `stop` waits for requests that still run.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
 /// Threads that serve connections.
 const CONNECTION_THREADS: usize = 2;
 /// Room in a request beside a raw transaction's hex digits.
@@ -133,11 +137,18 @@ fn run(
     started: mpsc::Sender<io::Result<()>>,
     stopped: oneshot::Receiver<()>,
 ) {
+    let max_response = max_response_bytes(&context.spec.limits);
     let server_config = server_config(&config, &context.spec.limits);
+    let metrics = context.metrics.clone();
     let methods = methods(Rpc::new(config, context));
+    let names = Arc::new(methods.method_names().collect());
+    let counted = RpcServiceBuilder::new().layer_fn(move |service| {
+        Counted::new(service, metrics.clone(), Arc::clone(&names), max_response)
+    });
     runtime.block_on(async move {
         let server = Server::builder()
             .set_config(server_config)
+            .set_rpc_middleware(counted)
             .set_http_middleware(tower::ServiceBuilder::new().layer(CorsLayer::permissive()))
             .build_from_tcp(listener);
         let server = match server {
@@ -155,15 +166,28 @@ fn run(
     runtime.shutdown_timeout(STOP_PATIENCE);
 }
 
-fn server_config(config: &RpcConfig, limits: &Limits) -> ServerConfig {
-    let request = limits.rpc_max_body_bytes.max(
+fn max_request_bytes(limits: &Limits) -> usize {
+    limits.rpc_max_body_bytes.max(
         limits
             .max_tx_bytes
             .saturating_mul(2)
             .saturating_add(REQUEST_ENVELOPE),
-    );
-    // A block of full transactions in hex, or its receipts, must fit.
-    let response = limits.max_block_bytes.saturating_mul(4).max(request);
+    )
+}
+
+/// A block of full transactions in hex, or its receipts, must fit.
+fn max_response_bytes(limits: &Limits) -> usize {
+    let response = limits
+        .max_block_bytes
+        .saturating_mul(4)
+        .max(max_request_bytes(limits));
+    // What the server's own bound can express.
+    response.min(u32::MAX as usize)
+}
+
+fn server_config(config: &RpcConfig, limits: &Limits) -> ServerConfig {
+    let request = max_request_bytes(limits);
+    let response = max_response_bytes(limits);
     ServerConfig::builder()
         .max_request_body_size(u32::try_from(request).unwrap_or(u32::MAX))
         .max_response_body_size(u32::try_from(response).unwrap_or(u32::MAX))
@@ -193,6 +217,7 @@ fn methods(rpc: Rpc) -> RpcModule<()> {
         FinalityApiServer::into_rpc(rpc.clone()).remove_context(),
         InclusionApiServer::into_rpc(rpc.clone()).remove_context(),
         CountersApiServer::into_rpc(rpc.clone()).remove_context(),
+        StatusApiServer::into_rpc(rpc.clone()).remove_context(),
         DebugServer::into_rpc(rpc).remove_context(),
     ];
     let mut all = RpcModule::new(());

@@ -57,6 +57,10 @@ impl Rpc {
         })
     }
 
+    pub(crate) fn is_syncing(&self) -> bool {
+        self.behind().is_some()
+    }
+
     pub(crate) fn sync_status(&self) -> SyncStatus {
         self.behind()
             .map_or(SyncStatus::Done(false), SyncStatus::Behind)

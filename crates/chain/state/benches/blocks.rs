@@ -124,10 +124,7 @@ fn outcome(
 }
 
 fn blocks(name: &str, accounts: u64, receivers: u64) {
-    let validators = vec![ValidatorSpec {
-        public_key: [7; 32],
-        address: Address::with_last_byte(1),
-    }];
+    let validators = vec![ValidatorSpec::local([7; 32], Address::with_last_byte(1))];
     let spec = ChainSpec::local(1, validators, BTreeMap::new(), Address::with_last_byte(1));
     let mut all = StateDiff::default();
     for number in 0..accounts {

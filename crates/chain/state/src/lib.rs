@@ -25,4 +25,6 @@ pub use diff::{AccountDiff, StateDiff, balance_change};
 pub use executed::Executed;
 pub use proof::{AccountProof, StorageProof};
 pub use state::{AccountView, State};
-pub use store::{Head, InMemoryDisk, RECENT_STATES, SWEEP_LOG_BLOCKS, Store, StoreError};
+pub use store::{
+    Head, InMemoryDisk, RECENT_STATES, STORE_FILE, SWEEP_LOG_BLOCKS, Store, StoreError,
+};

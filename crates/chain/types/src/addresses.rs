@@ -2,6 +2,8 @@
 
 use alloy_primitives::Address;
 
+/// Stake, rewards and the validator sets of epochs.
+pub const STAKING: Address = system(0x01);
 /// Registry of models and their verifying keys.
 pub const MODELS: Address = system(0x02);
 /// Market of paid inference: orders, claims, deliveries.

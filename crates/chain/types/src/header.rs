@@ -21,13 +21,13 @@ pub const MAX_HEADER_BYTES: usize = 1024;
 pub struct HeaderExtra {
     /// Milliseconds of the timestamp, `0..1000`.
     pub ms: u16,
-    /// Validator-set period.
+    /// Epoch of the block: its number divided by `staking.epoch_blocks`.
     pub epoch: u32,
     /// View in which the block was proposed.
     pub view: u64,
     /// View of its parent.
     pub parent_view: u64,
-    /// Index of the proposer in the validator set.
+    /// Index of the proposer in the validator set of the epoch.
     pub leader: u16,
 }
 

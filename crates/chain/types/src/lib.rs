@@ -8,11 +8,13 @@ pub mod addresses;
 mod block;
 mod context;
 mod error;
+pub mod evidence;
 mod fees;
 pub mod header;
 mod limits;
 pub mod merkle;
 mod spec;
+pub mod staking;
 mod topics;
 mod transaction;
 
@@ -22,10 +24,12 @@ mod tests;
 pub use block::Block;
 pub use context::order_context;
 pub use error::{DecodeError, SpecError};
+pub use evidence::Evidence;
 pub use fees::{BASE_FEE_ELASTICITY, BASE_FEE_MAX_CHANGE_DENOMINATOR, next_base_fee};
 pub use header::HeaderExtra;
 pub use limits::{Limits, MarketParams};
 pub use spec::{ChainSpec, LOCAL_CHAIN_ID, MARK, ValidatorSpec};
+pub use staking::{Committee, Member, StakingParams};
 pub use topics::TopicsParams;
 pub use transaction::{check_transaction, decode_transaction};
 

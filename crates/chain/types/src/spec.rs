@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::{Limits, MarketParams, SpecError, TopicsParams, addresses};
+use crate::{
+    Limits, MarketParams, SpecError, StakingParams, TopicsParams, addresses, staking::LOCAL_STAKE,
+    staking::is_p2p_address,
+};
 
 /// One MARK in its smallest unit (10^-18 MARK).
 pub const MARK: u128 = 1_000_000_000_000_000_000;
@@ -17,15 +20,31 @@ pub const LOCAL_CHAIN_ID: u64 = 1618;
 /// Most validators of a chain; a leader's index must fit the header and a certificate a message.
 pub(crate) const MAX_VALIDATORS: usize = 128;
 
-/// One member of the validator set.
+/// One validator of genesis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidatorSpec {
     /// Ed25519 public key that signs votes and authenticates connections.
     #[serde(with = "hex32")]
     pub public_key: [u8; 32],
-    /// Beneficiary of the blocks that it proposes (priority fees).
+    /// Its operator's account, and beneficiary of the blocks that it proposes.
     pub address: Address,
+    /// Its operator's own stake at genesis, units of 10^-18 MARK; issued on top of the allocation.
+    pub stake: U256,
+    /// `host:port` at which it is reached by its peers; empty if its peers know otherwise.
+    pub p2p: String,
+}
+
+impl ValidatorSpec {
+    /// A validator of a local network, with [`LOCAL_STAKE`] and no advertised address.
+    pub fn local(public_key: [u8; 32], address: Address) -> Self {
+        Self {
+            public_key,
+            address,
+            stake: U256::from(LOCAL_STAKE),
+            p2p: String::new(),
+        }
+    }
 }
 
 /// Everything that the nodes of one chain must agree on before its first block.
@@ -36,9 +55,10 @@ pub struct ChainSpec {
     pub chain_id: u64,
     /// Timestamp of genesis, Unix milliseconds.
     pub genesis_timestamp_ms: u64,
-    /// The validator set; a header's `leader` is an index into it.
+    /// The validators of the first two epochs; a header's `leader` is then an index into them.
     pub validators: Vec<ValidatorSpec>,
-    /// Balances at genesis, units of 10^-18 MARK. Their sum is all that is ever issued.
+    /// Balances at genesis, units of 10^-18 MARK. With the validators' stakes they are all that is
+    /// ever issued.
     #[serde(deserialize_with = "unique_alloc")]
     pub alloc: BTreeMap<Address, U256>,
     /// Receives the network's share of paid orders.
@@ -49,6 +69,8 @@ pub struct ChainSpec {
     pub market: MarketParams,
     /// Rules of the markets of intelligence.
     pub topics: TopicsParams,
+    /// Rules of staking and of validator sets.
+    pub staking: StakingParams,
     /// Base fee of genesis, wei per gas.
     pub base_fee_initial: u64,
     /// Least base fee of any block, wei per gas.
@@ -72,6 +94,7 @@ impl ChainSpec {
             limits: Limits::local(),
             market: MarketParams::local(),
             topics: TopicsParams::local(),
+            staking: StakingParams::local(),
             base_fee_initial: 1_000_000_000,
             base_fee_floor: 10_000_000,
         }
@@ -101,12 +124,15 @@ impl ChainSpec {
     /// All coin in existence, units of 10^-18 MARK: the sum of every account's balance, `BURN`
     /// included, equals it after every block.
     pub fn issued(&self) -> U256 {
+        let stakes = self.validators.iter().map(|validator| validator.stake);
         self.alloc
             .values()
-            .fold(U256::ZERO, |sum, balance| sum.saturating_add(*balance))
+            .copied()
+            .chain(stakes)
+            .fold(U256::ZERO, |sum, amount| sum.saturating_add(amount))
     }
 
-    /// Index in the set of the validator with this public key.
+    /// Index in the set of genesis of the validator with this public key.
     pub fn validator_index(&self, public_key: &[u8; 32]) -> Option<u16> {
         let index = self
             .validators
@@ -141,6 +167,8 @@ impl ChainSpec {
         self.limits.check()?;
         self.market.check(&self.limits)?;
         self.topics.check()?;
+        self.staking.check()?;
+        self.check_stakes()?;
         parameter(self.base_fee_floor >= 7, "base_fee_floor", || {
             format!(
                 "{} is below 7, where EIP-1559 cannot move it",
@@ -175,6 +203,37 @@ impl ChainSpec {
         Ok(())
     }
 
+    /// Every validator of genesis would be chosen by the rules for later epochs.
+    fn check_stakes(&self) -> Result<(), SpecError> {
+        let most = usize::from(self.staking.max_validators);
+        parameter(
+            self.validators.len() <= most,
+            "staking.max_validators",
+            || {
+                format!(
+                    "{most} is less than the {} validators of genesis",
+                    self.validators.len()
+                )
+            },
+        )?;
+        for (index, validator) in self.validators.iter().enumerate() {
+            parameter(
+                validator.stake >= self.staking.min_stake,
+                "validators.stake",
+                || {
+                    format!(
+                        "{} of validator {index} is below staking.min_stake, {}",
+                        validator.stake, self.staking.min_stake
+                    )
+                },
+            )?;
+            parameter(is_p2p_address(&validator.p2p), "validators.p2p", || {
+                format!("{:?} of validator {index} is not host:port", validator.p2p)
+            })?;
+        }
+        Ok(())
+    }
+
     fn check_money(&self) -> Result<(), SpecError> {
         usable("the treasury", self.treasury)?;
         let mut issued = U256::ZERO;
@@ -184,6 +243,11 @@ impl ChainSpec {
             }
             issued = issued
                 .checked_add(*balance)
+                .ok_or(SpecError::TooMuchIssued)?;
+        }
+        for validator in &self.validators {
+            issued = issued
+                .checked_add(validator.stake)
                 .ok_or(SpecError::TooMuchIssued)?;
         }
         if issued > U256::from(u128::MAX) {

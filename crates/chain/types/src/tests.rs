@@ -19,10 +19,7 @@ use crate::{
 };
 
 fn spec() -> ChainSpec {
-    let validator = |n: u8| ValidatorSpec {
-        public_key: [n; 32],
-        address: Address::with_last_byte(n),
-    };
+    let validator = |n: u8| ValidatorSpec::local([n; 32], Address::with_last_byte(n));
     let alloc = BTreeMap::from([(Address::with_last_byte(9), U256::from(1000))]);
     ChainSpec::local(
         1_700_000_000_123,
@@ -386,7 +383,8 @@ fn a_spec_survives_json_and_its_hash_does_not_depend_on_layout() {
     let mut other = spec.clone();
     other.limits.block_gas_limit += 1;
     assert_ne!(other.hash(), spec.hash());
-    assert_eq!(spec.issued(), U256::from(1000));
+    let stakes = U256::from(4 * crate::staking::LOCAL_STAKE);
+    assert_eq!(spec.issued(), U256::from(1000) + stakes);
 }
 
 #[test]
@@ -412,7 +410,7 @@ fn unknown_fields_and_repeated_allocations_are_refused() {
 fn senseless_specs_are_refused_for_their_reason() {
     type Change = fn(&mut ChainSpec);
     spec().check().unwrap();
-    let changes: [(&str, Change); 11] = [
+    let changes: [(&str, Change); 18] = [
         ("0 validators", |s| s.validators.clear()),
         ("same validator", |s| s.validators[1].public_key = [1; 32]),
         ("same validator", |s| {
@@ -438,6 +436,20 @@ fn senseless_specs_are_refused_for_their_reason() {
         ("claim_window_ms", |s| {
             s.market.claim_window_ms = s.limits.max_parent_gap_ms
         }),
+        ("2^128", |s| s.validators[0].stake = U256::MAX),
+        ("validators.stake", |s| {
+            s.validators[1].stake = s.staking.min_stake - U256::from(1)
+        }),
+        ("validators.p2p", |s| s.validators[0].p2p = "nowhere".into()),
+        ("max_validators", |s| s.staking.max_validators = 1),
+        // Stake must wait longer than evidence is taken, and evidence as long as anybody trusts.
+        ("evidence_epochs", |s| {
+            s.staking.evidence_epochs = s.staking.unbonding_epochs - 1
+        }),
+        ("trusting_epochs", |s| {
+            s.staking.trusting_epochs = s.staking.evidence_epochs + 1
+        }),
+        ("unbonding_epochs", |s| s.staking.unbonding_epochs = 129),
     ];
     for (reason, change) in changes {
         let mut spec = spec();
@@ -447,6 +459,29 @@ fn senseless_specs_are_refused_for_their_reason() {
             error.to_string().contains(reason),
             "{error} does not name {reason}"
         );
+    }
+}
+
+#[test]
+fn a_height_is_of_one_epoch_and_the_last_of_an_epoch_is_followed_by_the_next() {
+    let mut rules = spec().staking;
+    rules.epoch_blocks = 16;
+    for (height, epoch, last) in [(0, 0, false), (15, 0, true), (16, 1, false), (31, 1, true)] {
+        assert_eq!(rules.epoch_of(height), epoch);
+        assert_eq!(rules.is_last_of_epoch(height), last, "{height}");
+    }
+}
+
+#[test]
+fn an_address_of_a_validator_is_a_host_and_a_port_or_nothing() {
+    for good in ["", "10.0.0.1:4000", "node.example.org:1", "[::1]:65535"] {
+        assert!(crate::staking::is_p2p_address(good), "{good}");
+    }
+    let long = format!("{}:4000", "a".repeat(255));
+    for bad in [
+        "x", ":1", "a:0", "a:65536", "a:+1", "a b:1", "::1:9", "a:", &long,
+    ] {
+        assert!(!crate::staking::is_p2p_address(bad), "{bad}");
     }
 }
 

@@ -4,8 +4,9 @@
 //! # What is checked
 //! Trust starts from a chain spec that the reader has; the receipt brings no trust of its own.
 //!
-//! 1. The certificate is by the spec's validators, in the domain of the spec's hash, over the last
-//!    of `header, descendants…`; each of these is the parent of the next.
+//! 1. The certificate is by the validators of the certified block's epoch, in the domain of the
+//!    spec's hash, over the last of `header, descendants…`; each of these is the parent of the next.
+//!    The spec names the validators of the first two epochs, a light client knows those of later ones.
 //! 2. `transaction` and `receipt` are at `transactionIndex` under the header's roots; the
 //!    transaction is of the spec's chain and succeeded.
 //! 3. Its logs hold exactly one `Paid` of contract `Inference` for this order, and its model,
@@ -29,7 +30,8 @@ mod build;
 mod tests;
 mod verify;
 
-pub use verify::verify;
+pub(crate) use verify::decode_header;
+pub use verify::{verify, verify_with};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use hallmark_consensus::certificate::CertificateError;
@@ -167,6 +169,11 @@ pub enum ReceiptError {
     BrokenChain(usize),
     #[error("more than {MAX_DESCENDANTS} headers lie between the payment and the certificate")]
     TooManyHeaders,
+    #[error(
+        "the block is certified by the validators of epoch {0}, and the chain spec names those of \
+         epochs 0 and 1 only: follow the chain with `hallmark light --receipt`"
+    )]
+    UnknownCommittee(u64),
     #[error("the block is not final: {0}")]
     Certificate(#[from] CertificateError),
     #[error("the transaction is not in the block: {0}")]

@@ -269,6 +269,11 @@ fn transactions_and_receipts_of_another_place_are_refused() {
     ));
 }
 
+/// Whom the spec knows.
+fn first_epochs(epoch: u64) -> Option<hallmark_types::Committee> {
+    hallmark_consensus::genesis_committee(&spec(), epoch)
+}
+
 #[test]
 fn headers_that_do_not_follow_one_another_are_refused() {
     let mut receipt = receipt(&World::default());
@@ -279,7 +284,7 @@ fn headers_that_do_not_follow_one_another_are_refused() {
     };
     receipt.descendants = vec![alloy_rlp::encode(&stranger).into()];
     assert!(matches!(
-        final_header(&receipt, &spec()),
+        final_header(&receipt, &spec(), &first_epochs),
         Err(ReceiptError::BrokenChain(1))
     ));
     let child = Header {
@@ -289,7 +294,7 @@ fn headers_that_do_not_follow_one_another_are_refused() {
     };
     receipt.descendants = vec![alloy_rlp::encode(&child).into()];
     assert!(matches!(
-        final_header(&receipt, &spec()),
+        final_header(&receipt, &spec(), &first_epochs),
         Err(ReceiptError::BrokenChain(1))
     ));
     let child = Header {
@@ -300,18 +305,18 @@ fn headers_that_do_not_follow_one_another_are_refused() {
     receipt.descendants = vec![alloy_rlp::encode(&child).into()];
     // Linked, but nobody signed.
     assert!(matches!(
-        final_header(&receipt, &spec()),
+        final_header(&receipt, &spec(), &first_epochs),
         Err(ReceiptError::Certificate(_))
     ));
     receipt.descendants = vec![Bytes::new(); super::MAX_DESCENDANTS + 1];
     assert!(matches!(
-        final_header(&receipt, &spec()),
+        final_header(&receipt, &spec(), &first_epochs),
         Err(ReceiptError::TooManyHeaders)
     ));
     let mut padded = receipt.clone();
     padded.descendants.clear();
     padded.header = [&padded.header[..], &[0]].concat().into();
-    let refused = final_header(&padded, &spec());
+    let refused = final_header(&padded, &spec(), &first_epochs);
     assert!(matches!(
         refused,
         Err(ReceiptError::Header { position: 0, .. })

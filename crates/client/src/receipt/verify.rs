@@ -11,15 +11,32 @@ use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::Decodable;
 use alloy_sol_types::SolEvent;
 use hallmark_abi::IInference;
-use hallmark_consensus::certificate;
+use hallmark_consensus::{
+    certificate::{self, CertificateError},
+    genesis_committee,
+};
 use hallmark_proof::{InputSecret, VerifyingKey};
-use hallmark_types::{ChainSpec, addresses::INFERENCE, header, merkle, order_context};
+use hallmark_types::{ChainSpec, Committee, addresses::INFERENCE, header, merkle, order_context};
 
-/// Checks everything; trust starts from `spec`, never from the receipt.
+/// Checks everything; trust starts from `spec`, never from the receipt. The spec knows the validators
+/// of the first two epochs; for a receipt of a later one see [`verify_with`].
 ///
 /// # Errors
 /// The first thing found wrong, in the order of the module's list. Never panics.
 pub fn verify(receipt: &OrderReceipt, spec: &ChainSpec) -> Result<VerifiedReceipt, ReceiptError> {
+    verify_with(receipt, spec, |epoch| genesis_committee(spec, epoch))
+}
+
+/// As [`verify`], with validators from whoever the caller trusts, such as a light client.
+///
+/// # Errors
+/// As [`verify`]; [`ReceiptError::UnknownCommittee`] if the receipt is of an epoch whose validators
+/// `committees` does not know.
+pub fn verify_with(
+    receipt: &OrderReceipt,
+    spec: &ChainSpec,
+    committees: impl Fn(u64) -> Option<Committee>,
+) -> Result<VerifiedReceipt, ReceiptError> {
     if receipt.version != VERSION {
         return Err(ReceiptError::Version(receipt.version));
     }
@@ -27,7 +44,7 @@ pub fn verify(receipt: &OrderReceipt, spec: &ChainSpec) -> Result<VerifiedReceip
         let (expected, found) = (spec.chain_id, receipt.chain_id);
         return Err(ReceiptError::OtherChain { expected, found });
     }
-    let header = final_header(receipt, spec)?;
+    let header = final_header(receipt, spec, &committees)?;
     let transaction = included_transaction(receipt, spec, &header)?;
     let paid = payment(receipt, &header)?;
     check_statement(receipt, &paid)?;
@@ -58,33 +75,43 @@ pub fn verify(receipt: &OrderReceipt, spec: &ChainSpec) -> Result<VerifiedReceip
 pub(super) fn final_header(
     receipt: &OrderReceipt,
     spec: &ChainSpec,
+    committees: &impl Fn(u64) -> Option<Committee>,
 ) -> Result<Header, ReceiptError> {
     if receipt.descendants.len() > MAX_DESCENDANTS {
         return Err(ReceiptError::TooManyHeaders);
     }
-    let first = decode_header(0, &receipt.header)?;
+    let first = header_at(0, &receipt.header)?;
     let mut last = first.clone();
     for (position, bytes) in (1..).zip(&receipt.descendants) {
-        let next = decode_header(position, bytes)?;
+        let next = header_at(position, bytes)?;
         if next.parent_hash != last.hash_slow() || Some(next.number) != last.number.checked_add(1) {
             return Err(ReceiptError::BrokenChain(position));
         }
         last = next;
     }
-    certificate::verify(spec, &last, &receipt.certificate)?;
+    let epoch = header::extra(&last)
+        .map_err(|error| CertificateError::Header(error.to_string()))?
+        .epoch
+        .into();
+    let committee = committees(epoch).ok_or(ReceiptError::UnknownCommittee(epoch))?;
+    certificate::verify(spec, &committee, &last, &receipt.certificate)?;
     Ok(first)
 }
 
-fn decode_header(position: usize, bytes: &Bytes) -> Result<Header, ReceiptError> {
-    let malformed = |reason: String| ReceiptError::Header { position, reason };
+fn header_at(position: usize, bytes: &Bytes) -> Result<Header, ReceiptError> {
+    decode_header(bytes).map_err(|reason| ReceiptError::Header { position, reason })
+}
+
+/// A header from its canonical RLP.
+pub(crate) fn decode_header(bytes: &Bytes) -> Result<Header, String> {
     if bytes.len() > header::MAX_HEADER_BYTES {
-        return Err(malformed(format!("{} bytes are too many", bytes.len())));
+        return Err(format!("{} bytes are too many", bytes.len()));
     }
     let mut rest: &[u8] = bytes;
-    let decoded = Header::decode(&mut rest).map_err(|error| malformed(error.to_string()))?;
+    let decoded = Header::decode(&mut rest).map_err(|error| error.to_string())?;
     // The hash must be of these very bytes.
     if !rest.is_empty() || alloy_rlp::encode(&decoded) != bytes[..] {
-        return Err(malformed("it is not canonical".to_owned()));
+        return Err("it is not canonical".to_owned());
     }
     Ok(decoded)
 }

@@ -38,7 +38,7 @@ pub const MAX_GRAPH_BYTES: usize =
     64 + 2 * MAX_PORTS * MAX_PORT_BYTES + MAX_NODES * MAX_NODE_BYTES + 4 * MAX_LIST;
 
 const MAGIC: [u8; 4] = *b"HMKG";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const MAX_SHAPE_BYTES: usize = 1 + 4 * MAX_RANK;
 /// A shape, a range and a scale.
 const MAX_PORT_BYTES: usize = MAX_SHAPE_BYTES + 8 + 5;

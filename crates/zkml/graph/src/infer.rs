@@ -271,14 +271,25 @@ fn check_terms(node: usize, terms: &[(ValueId, i32)]) -> Result<(), CheckError> 
     Ok(())
 }
 
-/// Interval arithmetic, tightened where `c·x` meets `-c·2^s·y` and `y` is the rounded quotient of
-/// `x` by `2^s`: together they are `c` times the remainder. Each quotient takes its `x` once.
+/// Interval arithmetic, tightened for a maximum of two, and where `c·x` meets `-c·2^s·y` and `y` is the
+/// rounded quotient of `x` by `2^s`: together they are `c` times the remainder. Each quotient takes its `x`
+/// once.
 fn combine(
     graph: &Graph,
     node: usize,
     terms: &[(ValueId, i32)],
     offset: i32,
 ) -> Result<Option<Range>, CheckError> {
+    if let Some((a, b)) = maximum_of(graph, terms, offset) {
+        let (a, b) = (
+            operand_range(graph, node, a)?,
+            operand_range(graph, node, b)?,
+        );
+        return Ok(Some(Range {
+            lo: a.lo.max(b.lo),
+            hi: a.hi.max(b.hi),
+        }));
+    }
     let mut paired = vec![false; terms.len()];
     let mut ends = Vec::with_capacity(terms.len());
     for (index, &(y, multiplier)) in terms.iter().enumerate() {
@@ -322,6 +333,34 @@ fn combine(
         (lo.saturating_add(end.0), hi.saturating_add(end.1))
     });
     Ok(bounds::narrow(lo, hi))
+}
+
+/// `(a, b)` when the terms are `b + clamp(a - b, 0, h)`, and `a - b` is never above `h`: the larger of both.
+fn maximum_of(graph: &Graph, terms: &[(ValueId, i32)], offset: i32) -> Option<(ValueId, ValueId)> {
+    let node = |value| graph.nodes.get(graph.node_of(value)?);
+    let (&[(first, 1), (second, 1)], 0) = (terms, offset) else {
+        return None;
+    };
+    [(first, second), (second, first)]
+        .into_iter()
+        .find_map(|(b, positive)| {
+            let Op::Lookup {
+                input,
+                shift: 0,
+                table: Table::Clamp { lo: 0, hi, .. },
+            } = node(positive)?.op
+            else {
+                return None;
+            };
+            let Op::Combine { terms, offset: 0 } = &node(input)?.op else {
+                return None;
+            };
+            let a = match terms[..] {
+                [(a, 1), (other, -1)] | [(other, -1), (a, 1)] if other == b => a,
+                _ => return None,
+            };
+            (graph.range(input)?.hi <= hi).then_some((a, b))
+        })
 }
 
 /// `(x, s)` when `value` is `(x + 2^(s-1)) >> s` for every `x` in its range.

@@ -33,7 +33,8 @@
 //!   (the right one when both are); otherwise inner length times the extreme products;
 //! - `Combine`: interval arithmetic; the remainder `x - 2^s·Lookup(x, s, Clamp)` of a clamp that
 //!   does not bite lies in `[-2^(s-1), 2^(s-1) - 1]` (`[0, 0]` for `s = 0`) besides, and likewise
-//!   for `Shift` and for multiples `c·x - c·2^s·y` among other terms;
+//!   for `Shift` and for multiples `c·x - c·2^s·y` among other terms; a maximum, `b + Lookup(a - b, 0, Clamp)`
+//!   with a clamp to `[0, h]` that does not bite above, lies where its operands do;
 //! - `Mul` of a value by itself is not negative;
 //! - a `View` that reads outside contains 0;
 //! - a `Lookup` over a table of `2^t` entries needs `|v| + 2^(s-1) < 2^(t-1+s)` and `t + s ≤ 30`, so

@@ -26,7 +26,7 @@ use crate::{
 pub const MAX_MODEL_BYTES: usize = 1 << 30;
 
 const MAGIC: [u8; 4] = *b"HMKM";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// Magic, version and digest.
 const HEADER_BYTES: usize = 4 + 2 + 32;
 

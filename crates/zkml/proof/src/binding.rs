@@ -74,7 +74,7 @@ impl BindingPlan {
         let blocks = CUBE_BLOCKS.iter().zip(self.cubes);
         blocks
             .map(|(&block, index)| Weights::Eq {
-                block: plan.witness.blocks[index],
+                block: plan.witness.block(index),
                 point: point[LANE_BITS - block.1..].to_vec(),
                 scale: selector(point, block),
             })
@@ -86,7 +86,7 @@ impl BindingPlan {
         let blocks = CUBE_BLOCKS.iter().zip(self.cubes);
         blocks
             .map(|(&(first, bits), index)| Weights::Tensor {
-                block: plan.witness.blocks[index],
+                block: plan.witness.block(index),
                 lanes: weights[first..first + (1 << bits)].to_vec(),
                 row: row.clone(),
             })
@@ -98,7 +98,7 @@ impl BindingPlan {
         let eq = eq_table(row, E::ONE);
         let at = |element: usize| lanes[element % RATE] * eq[element / RATE];
         let dense = |index: usize, weights: Vec<E>| Weights::Dense {
-            blocks: vec![(plan.witness.blocks[index], E::ONE)],
+            blocks: vec![(plan.witness.block(index), E::ONE)],
             weights,
         };
         let mut all = vec![dense(self.salt, (0..RATE).map(at).collect())];
@@ -217,7 +217,7 @@ pub(crate) fn verify(
     let mut terms = binding.cubes_weighed(plan, &traced.cubes, &at_row);
     terms.extend(binding.message_weighed(plan, &traced.inputs, row));
     terms.push(Weights::Tensor {
-        block: plan.witness.blocks[binding.capacities],
+        block: plan.witness.block(binding.capacities),
         lanes: traced.inputs[RATE..].to_vec(),
         row: Row::Next(row.to_vec()),
     });
@@ -239,7 +239,7 @@ pub(crate) fn verify(
     let negated: Vec<E> = traced.cubes.iter().map(|&w| -w).collect();
     let mut terms = binding.cubes_weighed(plan, &negated, &at_row);
     terms.push(Weights::Tensor {
-        block: plan.witness.blocks[binding.capacities],
+        block: plan.witness.block(binding.capacities),
         lanes: eq.clone(),
         row: at_row,
     });

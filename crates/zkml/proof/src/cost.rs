@@ -60,7 +60,7 @@ impl VerifyCost {
         // One multiplication an element for every direct evaluation, plus its weights.
         let mut operations = 2 * output;
         let mut witness_claims = 0u64;
-        let mut weight_claims = vec![0u64; plan.weights.stackings.len()];
+        let mut weight_claims = vec![0u64; plan.weights.packings.len()];
         for evaluation in &plan.evaluations {
             operations += 64 + 8 * evaluation.point.len() as u64;
             let home = match evaluation.target {
@@ -78,8 +78,14 @@ impl VerifyCost {
                 Target::Weights(block) => Home::Weights { block },
             };
             match home {
-                Home::Witness { .. } => witness_claims += 1,
-                Home::Weights { block } => weight_claims[plan.weights.places[block].0] += 1,
+                // A claim is weighed piece by piece.
+                Home::Witness { block, .. } => {
+                    witness_claims += plan.witness.stored[block].pieces() as u64;
+                }
+                Home::Weights { block } => {
+                    let pieces = plan.weights.stored(block).pieces() as u64;
+                    weight_claims[plan.weights.places[block].0] += pieces;
+                }
                 Home::Public | Home::Virtual => {}
             }
         }

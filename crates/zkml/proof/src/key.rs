@@ -11,7 +11,7 @@ use crate::field::{E_BYTES, F, signed};
 use crate::opening::codec::max_opening;
 use crate::opening::hiding::HidingScheme;
 use crate::opening::plain::PlainScheme;
-use crate::plan::{Dims, LookupTable, Mode, Plan, PlanError, Stacking};
+use crate::plan::{LookupTable, Mode, Packing, Plan, PlanError};
 use crate::profile::Profile;
 use crate::proof::{HEADER_BYTES, VERSION, WitnessConfig, batch_header};
 use crate::witness::{TraceError, Witness};
@@ -102,11 +102,11 @@ impl VerifyingKey {
         roots: Vec<[u8; 32]>,
         plan: Plan,
     ) -> Result<Self, usize> {
-        let scheme = |stacking: &Stacking| {
-            PlainScheme::new(stacking, profile, false).ok_or(stacking.variables)
+        let scheme = |packing: &Packing| {
+            PlainScheme::new(packing, profile, false).ok_or(packing.variables())
         };
         let witness = scheme(&plan.witness)?;
-        let shards = plan.weights.stackings.iter();
+        let shards = plan.weights.packings.iter();
         let weights = shards.map(scheme).collect::<Result<_, _>>()?;
         let mut inner = Inner {
             profile,
@@ -152,7 +152,7 @@ impl VerifyingKey {
         let graph = Graph::decode(graph)?;
         let plan = Plan::new(&graph, Mode::Public)?;
         let (roots, _) = roots.as_chunks::<32>();
-        if roots.len() != plan.weights.stackings.len() {
+        if roots.len() != plan.weights.packings.len() {
             return Err(DecodeError::Roots);
         }
         Self::new(graph, profile, roots.to_vec(), plan).map_err(DecodeError::Size)
@@ -415,34 +415,22 @@ pub fn setup_with(model: &Model, profile: Profile) -> Result<ProvingKey, SetupEr
 
     // Constants first, then the tables in the order of the plan.
     let of_tables = plan.tables.iter().filter_map(|t| match t.table {
-        LookupTable::Explicit { bits, table } => Some((Dims(vec![1 << bits]), &tables[table])),
+        LookupTable::Explicit { table, .. } => Some(&tables[table]),
         _ => None,
     });
-    let contents: Vec<(Dims, &Vec<i32>)> = model
-        .graph
-        .constants()
-        .map(|node| Dims::of(&node.shape))
-        .zip(&constants)
-        .chain(of_tables)
-        .collect();
-    let mut blocks: Vec<Vec<usize>> = vec![Vec::new(); plan.weights.stackings.len()];
-    let mut order: Vec<usize> = (0..contents.len()).collect();
-    order.sort_by_key(|&block| plan.weights.places[block]);
-    for block in order {
-        blocks[plan.weights.places[block].0].push(block);
-    }
-
-    let scheme = |stacking: &Stacking| {
-        PlainScheme::new(stacking, profile, true).ok_or(SetupError::Size(stacking.variables))
+    let contents: Vec<&Vec<i32>> = constants.iter().chain(of_tables).collect();
+    let scheme = |packing: &Packing| {
+        PlainScheme::new(packing, profile, true).ok_or(SetupError::Size(packing.variables()))
     };
     let witness = scheme(&plan.witness)?;
     let (mut weights, mut roots, mut data) = (Vec::new(), Vec::new(), Vec::new());
-    for (shard, blocks) in plan.weights.stackings.iter().zip(blocks) {
-        let mut stack = F::zero_vec(1 << shard.variables);
-        for (index, part) in shard.split(&mut stack) {
-            let (dims, values) = &contents[blocks[index]];
-            dims.place(part, F::ZERO, |i| signed(i64::from(values[i])));
-        }
+    for (index, shard) in plan.weights.packings.iter().enumerate() {
+        let mut stack = F::zero_vec(1 << shard.variables());
+        let tensors = plan.weights.tensors(index);
+        shard.fill(&mut stack, |tensor, part| {
+            let values = contents[tensors[tensor]];
+            part.place(F::ZERO, |i| signed(i64::from(values[i])));
+        });
         let scheme = scheme(shard)?;
         let (root, committed) = scheme.commit(stack);
         weights.push(scheme);

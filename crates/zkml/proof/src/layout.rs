@@ -280,66 +280,6 @@ impl Stacking {
     }
 }
 
-/// Blocks shared out among several polynomials: each has a largest size, and one that would be
-/// little more than half full is better cut.
-#[derive(Clone, Debug)]
-pub(crate) struct Shards {
-    pub(crate) stackings: Vec<Stacking>,
-    /// The shard of every block, and its number there.
-    pub(crate) places: Vec<(usize, usize)>,
-}
-
-/// Variables from which a second opening, of some 200 KB and 8 ms, costs less than to double a polynomial
-/// of which less than an eighth is beyond the half.
-const CUT_FROM: usize = 22;
-
-impl Shards {
-    /// Blocks above `max_variables` get a shard that is too large, which the caller refuses.
-    pub(crate) fn new(sizes: &[usize], min_variables: usize, max_variables: usize) -> Self {
-        let mut order: Vec<usize> = (0..sizes.len()).collect();
-        order.sort_by_key(|&i| std::cmp::Reverse(sizes[i]));
-        let mut rest = &order[..];
-        let mut shards = Self {
-            stackings: Vec::new(),
-            places: vec![(0, 0); sizes.len()],
-        };
-        while !rest.is_empty() || shards.stackings.is_empty() {
-            let total: usize = rest.iter().map(|&i| 1usize << sizes[i]).sum();
-            let half = total.next_power_of_two() / 2;
-            let capacity = if total > 1 << max_variables {
-                1 << max_variables
-            } else if shards.stackings.is_empty()
-                && half >= 1 << (CUT_FROM - 1)
-                && total <= half + half / 8
-            {
-                half
-            } else {
-                total
-            };
-            // Decreasing powers of two fill a power of two exactly.
-            let mut filled = 0;
-            let mut count = 0;
-            while count < rest.len() && (count == 0 || filled < capacity) {
-                filled += 1usize << sizes[rest[count]];
-                count += 1;
-            }
-            let (shard, others) = rest.split_at(count);
-            rest = others;
-            for (index, &block) in shard.iter().enumerate() {
-                shards.places[block] = (shards.stackings.len(), index);
-            }
-            let sizes: Vec<usize> = shard.iter().map(|&i| sizes[i]).collect();
-            shards.stackings.push(Stacking::new(&sizes, min_variables));
-        }
-        shards
-    }
-
-    /// Elements of all blocks.
-    pub(crate) fn elements(&self) -> usize {
-        self.stackings.iter().map(Stacking::elements).sum()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,24 +341,6 @@ mod tests {
             let present: Vec<usize> = table.into_iter().filter(|&x| x != usize::MAX).collect();
             assert_eq!(present, (0..dims.elements()).collect::<Vec<_>>());
         }
-    }
-
-    #[test]
-    fn blocks_are_shared_out_so_that_no_polynomial_is_too_large_or_half_empty() {
-        let sizes = |shards: &Shards| -> Vec<usize> {
-            shards.stackings.iter().map(|s| s.variables).collect()
-        };
-        assert_eq!(sizes(&Shards::new(&[], 10, 26)), [10]);
-        assert_eq!(sizes(&Shards::new(&[3, 20, 20, 21], 10, 26)), [22, 10]);
-        assert_eq!(sizes(&Shards::new(&[20, 20, 20], 10, 26)), [22]);
-        // Cut once at most: every further root would cost all other terms bits.
-        assert_eq!(sizes(&Shards::new(&[26, 22, 19], 10, 28)), [26, 23]);
-        let large = Shards::new(&[10, 12, 11, 12, 12, 5], 10, 12);
-        assert_eq!(sizes(&large), [12, 12, 12, 12]);
-        assert_eq!(large.places[4], (2, 0));
-        assert_eq!(large.places[2], (3, 0));
-        assert_eq!(large.places[5], (3, 2));
-        assert_eq!(sizes(&Shards::new(&[13], 10, 12)), [13]);
     }
 
     #[test]

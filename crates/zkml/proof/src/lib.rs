@@ -31,12 +31,16 @@
 //! | weights | every `Constant` (elements times multipliers) and every explicit table | once, in [`setup`] |
 //! | witness | of every `Lookup` `y` and the limbs of its remainder; of every `Shift` the limbs of remainder and of `quotient + 2^(bits-1)`; of every table its multiplicities; private inputs | once a proof, before any challenge |
 //!
-//! Blocks of powers of two are stacked, aligned, by decreasing size. All else is virtual.
+//! A tensor is one block with all its padding or, where that halves the polynomial, cut into pieces that hold
+//! little or none of it (module `pieces`). Blocks of powers of two are stacked, aligned, by decreasing size.
+//! All else is virtual.
 //!
-//! Padding of a committed lookup is looked up as well: there `v = 0`, so the tables force
-//! `y = T[0]`, `rem = 2^(s-1)`. The value's own extension is `ỹ(r) - T[0]·(1 - presence(r))`. `T[0]`
-//! is a constant of the graph for a saturation and, for an explicit table, one opening of the
-//! weights. Of a `Shift`, padding holds the quotient 0, and no correction is left.
+//! Padding of a looked-up column is looked up as well: there `v = 0`, so the tables force
+//! `y = T[0]`, `rem = 2^(s-1)`. `T[0]` is a constant of the graph for a saturation and, for an explicit table,
+//! one opening of the weights; of a `Shift`, padding holds the quotient 0. With `[S]` the extension of "a piece
+//! holds this position", all of them or the elements alone, the committed pieces of a value open to
+//! `ỹ(r) + T[0]·([S](r) - presence(r))`, since its own extension is zero in padding, and those of a limb whose
+//! column holds `c` in padding to its extension less `c·(1 - [S](r))`.
 //!
 //! # Protocol
 //!
@@ -110,6 +114,7 @@ mod logup;
 mod messages;
 mod opening;
 mod packed;
+mod pieces;
 mod plan;
 mod private;
 mod profile;

@@ -519,9 +519,17 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                         Origin::Integer(integer) => E::from(signed(i64::from(integer))),
                         Origin::Entry(id) => self.values[id].constant,
                     };
+                    // What is committed of a value holds padding as far as its pieces go; a limb's message
+                    // is of a column that holds padding everywhere.
+                    let stored = &self.plan.witness.stored[block];
                     if let (Target::Value(id), true) = (evaluation.target, padding != E::ZERO) {
                         let present = self.plan.dims[id as usize].presence(&point);
-                        value.constant += padding * (E::ONE - present);
+                        value.constant += padding * (stored.covered(&point) - present);
+                    }
+                    if let (Target::Witness(_), true) = (evaluation.target, stored.is_cut()) {
+                        let content = self.plan.contents[block];
+                        let padding = F::from_u32(self.plan.limb_of_zero(content));
+                        value.constant -= (E::ONE - stored.covered(&point)) * padding;
                     }
                     witness.push(BlockClaim {
                         block,

@@ -14,8 +14,9 @@ use hallmark_graph::{Graph, ValueId};
 use std::ops::Range;
 
 use crate::binding::BindingPlan;
-pub(crate) use crate::layout::{Dims, Shards, Stacking};
+pub(crate) use crate::layout::{Dims, Stacking};
 use crate::opening::hiding::HidingPlan;
+pub(crate) use crate::pieces::{Cut, Packing, Shards};
 pub(crate) use map::{Factor, Group, GroupKind, Map};
 
 /// What a proof shows to its verifier beside the output.
@@ -61,7 +62,7 @@ pub enum PlanError {
         max: usize,
     },
     /// The weights fill too many polynomials.
-    #[error("the weights, padded, fill more than 16 commitments")]
+    #[error("the weights fill more than two commitments")]
     TooManyWeights,
     /// An input that is to be private has more values than fit the field twice.
     #[error("private input {input} ranges over more than 2^29 integers")]
@@ -394,8 +395,8 @@ pub(crate) struct Plan {
     pub(crate) inputs: Vec<InputPlan>,
     pub(crate) tables: Vec<TablePlan>,
     pub(crate) weights: Shards,
-    pub(crate) witness: Stacking,
-    /// What every block of the witness holds.
+    pub(crate) witness: Packing,
+    /// What every tensor of the witness holds.
     pub(crate) contents: Vec<Content>,
     /// Columns of the lookup tree.
     pub(crate) lookup: Stacking,
@@ -423,13 +424,46 @@ impl Plan {
         let (mut plan, masked) = build::Planner::new(graph, mode).build()?;
         if mode == Mode::PrivateInput {
             let products = crate::messages::products(&plan);
-            let mut sizes: Vec<usize> = plan.witness.blocks.iter().map(|b| b.variables).collect();
-            plan.hiding = HidingPlan::new(masked, products, &mut sizes);
-            plan.witness = Stacking::new(&sizes, crate::opening::masked::MIN_VARIABLES);
+            let (hiding, others) = HidingPlan::new(masked, products);
+            plan.hiding = hiding;
+            plan.witness = plan.pack(&others, crate::opening::masked::MIN_VARIABLES);
             let most = crate::commitment::MAX_VARIABLES;
-            build::check_size("the witness commitment", plan.witness.variables, most)?;
+            build::check_size("the witness commitment", plan.witness.variables(), most)?;
         }
         Ok(plan)
+    }
+
+    /// The witness with further blocks. What a claim on the inputs' commitment weighs lies in one block each.
+    fn pack(&self, others: &[usize], least: usize) -> Packing {
+        let cut = |content| match content {
+            Content::Value(value) if value as usize >= self.first_node => Cut::Exact,
+            Content::Remainder(..) | Content::Shift(..) => Cut::Exact,
+            _ => Cut::Never,
+        };
+        let contents = self.contents.iter();
+        let tensors: Vec<(Dims, Cut)> = contents
+            .map(|&content| (self.block_dims(content), cut(content)))
+            .collect();
+        Packing::new(&tensors, others, least)
+    }
+
+    /// What padding holds of a limb: those of the number that 0 has. Of anything else, 0.
+    pub(crate) fn limb_of_zero(&self, content: Content) -> u32 {
+        let half = |bits: usize| 1u32 << bits >> 1;
+        match content {
+            Content::Remainder(lookup, limb) => {
+                let of = &self.lookups[lookup];
+                of.limbs[limb].of(half(of.shift))
+            }
+            Content::Shift(shift, limb) => {
+                let of = &self.shifts[shift];
+                match of.remainder.get(limb) {
+                    Some(limb) => limb.of(half(of.shift)),
+                    None => of.quotient[limb - of.remainder.len()].of(half(of.bits)),
+                }
+            }
+            _ => 0,
+        }
     }
 
     /// Whether an evaluation follows from the weights alone.

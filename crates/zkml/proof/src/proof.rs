@@ -28,7 +28,7 @@ use crate::plan::Mode;
 use crate::profile::Profile;
 
 pub(crate) const MAGIC: [u8; 4] = *b"HMKP";
-pub(crate) const VERSION: u8 = 4;
+pub(crate) const VERSION: u8 = 5;
 pub(crate) const HEADER_BYTES: usize = 6 + 4 * 32 + 32;
 const BATCH_MAGIC: [u8; 4] = *b"HMKB";
 /// Bytes before the messages of a batch.

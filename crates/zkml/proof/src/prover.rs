@@ -281,6 +281,21 @@ pub(crate) fn prove_witness(
     prove_one(pk, None, statement, &[], witness, &|_| {}).map(|(proof, _)| proof)
 }
 
+/// As [`prove_witness`], with another polynomial committed.
+#[cfg(test)]
+pub(crate) fn prove_stack(
+    pk: &ProvingKey,
+    statement: Statement,
+    witness: &Witness<'_>,
+    stack: Vec<crate::field::F>,
+) -> Result<Proof, ProveError> {
+    let committed = instance::commit_stack(pk, stack);
+    let mut clock = Clock::start(&|_| {});
+    let transcript = Transcript::new(&statement.transcript_seed());
+    let run = (None, statement, &[][..], witness);
+    finish(pk, run, committed, transcript, &mut clock)
+}
+
 /// Proves whatever the witness says under whatever statement; `output` is that of the statement, and
 /// needed with private inputs only.
 pub(crate) fn prove_one(
@@ -294,25 +309,37 @@ pub(crate) fn prove_one(
     let mut clock = Clock::start(watch);
     clock.tell(Progress::Committing);
     let seed = statement.transcript_seed();
-    let mut transcript = Transcript::new(&seed);
+    let transcript = Transcript::new(&seed);
     let committed = instance::commit(pk, private, &seed, witness)?;
+    let run = (private, statement, output, witness);
+    let proof = finish(pk, run, committed, transcript, &mut clock)?;
+    Ok((proof, clock.phases))
+}
+
+/// The rest of a proof whose witness is committed to, from a transcript that has observed the statement.
+fn finish(
+    pk: &ProvingKey,
+    (private, statement, output, witness): (Option<&Private>, Statement, &[i32], &Witness<'_>),
+    committed: instance::Committed,
+    mut transcript: Transcript,
+    clock: &mut Clock<'_>,
+) -> Result<Proof, ProveError> {
     observe_weights(pk, &mut transcript);
     observe(&committed.root, &mut transcript);
     clock.lap(|p| &mut p.witness);
     let (instance, claims, mut transcript) = instance::prove(
-        pk, private, statement, output, witness, committed, transcript, &mut clock,
+        pk, private, statement, output, witness, committed, transcript, clock,
     )?;
     clock.tell(Progress::Weights);
     let weights = open_weights(pk, &claims, &mut transcript)?;
     clock.lap(|p| &mut p.weights);
-    let proof = Proof {
+    Ok(Proof {
         statement: instance.statement,
         root: instance.root,
         elements: instance.elements,
         witness: instance.witness,
         weights,
-    };
-    Ok((proof, clock.phases))
+    })
 }
 
 /// One of several runs that share a proof.

@@ -320,7 +320,7 @@ impl<'a> Run<'a> {
     pub(crate) fn finish(self) -> (ProverChannel, Points) {
         let plan = self.plan;
         let mut witness = Vec::new();
-        let mut weights = vec![Vec::new(); plan.weights.stackings.len()];
+        let mut weights = vec![Vec::new(); plan.weights.packings.len()];
         for evaluation in &plan.evaluations {
             let home = match evaluation.target {
                 Target::Value(value) => match plan.homes[value as usize] {
@@ -353,9 +353,12 @@ fn leaves<'s>(
     beta: E,
 ) -> Vec<logup::Block<'s>> {
     let beta2 = beta * beta;
-    let committed = |block: usize| {
-        let block = plan.witness.blocks[block];
-        Cow::Borrowed(&stack[block.offset..block.offset + (1 << block.variables)])
+    let committed = |block: usize| match plan.witness.stored[block].is_cut() {
+        true => Cow::Owned(witness.column(plan, block).padded()),
+        false => {
+            let block = plan.witness.block(block);
+            Cow::Borrowed(&stack[block.offset..block.offset + (1 << block.variables)])
+        }
     };
     let block = |column: usize, table: usize, numerator, x, y| logup::Block {
         offset: plan.lookup.blocks[column].offset,

@@ -89,7 +89,7 @@ fn report(vk: &VerifyingKey, plan: &Plan, hiding: Option<&HidingScheme>) -> Secu
         };
     }
     let mut witness_claims = 0;
-    let mut weight_claims = vec![0; plan.weights.stackings.len()];
+    let mut weight_claims = vec![0; plan.weights.packings.len()];
     for evaluation in &plan.evaluations {
         match evaluation.target {
             Target::Value(value) => match plan.homes[value as usize] {

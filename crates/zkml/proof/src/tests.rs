@@ -21,6 +21,7 @@ macro_rules! of_every_profile {
 mod batch;
 mod bytes;
 mod cheats;
+mod cuts;
 mod hiding;
 mod lies;
 mod operators;

@@ -397,7 +397,7 @@ fn verify_decoded(
         observe(&instance.root, &mut transcript);
     }
     let shards = &plan.weights;
-    let mut weights = vec![Vec::new(); shards.stackings.len()];
+    let mut weights = vec![Vec::new(); shards.packings.len()];
     for (input, output, instance) in instances {
         let mut channel =
             VerifierChannel::over(transcript, &instance.elements, check.hiding.is_some());

@@ -5,6 +5,7 @@ use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
 use crate::field::{E, F, signed};
+use crate::pieces::Part;
 use crate::plan::{Content, Dims, Home, InputCheck, Limb, LookupTable, Origin, Plan};
 use crate::private::{InputSecret, Layout, Opened};
 use crate::sponge::{self, RATE};
@@ -153,18 +154,31 @@ pub(crate) enum ColumnValues<'a> {
 }
 
 impl Column<'_> {
-    /// Writes the padded column.
-    pub(crate) fn place(&self, target: &mut [F]) {
+    /// The padded column.
+    pub(crate) fn padded(&self) -> Vec<F> {
         let pad = signed(i64::from(self.pad));
+        let mut table = F::zero_vec(1 << self.dims.variables());
         match self.values {
             ColumnValues::Signed(values) => {
-                self.dims
-                    .place(target, pad, |i| signed(i64::from(values[i])));
+                let value = |i: usize| signed(i64::from(values[i]));
+                self.dims.place(&mut table, pad, value);
             }
             ColumnValues::Counts(counts) => {
-                self.dims.place(target, pad, |i| F::from_u32(counts[i]));
+                let value = |i: usize| F::from_u32(counts[i]);
+                self.dims.place(&mut table, pad, value);
             }
-            ColumnValues::Field(values) => self.dims.place(target, pad, |i| values[i]),
+            ColumnValues::Field(values) => self.dims.place(&mut table, pad, |i| values[i]),
+        }
+        table
+    }
+
+    /// Writes a part of the padded column.
+    fn place(&self, part: Part<'_, F>) {
+        let pad = signed(i64::from(self.pad));
+        match self.values {
+            ColumnValues::Signed(values) => part.place(pad, |i| signed(i64::from(values[i]))),
+            ColumnValues::Counts(counts) => part.place(pad, |i| F::from_u32(counts[i])),
+            ColumnValues::Field(values) => part.place(pad, |i| values[i]),
         }
     }
 
@@ -338,18 +352,14 @@ impl<'a> Witness<'a> {
                 (ColumnValues::Signed(values), pad)
             }
             Content::Remainder(lookup, limb) => {
-                let of = &plan.lookups[lookup];
-                let pad = of.limbs[limb].of(rounding(of.shift) as u32);
                 let values = &self.remainders[lookup][limb];
+                let pad = plan.limb_of_zero(content);
                 (ColumnValues::Signed(values), pad as i32)
             }
             Content::Shift(shift, limb) => {
-                let of = &plan.shifts[shift];
-                let pad = match of.remainder.get(limb) {
-                    Some(limb) => limb.of(rounding(of.shift) as u32),
-                    None => of.quotient[limb - of.remainder.len()].of(1 << (of.bits - 1)),
-                };
-                (ColumnValues::Signed(&self.shifts[shift][limb]), pad as i32)
+                let values = &self.shifts[shift][limb];
+                let pad = plan.limb_of_zero(content);
+                (ColumnValues::Signed(values), pad as i32)
             }
             Content::Input(input, limb) => (ColumnValues::Signed(&self.inputs[input][limb]), 0),
             Content::Counts(table) => (ColumnValues::Counts(&self.counts[table]), 0),
@@ -389,13 +399,10 @@ impl<'a> Witness<'a> {
 
     /// The values of the committed polynomial.
     pub(crate) fn stack(&self, plan: &Plan) -> Vec<F> {
-        let mut stack = F::zero_vec(1 << plan.witness.variables);
-        let parts = plan.witness.split(&mut stack);
-        parts
-            .into_par_iter()
-            // Blocks after those hold what hides.
-            .filter(|(block, _)| *block < plan.contents.len())
-            .for_each(|(block, part)| self.column(plan, block).place(part));
+        let mut stack = F::zero_vec(1 << plan.witness.variables());
+        plan.witness.fill(&mut stack, |block, part| {
+            self.column(plan, block).place(part)
+        });
         stack
     }
 

@@ -9,7 +9,8 @@ pub(super) struct Cost {
     pub(super) lookups: u64,
     /// Multiply-accumulates.
     pub(super) macs: u64,
-    /// Elements that a proof commits to: what is looked up, with its axes padded to powers of two.
+    /// Elements that a proof commits to at most: what is looked up, with its axes padded to powers of two.
+    /// Where that halves a commitment, less of the padding is.
     pub(super) committed: u64,
     /// Elements of constants.
     pub(super) weights: u64,

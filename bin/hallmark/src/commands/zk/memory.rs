@@ -7,8 +7,9 @@
 //! The runs of a batch are argued one after the other, but all are committed to before the first is.
 //!
 //! The factors lie above the peaks of eight models from 26 thousand to 124 million weights and from
-//! 768 to 12.7 million lookups (`docs/zkml.md`). What is looked up is committed to as well; weights, with
-//! every axis padded to a power of two, are shared out among several polynomials.
+//! 768 to 12.7 million lookups (`docs/zkml.md`). What is looked up is committed to as well; so are the cubes by
+//! which private inputs are hashed. Tensors are padded little where a commitment would have to be doubled for
+//! it, so elements are counted, and an eighth more.
 
 use super::{Error, cost};
 use hallmark_graph::{Model, Op, Table};
@@ -18,9 +19,11 @@ use hallmark_proof::Profile;
 const BASE: u64 = 112 << 20;
 /// Bytes for every element that is looked up or a table's row: its column, its code, its Merkle
 /// tree, its leaf of the lookup tree.
-const ELEMENT: u64 = 184;
+const ELEMENT: u64 = 208;
 /// Bytes for each of these of a run that waits in a batch: column, code, Merkle tree.
 const HELD: u64 = 64;
+/// Elements that the hash of a private input takes for each of its own.
+const HASHED: u64 = 8;
 /// From here on weights are committed to at a lower rate, and from the second number on no longer.
 const LOWER_RATE: (u64, u64) = (1 << 24, 1 << 26);
 /// Bytes more for each of them under the shorter profile, whose codewords are four times as long.
@@ -30,11 +33,14 @@ const SHORT: u64 = 64;
 pub(super) fn need(model: &Model, profile: Profile, runs: u64) -> u64 {
     let graph = &model.graph;
     let values: u64 = graph.nodes.iter().map(|n| n.shape.elements() as u64).sum();
-    let weights: u64 = graph.constants().map(|n| n.shape.padded() as u64).sum();
+    let weights: u64 = graph.constants().map(|n| n.shape.elements() as u64).sum();
+    let weights = weights.saturating_add(weights / 8);
     // Long remainders have several limbs: an eighth more.
-    let columns = cost::total(graph).committed;
+    let columns = cost::total(graph).lookups;
+    let hashed = HASHED.saturating_mul(graph.input_len() as u64);
     let looked_up = columns
         .saturating_add(columns / 8)
+        .saturating_add(hashed)
         .saturating_add(table_rows(model));
     let rounded = |count: u64| count.checked_next_power_of_two().unwrap_or(u64::MAX);
     let longer = match profile {

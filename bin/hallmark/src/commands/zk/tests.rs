@@ -47,7 +47,8 @@ fn the_costs_drawn_are_near_those_of_the_proof() {
         let own = cost::total(&model.graph);
         assert!(work.lookups as u64 >= own.lookups);
         assert!(work.lookups as u64 <= 8 * own.lookups);
-        assert!(work.committed as u64 >= own.committed);
+        // Padding is committed to as far as it costs nothing.
+        assert!(work.committed as u64 >= own.lookups);
     }
 }
 

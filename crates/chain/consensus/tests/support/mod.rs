@@ -31,6 +31,16 @@ pub struct Rooms {
 
 impl World {
     pub fn new(validators: u8, users: u8, genesis_ms: u64) -> Self {
+        Self::with(validators, users, genesis_ms, |_| ())
+    }
+
+    /// With a changed spec.
+    pub fn with(
+        validators: u8,
+        users: u8,
+        genesis_ms: u64,
+        change: impl FnOnce(&mut ChainSpec),
+    ) -> Self {
         let seeds: Vec<[u8; 32]> = (1..=validators).map(|index| [index; 32]).collect();
         let users: Vec<PrivateKeySigner> = (1..=users)
             .map(|index| {
@@ -44,12 +54,15 @@ impl World {
         let validators = seeds
             .iter()
             .enumerate()
-            .map(|(index, seed)| ValidatorSpec {
-                public_key: public_key_of(seed),
-                address: Address::repeat_byte(0xa0 + u8::try_from(index).expect("few")),
+            .map(|(index, seed)| {
+                ValidatorSpec::local(
+                    public_key_of(seed),
+                    Address::repeat_byte(0xa0 + u8::try_from(index).expect("few")),
+                )
             })
             .collect();
-        let spec = ChainSpec::local(genesis_ms, validators, alloc, Address::repeat_byte(0x7e));
+        let mut spec = ChainSpec::local(genesis_ms, validators, alloc, Address::repeat_byte(0x7e));
+        change(&mut spec);
         spec.check().expect("a usable spec");
         Self {
             spec: Arc::new(spec),

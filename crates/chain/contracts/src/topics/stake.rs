@@ -2,11 +2,8 @@
 //!
 //! # Pools
 //!
-//! Every holder of a slot has a pool of its own, so that stake never passes to a successor. With
-//! `A` wei and `S` shares in the pool, a stake of `x` gets `⌊x (S + V) / (A + 1)⌋` shares and `s`
-//! shares are worth `⌊s (A + 1) / (S + V)⌋`, `V = 1000`. The virtual shares and the virtual wei make
-//! the first stake no different from any other: nobody gains by making a share dear before others
-//! come. What rounding leaves belongs to the pool.
+//! Every holder of a slot has a pool of its own, so that stake never passes to a successor. Shares of
+//! pools are counted as `shares.rs` says, at the price that the pool has when they are made.
 //!
 //! What is put in while an epoch is under way waits for its end: it has no part in that epoch's rows,
 //! weights, vetoes and pay. Then all that waited in a pool becomes shares at one price, the price at
@@ -30,10 +27,9 @@ use super::{Account, Pool, Topic, Topics, emit, muldiv, paid_in};
 use crate::{
     Host, Result,
     host::{checked, revert},
+    shares::Held,
 };
 
-/// Shares that every pool has and nobody holds.
-const VIRTUAL_SHARES: u64 = 1_000;
 /// Most entries of a queue that one withdrawal looks at.
 const MAX_RELEASES: u64 = 32;
 /// The whole, in 1/10000.
@@ -340,32 +336,7 @@ impl Account {
     }
 }
 
-/// A pool's stake that counts, and its shares.
-pub(super) struct Held {
-    /// In wei.
-    pub(super) amount: u128,
-    pub(super) shares: U256,
-}
-
 impl Held {
-    /// What shares are worth, in wei.
-    pub(super) fn worth(&self, shares: U256) -> Result<u128> {
-        let held = U256::from(self.amount);
-        let wide = checked(held.checked_add(U256::from(1)))?;
-        let divisor = checked(self.shares.checked_add(U256::from(VIRTUAL_SHARES)))?;
-        let product = checked(shares.checked_mul(wide))?;
-        let worth = checked(product.checked_div(divisor))?.min(held);
-        checked(u128::try_from(worth).ok())
-    }
-
-    /// The shares that so many wei more get.
-    fn shares_for(&self, amount: u128) -> Result<U256> {
-        let wide = checked(self.shares.checked_add(U256::from(VIRTUAL_SHARES)))?;
-        let product = checked(U256::from(amount).checked_mul(wide))?;
-        let divisor = checked(U256::from(self.amount).checked_add(U256::from(1)))?;
-        checked(product.checked_div(divisor))
-    }
-
     /// With what waited, and the shares that it became.
     fn grown(&self, waited: u128) -> Result<(Self, U256)> {
         let minted = self.shares_for(waited)?;

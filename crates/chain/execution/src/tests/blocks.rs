@@ -16,6 +16,7 @@ fn genesis_holds_the_allocation_and_the_system_accounts() {
     assert_eq!(state.total_balance(), world.spec().issued());
     assert_eq!(state.root(), world.head.block.header.state_root);
     for address in [
+        addresses::STAKING,
         addresses::MODELS,
         addresses::INFERENCE,
         addresses::VERIFIER,
@@ -44,10 +45,11 @@ fn genesis_holds_the_allocation_and_the_system_accounts() {
 }
 
 #[test]
-fn a_transfer_moves_value_tips_the_leader_and_burns_the_base_fee() {
+fn a_transfer_moves_value_tips_the_leaders_stake_and_burns_the_base_fee() {
     let mut world = World::new();
     let to = Address::repeat_byte(0x11);
     let before = world.balance(signer(1).address());
+    let staked = world.balance(addresses::STAKING);
     let tx = world.transfer(1, to, MARK);
     let block = world.block(vec![tx]);
     let header = &block.block.header;
@@ -57,7 +59,9 @@ fn a_transfer_moves_value_tips_the_leader_and_burns_the_base_fee() {
     );
     assert_eq!(header.gas_used, 21_000);
     assert_eq!(world.balance(to), U256::from(MARK));
-    assert_eq!(world.balance(header.beneficiary), gas * U256::from(TIP));
+    assert_eq!(world.balance(header.beneficiary), U256::ZERO);
+    let tips = gas * U256::from(TIP);
+    assert_eq!(world.balance(addresses::STAKING), staked + tips);
     assert_eq!(world.balance(addresses::BURN), gas * base_fee);
     let paid = U256::from(MARK) + gas * (base_fee + U256::from(TIP));
     assert_eq!(world.balance(signer(1).address()), before - paid);

@@ -4,6 +4,7 @@ mod blocks;
 mod calls;
 mod market;
 mod refused;
+mod staking;
 mod topics;
 mod traces;
 mod types;

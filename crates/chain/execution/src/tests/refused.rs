@@ -45,6 +45,7 @@ fn a_block_with_one_wrong_field_is_refused_by_its_name() {
         (judge(&|b| b.header.number += 1), "block number"),
         (judge(&|b| b.header.timestamp -= 10), "timestamp"),
         (judge(&|b| b.header.timestamp += 100), "timestamp"),
+        (extra(&|e| e.epoch = 1), "epoch 1, expected 0"),
         (extra(&|e| e.leader = 9), "leader 9 of 4"),
         (extra(&|e| e.leader = (e.leader + 1) % 4), "beneficiary"),
         (

@@ -73,10 +73,11 @@ fn legacy_and_access_list_transactions_pay_the_leader_what_the_base_fee_leaves()
         sign(2, legacy(None)),
         sign(3, listed),
     ];
-    let leader = world.attributes().beneficiary;
+    let staked = world.balance(addresses::STAKING);
     let block = world.block(txs);
     assert_eq!(world.balance(to), U256::from(15));
-    assert_eq!(world.balance(leader), U256::from(3 * 21_000 * 7));
+    let tips = U256::from(3 * 21_000 * 7);
+    assert_eq!(world.balance(addresses::STAKING), staked + tips);
     assert_eq!(
         world.balance(addresses::BURN),
         U256::from(3 * 21_000 * base_fee)

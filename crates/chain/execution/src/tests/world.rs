@@ -10,7 +10,9 @@ use alloy_signer_local::PrivateKeySigner;
 use hallmark_state::Executed;
 use hallmark_types::{ChainSpec, MARK, Transaction, ValidatorSpec};
 
-use crate::{BlockAttributes, BlockError, Built, Executor, NoAncestry, PooledTransaction};
+use crate::{
+    BlockAttributes, BlockError, Built, Executor, NoAncestry, PooledTransaction, committee,
+};
 
 /// Fee cap of the stories' transactions, wei per gas.
 pub(super) const FEE_CAP: u128 = 100_000_000_000;
@@ -23,10 +25,7 @@ pub(super) fn signer(number: u8) -> PrivateKeySigner {
 
 pub(super) fn spec() -> ChainSpec {
     let validators = (1..=4u8)
-        .map(|i| ValidatorSpec {
-            public_key: [i; 32],
-            address: Address::repeat_byte(0xa0 + i),
-        })
+        .map(|i| ValidatorSpec::local([i; 32], Address::repeat_byte(0xa0 + i)))
         .collect();
     let alloc: BTreeMap<_, _> = (1..=8u8)
         .map(|i| (signer(i).address(), U256::from(1_000 * MARK)))
@@ -67,7 +66,15 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
-        let spec = Arc::new(spec());
+        Self::with(|_| ())
+    }
+
+    /// Under other parameters.
+    pub(super) fn with(edit: impl FnOnce(&mut ChainSpec)) -> Self {
+        let mut spec = spec();
+        edit(&mut spec);
+        spec.check().expect("a usable spec");
+        let spec = Arc::new(spec);
         let proposer = Executor::new(spec.clone());
         let head = proposer.genesis();
         Self {
@@ -121,14 +128,16 @@ impl World {
 
     pub(super) fn attributes(&self) -> BlockAttributes {
         let number = self.head.number() + 1;
-        let leader = (number % 4) as u16;
+        let epoch = self.spec().staking.epoch_of(number);
+        let committee = committee(&self.head.state, self.spec(), epoch).expect("a set");
+        let leader = number as usize % committee.members.len();
         BlockAttributes {
             timestamp_ms: self.head.block.timestamp_ms() + 250,
-            epoch: 0,
+            epoch: u32::try_from(epoch).expect("a small epoch"),
             view: number,
             parent_view: number - 1,
-            leader,
-            beneficiary: self.spec().validators[usize::from(leader)].address,
+            leader: leader as u16,
+            beneficiary: committee.members[leader].address,
         }
     }
 

@@ -295,6 +295,8 @@ async fn a_taken_port_is_named_and_a_stopped_server_frees_its_port() {
         store: world.store.clone(),
         executor: world.executor.clone(),
         mempool: world.mempool.clone(),
+        node: Default::default(),
+        metrics: Default::default(),
     };
     let error = serve(RpcConfig::new(address), context.clone()).unwrap_err();
     assert!(matches!(error, RpcError::Listen { .. }));

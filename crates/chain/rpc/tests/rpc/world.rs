@@ -7,7 +7,7 @@ use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer_local::PrivateKeySigner;
 use hallmark_execution::{BlockAttributes, Executor};
 use hallmark_mempool::Mempool;
-use hallmark_rpc::{RpcConfig, RpcContext, RpcHandle, serve};
+use hallmark_rpc::{CommitteeProofs, RpcConfig, RpcContext, RpcHandle, serve};
 use hallmark_state::{Executed, Store};
 use hallmark_types::{ChainSpec, ValidatorSpec, next_base_fee};
 use serde_json::{Value, json};
@@ -26,6 +26,8 @@ pub struct World {
     pub mempool: Arc<Mempool>,
     pub rpc: RpcHandle,
     pub alice: PrivateKeySigner,
+    // Proofs of sets are kept there.
+    _folder: tempfile::TempDir,
 }
 
 impl World {
@@ -35,10 +37,7 @@ impl World {
 
     pub fn with(configure: impl FnOnce(&mut RpcConfig)) -> Self {
         let alice = signer("alice");
-        let validator = ValidatorSpec {
-            public_key: [7; 32],
-            address: Address::repeat_byte(7),
-        };
+        let validator = ValidatorSpec::local([7; 32], Address::repeat_byte(7));
         let alloc = [(alice.address(), U256::from(FUNDS))].into();
         let treasury = Address::repeat_byte(9);
         let spec = Arc::new(ChainSpec::local(
@@ -52,11 +51,17 @@ impl World {
         let mempool = Arc::new(Mempool::new(spec.clone(), executor.clone()));
         let mut config = RpcConfig::new(([127, 0, 0, 1], 0).into());
         configure(&mut config);
+        let folder = tempfile::tempdir().unwrap();
+        let committees = Arc::new(CommitteeProofs::open(folder.path().into()).unwrap());
+        committees.watch(spec.clone(), &store).unwrap();
         let context = RpcContext {
             spec: spec.clone(),
             store: store.clone(),
             executor: executor.clone(),
             mempool: mempool.clone(),
+            committees,
+            node: Default::default(),
+            metrics: Default::default(),
         };
         let rpc = serve(config, context).unwrap();
         Self {
@@ -66,6 +71,7 @@ impl World {
             mempool,
             rpc,
             alice,
+            _folder: folder,
         }
     }
 

@@ -54,7 +54,8 @@ pub const SWEEP_LOG_BLOCKS: u64 = 2_500_000;
 const FEED_CAPACITY: usize = 256;
 /// Page cache of one database, bytes: four validators share a process.
 const CACHE_BYTES: usize = 32 << 20;
-const FILE: &str = "chain.redb";
+/// Name of the database in a store's folder.
+pub const STORE_FILE: &str = "chain.redb";
 
 /// The latest committed block.
 #[derive(Debug, Clone)]
@@ -104,7 +105,7 @@ impl Store {
             path: path.to_owned(),
             source,
         })?;
-        let database = builder().create(path.join(FILE));
+        let database = builder().create(path.join(STORE_FILE));
         Self::from_database(path.display().to_string(), database, spec, genesis)
     }
 
@@ -443,6 +444,20 @@ impl Store {
     /// is told how many it missed.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Executed>> {
         self.feed.subscribe()
+    }
+
+    /// Verifies the checksum of every page of the database, and repairs what can be: `false` if
+    /// something was wrong. For a folder that no node uses.
+    ///
+    /// # Errors
+    /// The database cannot be read or repaired.
+    pub fn check_pages(&mut self) -> Result<bool, StoreError> {
+        self.database
+            .check_integrity()
+            .map_err(|error| StoreError::Database {
+                folder: self.folder.clone(),
+                source: Box::new(error.into()),
+            })
     }
 
     fn write(&self, executed: &Executed, finalization: &Bytes) -> Result<(), StoreError> {

@@ -12,10 +12,7 @@ use crate::{Account, AccountDiff, Executed, State, StateDiff};
 
 fn spec() -> ChainSpec {
     let address = Address::with_last_byte(1);
-    let validators = vec![ValidatorSpec {
-        public_key: [7; 32],
-        address,
-    }];
+    let validators = vec![ValidatorSpec::local([7; 32], address)];
     ChainSpec::local(1, validators, BTreeMap::new(), address)
 }
 

@@ -427,6 +427,34 @@ fn the_remainder_of_an_idle_quotient_is_short() {
     );
 }
 
+/// `b + clamp(a - b, 0, h)` of all pairs in two small ranges lies in the range that is told.
+#[test]
+fn a_maximum_of_two_lies_where_its_operands_do() {
+    let range_of = |h: i32, sign: i32, second_first: bool| {
+        let mut b = Builder::new(vec![input(&[2], -3, 9), input(&[2], -7, 4)]);
+        let d = b.combine(&[(0, 1), (1, -1)], 0).unwrap();
+        let clamp = TableSpec::Clamp {
+            bits: 8,
+            lo: 0,
+            hi: h,
+        };
+        let positive = b.lookup(d, 0, clamp).unwrap();
+        let other = if second_first { 0 } else { 1 };
+        let v = b.combine(&[(positive, sign), (other, 1)], 0).unwrap();
+        b.graph().range(v).unwrap()
+    };
+    let of = |lo, hi| Range { lo, hi };
+    // max(a, b) of -3..9 and -7..4.
+    assert_eq!(range_of(16, 1, false), of(-3, 9));
+    assert_eq!(range_of(17, 1, false), of(-3, 9));
+    let all = (-3..=9).flat_map(|a| (-7..=4).map(move |b: i32| b + (a - b).clamp(0, 16)));
+    assert!(all.clone().min() == Some(-3) && all.max() == Some(9));
+    // A clamp that bites above, another sign, another operand: interval arithmetic.
+    assert_eq!(range_of(15, 1, false), of(-7, 19));
+    assert_eq!(range_of(16, -1, false), of(-23, 4));
+    assert_eq!(range_of(16, 1, true), of(-3, 25));
+}
+
 #[test]
 fn squares_are_not_negative_and_padding_contains_zero() {
     let mut b = builder(&[4], -7, 5);

@@ -9,15 +9,15 @@ use super::*;
 fn the_encoding_is_pinned() {
     let model = sample();
     let hex = |digest: [u8; 32]| digest.map(|byte| format!("{byte:02x}")).concat();
-    assert_eq!(model.graph.encode()[..6], *b"HMKG\x02\x00");
-    assert_eq!(model.encode()[..6], *b"HMKM\x02\x00");
+    assert_eq!(model.graph.encode()[..6], *b"HMKG\x03\x00");
+    assert_eq!(model.encode()[..6], *b"HMKM\x03\x00");
     assert_eq!(hex(model.graph.digest()), GRAPH_DIGEST);
     assert_eq!(hex(model.content_hash()), MODEL_DIGEST);
     assert_eq!((model.graph.macs(), model.graph.params()), (18 + 6, 9));
 }
 
-const GRAPH_DIGEST: &str = "95f492faefbc03a9bfe5a6f71838e1881bb44a95d1c919e9fde9aa0a072790c6";
-const MODEL_DIGEST: &str = "ddf4a7140f1a137bfd84793cc7dad0dc5302cacdd28589792d1afa60a93cee18";
+const GRAPH_DIGEST: &str = "e598d90d3c45bea646985eb6ab8cc68d21a395d85aafbd0dd11200b015c1c0d2";
+const MODEL_DIGEST: &str = "bc8d654b7258837413521a8d670cd643adb9a20b583c635602108ec1b4bcbd50";
 
 #[test]
 fn every_cut_and_every_extra_byte_is_refused() {
@@ -43,7 +43,7 @@ fn every_cut_and_every_extra_byte_is_refused() {
 /// A file whose digest is right whatever its payload is.
 fn with_digest(payload: &[u8]) -> Vec<u8> {
     let digest = blake3::hash(payload);
-    [b"HMKM\x02\x00", digest.as_bytes().as_slice(), payload].concat()
+    [b"HMKM\x03\x00", digest.as_bytes().as_slice(), payload].concat()
 }
 
 #[test]
@@ -57,14 +57,14 @@ fn damage_wrong_magic_and_old_versions_are_named() {
     assert_eq!(change(0, b'X'), DecodeError::Magic("model"));
     assert_eq!(
         change(4, 1).to_string(),
-        "model version 1 is not supported; this program reads version 2"
+        "model version 1 is not supported; this program reads version 3"
     );
     assert_eq!(change(model.encode().len() - 1, 77), DecodeError::Digest);
     let mut bytes = model.graph.encode();
     bytes[4] = 1;
     assert_eq!(
         Graph::decode(&bytes).unwrap_err().to_string(),
-        "graph version 1 is not supported; this program reads version 2"
+        "graph version 1 is not supported; this program reads version 3"
     );
 }
 

@@ -11,11 +11,14 @@
 
 use super::{Compiler, Held, NARROW_LEVELS, WIDE_LEVELS, emit};
 use crate::CompileError;
+use crate::float::FloatOp;
 
 /// Sums of products stay below this: half of what the graph admits, so that a bias fits.
 const MAX_SUM: f64 = (1u32 << 28) as f64;
 /// The largest multiplier of a node is at least this where the bound allows.
 const GOOD_MULTIPLIER: f64 = 16.0;
+/// What the first of two sums that will be added may take of the bound.
+const SHARE_OF_FIRST: f64 = 0.7;
 /// Multipliers of columns are below this.
 const MAX_COLUMN: f64 = 32768.0;
 
@@ -225,6 +228,17 @@ impl Compiler<'_> {
             return self.by_words(x, weights, dims, batch);
         }
         let levels = f64::from(NARROW_LEVELS);
+        let partner = self.partner(result);
+        let limit = match partner {
+            // The other sum is still to come.
+            Some(None) => MAX_SUM * SHARE_OF_FIRST,
+            _ => MAX_SUM,
+        };
+        if let (Some(Some(other)), 0) = (partner, batch)
+            && let Some(held) = self.aligned(x, weights, &dims, other)?
+        {
+            return Ok(held);
+        }
         let destiny = self.destiny(result);
         let wanted = match self.observed.magnitude(destiny) {
             0.0 => reach * x.scale * top,
@@ -260,13 +274,13 @@ impl Compiler<'_> {
                 ones.clone()
             };
             let unit_scale = if batch == 0 { c } else { steps[0] };
-            let limit = if batch == 0 {
+            let most = if batch == 0 {
                 levels
             } else {
                 f64::from(WIDE_LEVELS)
             };
-            let integers = weights.round(&steps, limit);
-            if weights.norm(&integers, &units) * reach >= MAX_SUM {
+            let integers = weights.round(&steps, most);
+            if weights.norm(&integers, &units) * reach >= limit {
                 shift -= 1;
                 continue;
             }
@@ -283,6 +297,77 @@ impl Compiler<'_> {
                 exact: false,
             });
         }
+    }
+
+    /// The other term of the sum of two that alone reads a product, changes of shape and constants apart:
+    /// `Some(None)` where it is still to come.
+    fn partner(&self, result: usize) -> Option<Option<Held>> {
+        let mut value = result;
+        loop {
+            let [reader] = self.readers[value][..] else {
+                return None;
+            };
+            match &self.graph.nodes[reader].op {
+                FloatOp::View { .. } | FloatOp::Reshape { .. } => {}
+                FloatOp::Combine { terms, .. } => {
+                    let live =
+                        |&&(term, _): &&(usize, f64)| self.observed.constants[term].is_none();
+                    let live: Vec<&(usize, f64)> = terms.iter().filter(live).collect();
+                    if live.iter().any(|(_, factor)| *factor != 1.0) {
+                        return None;
+                    }
+                    match live[..] {
+                        [_] => {}
+                        [(a, _), (b, _)] if a != b => {
+                            let other = if *a == value { *b } else { *a };
+                            return Some(self.held.get(other).copied().flatten());
+                        }
+                        _ => return None,
+                    }
+                }
+                _ => return None,
+            }
+            value = self.graph.inputs.len() + reader;
+        }
+    }
+
+    /// `x[m, k]` times weights `[k, n]` at the scale of another sum, or a whole multiple of it, so that both add
+    /// up without a rounding; `None` where the other is narrow or the sum would be too large.
+    fn aligned(
+        &mut self,
+        x: Held,
+        weights: &Matrices,
+        dims: &[u32],
+        other: Held,
+    ) -> Result<Option<Held>, CompileError> {
+        let levels = f64::from(NARROW_LEVELS);
+        let beside = self.reach(other.value);
+        if other.exact || beside <= 32_768.0 {
+            return Ok(None);
+        }
+        let top = weights.top();
+        let own = other.scale / x.scale;
+        let multiple = (top / (levels * own * (MAX_COLUMN - 1.0))).ceil().max(1.0);
+        let c = own * multiple;
+        let multipliers: Vec<f64> = weights
+            .largest
+            .iter()
+            .map(|most| (most / (levels * c)).ceil().max(1.0))
+            .collect();
+        let steps: Vec<f64> = multipliers.iter().map(|m| m * c).collect();
+        let integers = weights.round(&steps, levels);
+        let reach = self.reach(x.value).max(1.0) * weights.norm(&integers, &multipliers);
+        if top / (levels * c) < GOOD_MULTIPLIER || beside + multiple * reach >= MAX_SUM {
+            return Ok(None);
+        }
+        let multipliers = multipliers.iter().map(|&m| m as u16).collect();
+        let constant = self.constant(&integers, multipliers, dims.to_vec())?;
+        let value = self.matmul(x.value, constant, 0, 1)?;
+        Ok(Some(Held {
+            value,
+            scale: x.scale * c,
+            exact: false,
+        }))
     }
 
     /// Weights as words of one scale; a wide operand as two limbs.

@@ -1,7 +1,7 @@
 //! Operators over an axis: maxima, softmax, normalisation, one-hot vectors, ranks.
 //!
 //! A maximum is a tournament: `max(a, b) = b + relu(a - b)` over both halves of the axis, one
-//! `Lookup` for a whole round. A softmax is `e = T_exp[x - max]`, `e · T_1/x[Σ e]`. A normalisation
+//! `Lookup` for a whole round; the last of many odd lengths waits. A softmax is `e = T_exp[x - max]`, `e · T_1/x[Σ e]`. A normalisation
 //! works on `n·x - Σ x`, exact, and on the table of `1/sqrt` of a sum of squares.
 
 use hallmark_graph::{AxisMap, ValueId, bounds};
@@ -14,6 +14,8 @@ use crate::float::FloatOp;
 
 /// Sums and products stay below this.
 const MAX_SUM: f64 = (1u32 << 28) as f64;
+/// Maxima at a time from which one without an opponent waits for a later round.
+const WAITS_FROM: u64 = 1 << 11;
 /// Longest axis that is ranked by comparing all pairs.
 const MAX_RANKED: usize = 256;
 /// Longest axis of a one-hot vector that one table serves.
@@ -91,10 +93,26 @@ impl Compiler<'_> {
         let ends = (range.lo, range.hi);
         let first = self.narrowest_window(i64::from(spread));
         let mut value = value;
+        // Elements that had no opponent in a round.
+        let mut left: Vec<ValueId> = Vec::new();
         loop {
             let shape = self.dims(value);
             let length = shape[over];
-            if length <= 1 {
+            let slice = |offset: u32, count: u32| {
+                let mut axes = identity(shape.len());
+                axes[over] = AxisMap::Affine {
+                    offset: i32::try_from(offset).unwrap_or(i32::MAX),
+                    terms: if count == 1 {
+                        Vec::new()
+                    } else {
+                        vec![(u8::try_from(over).unwrap_or(u8::MAX), 1)]
+                    },
+                };
+                let mut part = shape.clone();
+                part[over] = count;
+                (axes, part)
+            };
+            if length <= 1 && left.is_empty() {
                 // The next reader counts on the range that the values have.
                 return match self.range(value).hi > ends.1 {
                     true => {
@@ -104,21 +122,6 @@ impl Compiler<'_> {
                     false => Ok(value),
                 };
             }
-            let half = length.div_ceil(2);
-            let mut part = shape.clone();
-            part[over] = half;
-            let slice = |offset: u32| {
-                let mut axes = identity(part.len());
-                axes[over] = AxisMap::Affine {
-                    offset: i32::try_from(offset).unwrap_or(i32::MAX),
-                    terms: if half == 1 {
-                        Vec::new()
-                    } else {
-                        vec![(u8::try_from(over).unwrap_or(u8::MAX), 1)]
-                    },
-                };
-                axes
-            };
             // Ranges grow by a spread in every round though the values do not: a clamp that never
             // bites tells the bounds so, before the windows of differences become long.
             let own = self.range(value);
@@ -128,9 +131,28 @@ impl Compiler<'_> {
                 let bits = self.window(value);
                 value = self.clamp(value, 0, bits, ends)?;
             }
-            // The middle of an odd length is on both sides, which harms no maximum.
-            let a = self.view(value, slice(0), part.clone())?;
-            let b = self.view(value, slice(length - half), part.clone())?;
+            let (a, b) = match left.pop() {
+                Some(other) if length <= 1 => (value, other),
+                other => {
+                    left.extend(other);
+                    let lanes: u64 = shape.iter().map(|&dim| u64::from(dim)).product();
+                    // The last of an odd length waits, or the middle is on both sides, which harms no maximum
+                    // and saves a step where it is of few elements.
+                    let half = match lanes / u64::from(length) >= WAITS_FROM {
+                        true => length / 2,
+                        false => length.div_ceil(2),
+                    };
+                    if 2 * half < length {
+                        let (axes, part) = slice(length - 1, 1);
+                        left.push(self.view(value, axes, part)?);
+                    }
+                    let second = length - half - u32::from(2 * half < length);
+                    let (axes, part) = slice(0, half);
+                    let a = self.view(value, axes, part)?;
+                    let (axes, part) = slice(second, half);
+                    (a, self.view(value, axes, part)?)
+                }
+            };
             let d = self.combine(&[(a, 1), (b, -1)], 0)?;
             let bits = self.window(d);
             let most = (1i32 << (bits - 1)) - 1;

@@ -42,8 +42,9 @@ use super::products;
 use super::reduction::{self, Weights};
 use crate::binding::Linear;
 use crate::field::{DEGREE, E, F, coordinates, log2_ceil};
-use crate::layout::{Block, Stacking};
+use crate::layout::Block;
 use crate::messages::BlockClaim;
+use crate::pieces::{Packing, Stored};
 use crate::profile::Profile;
 use crate::transcript::{Lin, PRODUCTS, Transcript};
 
@@ -76,8 +77,9 @@ pub(crate) struct HidingPlan {
 }
 
 impl HidingPlan {
-    /// Appends the sizes of its blocks to those of the witness.
-    pub(crate) fn new(pads: usize, products: Vec<(u32, u32)>, sizes: &mut Vec<usize>) -> Self {
+    /// The plan, and the sizes of its blocks beside those of the witness.
+    pub(crate) fn new(pads: usize, products: Vec<(u32, u32)>) -> (Self, Vec<usize>) {
+        let mut sizes = Vec::new();
         let mut plan = Self {
             pads,
             products,
@@ -100,7 +102,7 @@ impl HidingPlan {
         plan.blinds = sizes.len();
         plan.mask = sizes.len() + 1;
         sizes.extend([BLINDS, MASK]);
-        plan
+        (plan, sizes)
     }
 
     /// Products of pads.
@@ -155,6 +157,8 @@ pub(crate) struct HidingOpening {
 /// Commits and opens.
 pub(crate) struct HidingScheme {
     whir: HidingWhir,
+    stored: Vec<Stored>,
+    /// Those of the plan.
     blocks: Vec<Block>,
     plan: HidingPlan,
 }
@@ -212,18 +216,19 @@ fn places() -> (Vec<E>, E) {
 impl HidingScheme {
     /// The scheme of a plan's witness, or `None` where the profile has no parameters of its size.
     pub(crate) fn new(
-        witness: &Stacking,
+        witness: &Packing,
         plan: &HidingPlan,
         profile: Profile,
         prover: bool,
     ) -> Option<Self> {
-        let variables = witness.variables;
+        let variables = witness.variables();
         if 2 * variables > 1 << BLIND_BITS {
             return None;
         }
         Some(Self {
             whir: HidingWhir::new(variables, profile, prover)?,
-            blocks: witness.blocks.clone(),
+            stored: witness.stored.clone(),
+            blocks: witness.others.clone(),
             plan: plan.clone(),
         })
     }
@@ -326,11 +331,7 @@ impl HidingScheme {
         };
         for claim in &relations.claims {
             let scale = power();
-            weights.push(Weights::Eq {
-                block: self.blocks[claim.block],
-                point: claim.point.clone(),
-                scale,
-            });
+            weights.extend(self.stored[claim.block].weights(&claim.point, scale));
             affine(&claim.value, -scale, &mut secrets);
         }
         for linear in &relations.linear {

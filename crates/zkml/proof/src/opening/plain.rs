@@ -1,6 +1,6 @@
 //! Openings that hide nothing.
 //!
-//! Claims `F_b(r_j) = v_j` on blocks of a stacked polynomial `F` are batched by powers of a
+//! Claims `W̃_b(r_j) = v_j` on tensors in a packed polynomial `F` (module `pieces`) are batched by powers of a
 //! challenge, reduced to `F̃(z)` (module `reduction`), and WHIR opens that one point. Soundness error
 //! `(claims - 1 + 2n)/|E|` for each polynomial that the root leaves open, and WHIR's own.
 //!
@@ -11,16 +11,16 @@ use p3_field::PrimeCharacteristicRing;
 use super::reduction::{self, Weights};
 use crate::commitment::{Whir, WhirData, WhirOpening, values};
 use crate::field::{E, F};
-use crate::layout::{Block, Stacking};
+use crate::pieces::{Packing, Stored};
 use crate::profile::Profile;
 use crate::transcript::Transcript;
 
 /// A lower bound of `log2 |E|`.
 const FIELD_BITS: f64 = 154.0;
 
-/// Commits to stacked blocks and opens them.
+/// Commits to packed tensors and opens them.
 pub(crate) struct PlainScheme {
-    blocks: Vec<Block>,
+    stored: Vec<Stored>,
     whir: Whir,
 }
 
@@ -35,12 +35,12 @@ pub(crate) struct PlainOpening {
 }
 
 impl PlainScheme {
-    /// The scheme of a stacking, or `None` where the profile has no parameters of that size;
+    /// The scheme of a packing, or `None` where the profile has no parameters of that size;
     /// `prover` prepares the transform's roots of unity.
-    pub(crate) fn new(stacking: &Stacking, profile: Profile, prover: bool) -> Option<Self> {
+    pub(crate) fn new(packing: &Packing, profile: Profile, prover: bool) -> Option<Self> {
         Some(Self {
-            blocks: stacking.blocks.clone(),
-            whir: Whir::new(stacking.variables, profile, prover)?,
+            stored: packing.stored.clone(),
+            whir: Whir::new(packing.variables(), profile, prover)?,
         })
     }
 
@@ -58,23 +58,19 @@ impl PlainScheme {
         self.whir.observe(root, &mut transcript.challenger);
     }
 
-    fn weights(
+    /// What the claims weigh under the powers of a challenge.
+    fn weights<'c>(
         &self,
-        claims: impl Iterator<Item = (usize, Vec<E>)>,
-        transcript: &mut Transcript,
+        claims: impl Iterator<Item = (usize, &'c [E])>,
+        factor: E,
     ) -> Vec<Weights> {
-        let factor = transcript.sample();
         claims
             .zip(factor.powers())
-            .map(|((block, point), scale)| Weights::Eq {
-                block: self.blocks[block],
-                point,
-                scale,
-            })
+            .flat_map(|((tensor, point), scale)| self.stored[tensor].weights(point, scale))
             .collect()
     }
 
-    /// Proves the values at `(block, point in the block)`. `None` is a defect of the profile.
+    /// Proves the values at `(tensor, point in it)`. `None` is a defect of the profile.
     pub(crate) fn prove(
         &self,
         data: &WhirData,
@@ -82,7 +78,9 @@ impl PlainScheme {
         transcript: &mut Transcript,
     ) -> Option<PlainOpening> {
         transcript.phase("opening", &[self.whir.num_variables(), claims.len()]);
-        let weights = self.weights(claims.iter().cloned(), transcript);
+        let factor = transcript.sample();
+        let points = claims.iter().map(|(tensor, point)| (*tensor, &point[..]));
+        let weights = self.weights(points, factor);
         let mut messages = Vec::with_capacity(self.whir.num_variables());
         let (point, value) = reduction::prove(values(data), &weights, |message| {
             messages.push(message);
@@ -98,8 +96,8 @@ impl PlainScheme {
         })
     }
 
-    /// Checks the claims `(block, point in the block, value)` against an observed root. Blocks and
-    /// the lengths of points are the stacking's.
+    /// Checks the claims `(tensor, point in it, value)` against an observed root. Tensors and
+    /// the lengths of points are the packing's.
     pub(crate) fn verify(
         &self,
         root: &[u8; 32],
@@ -108,17 +106,14 @@ impl PlainScheme {
         transcript: &mut Transcript,
     ) -> bool {
         transcript.phase("opening", &[self.whir.num_variables(), claims.len()]);
-        let points = claims
-            .iter()
-            .map(|(block, point, _)| (*block, point.clone()));
-        let weights = self.weights(points, transcript);
+        let factor = transcript.sample();
+        let points = claims.iter();
+        let points = points.map(|(tensor, point, _)| (*tensor, &point[..]));
+        let weights = self.weights(points, factor);
         let claim = claims
             .iter()
-            .zip(&weights)
-            .map(|((_, _, value), weights)| match weights {
-                Weights::Eq { scale, .. } => *value * *scale,
-                Weights::Dense { .. } | Weights::Tensor { .. } => E::ZERO,
-            })
+            .zip(factor.powers())
+            .map(|((_, _, value), scale)| *value * scale)
             .sum::<E>();
         let mut challenges = Vec::with_capacity(opening.messages.len());
         for message in &opening.messages {
@@ -142,6 +137,14 @@ impl PlainScheme {
                 opening.whir,
                 &mut transcript.challenger,
             )
+    }
+
+    /// Takes a piece for another of its size, in every tensor that has such ones.
+    #[cfg(test)]
+    pub(crate) fn exchange_runs(&mut self) {
+        let exchanged = self.stored.iter_mut().filter(|s| s.is_cut());
+        let exchanged = exchanged.filter_map(Stored::exchange).count();
+        assert!(exchanged > 0, "pieces of one size");
     }
 
     /// `-log2` of the error of an opening of `claims` claims, and of how many polynomials a root

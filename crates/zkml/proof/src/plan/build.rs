@@ -6,14 +6,13 @@ use hallmark_graph::{Graph, Op, ValueId};
 
 use super::{
     CHALLENGES, Challenges, Content, Dims, EvalId, Evaluation, HALF, Home, LookupTable,
-    MAX_EVALUATIONS, Map, MatMul, Mode, Origin, Plan, PlanError, Point, Shards, Stacking, Step,
+    MAX_EVALUATIONS, Map, MatMul, Mode, Origin, Packing, Plan, PlanError, Point, Shards, Step,
     Symbol, Target, Use, ZERO,
 };
 use crate::binding::{self, BindingPlan};
 use crate::field::log2_ceil;
 use crate::opening::hiding::HidingPlan;
 use crate::private::Layout;
-use crate::sponge::RATE;
 use crate::sumcheck;
 
 /// Most polynomials that the weights fill.
@@ -37,10 +36,9 @@ pub(super) struct Planner<'a> {
     steps: Vec<Step>,
     elements: usize,
     masked: usize,
-    /// Sizes of the blocks of the weight commitment: constants, then tables.
-    pub(super) weights: Vec<usize>,
-    /// Sizes of the blocks of the witness commitment, and what each holds.
-    pub(super) witness: Vec<usize>,
+    /// The tensors of the weight commitment: constants, then tables.
+    pub(super) weights: Vec<Dims>,
+    /// What every tensor of the witness commitment holds.
     pub(super) contents: Vec<Content>,
     /// Indices of the shifts, by node.
     pub(super) shift_of: BTreeMap<usize, usize>,
@@ -75,7 +73,6 @@ impl<'a> Planner<'a> {
             elements: 0,
             masked: 0,
             weights: Vec::new(),
-            witness: Vec::new(),
             contents: Vec::new(),
             shift_of: BTreeMap::new(),
             shifts: Vec::new(),
@@ -106,8 +103,7 @@ impl<'a> Planner<'a> {
                 let target = Target::Value(o.value);
                 let used = self.evaluation(target, point.clone().collect());
                 if layout.is_some() {
-                    let variables = self.dims[o.value as usize].variables();
-                    let block = self.block(variables, Content::Pads(index));
+                    let block = self.block(Content::Pads(index));
                     pad_blocks.push(block);
                     output_pads.push(self.sent(Target::Witness(block), point.clone().collect()));
                 }
@@ -124,12 +120,9 @@ impl<'a> Planner<'a> {
             let k = layout.permutations;
             self.messages(binding::messages(k));
             BindingPlan {
-                salt: self.block(log2_ceil(RATE), Content::Salt),
-                capacities: self.block(log2_ceil(RATE) + k, Content::Capacities),
-                cubes: [0, 1, 2].map(|i| {
-                    let variables = binding::CUBE_BLOCKS[i].1 + k;
-                    self.block(variables, Content::Cubes(i))
-                }),
+                salt: self.block(Content::Salt),
+                capacities: self.block(Content::Capacities),
+                cubes: [0, 1, 2].map(|i| self.block(Content::Cubes(i))),
                 pads: pad_blocks,
                 inputs: columns
                     .inputs
@@ -144,19 +137,13 @@ impl<'a> Planner<'a> {
             crate::commitment::MAX_WEIGHT_VARIABLES,
         );
         let weights = Shards::new(&self.weights, least, most);
-        for shard in &weights.stackings {
-            check_size("a weight commitment", shard.variables, most)?;
+        for shard in &weights.packings {
+            check_size("a weight commitment", shard.variables(), most)?;
         }
-        if weights.stackings.len() > MAX_SHARDS {
+        if weights.packings.len() > MAX_SHARDS {
             return Err(PlanError::TooManyWeights);
         }
-        let witness = Stacking::new(&self.witness, crate::commitment::MIN_VARIABLES);
-        check_size(
-            "the witness commitment",
-            witness.variables,
-            crate::commitment::MAX_VARIABLES,
-        )?;
-        let plan = Plan {
+        let mut plan = Plan {
             first_node: graph.inputs.len(),
             dims: self.dims,
             homes: self.homes,
@@ -166,7 +153,7 @@ impl<'a> Planner<'a> {
             inputs: columns.inputs,
             tables: columns.tables,
             weights,
-            witness,
+            witness: Packing::default(),
             contents: self.contents,
             lookup: columns.tree,
             lookup_point: columns.point,
@@ -180,6 +167,12 @@ impl<'a> Planner<'a> {
             binding,
             hiding: HidingPlan::default(),
         };
+        plan.witness = plan.pack(&[], least);
+        check_size(
+            "the witness commitment",
+            plan.witness.variables(),
+            crate::commitment::MAX_VARIABLES,
+        )?;
         Ok((plan, self.masked))
     }
 
@@ -198,7 +191,7 @@ impl<'a> Planner<'a> {
                 self.homes[value] = Home::Weights {
                     block: self.weights.len(),
                 };
-                self.weights.push(self.dims[value].variables());
+                self.weights.push(self.dims[value].clone());
             }
         }
     }

@@ -6,7 +6,7 @@ use hallmark_graph::{Op, Table, ValueId};
 
 use super::build::Planner;
 use super::{
-    Challenges, Content, Home, InputCheck, InputPlan, Limb, LookupPlan, LookupTable,
+    Challenges, Content, Dims, Home, InputCheck, InputPlan, Limb, LookupPlan, LookupTable,
     MAX_LOOKUP_VARIABLES, Mode, Origin, PlanError, Point, ShiftPlan, Stacking, TablePlan, Target,
     Use,
 };
@@ -96,7 +96,7 @@ impl Planner<'_> {
                             table: table as usize,
                         },
                     });
-                    let block = self.block(variables, Content::Value(value));
+                    let block = self.block(Content::Value(value));
                     let column = sizes.column(variables);
                     let limbs = self.limbs(&mut sizes, shift, widest, variables, |limb| {
                         Content::Remainder(index, limb)
@@ -125,7 +125,7 @@ impl Planner<'_> {
                     lo: i.range.lo,
                     hi: i.range.hi,
                 };
-                let block = self.block(variables, Content::Value(input as ValueId));
+                let block = self.block(Content::Value(input as ValueId));
                 let check = if table.variables() <= MAX_INPUT_BITS {
                     DraftCheck::Table(sizes.table(table), sizes.column(variables))
                 } else {
@@ -154,10 +154,10 @@ impl Planner<'_> {
             .enumerate()
             .map(|(index, table)| {
                 let entries = matches!(table, LookupTable::Explicit { .. }).then(|| {
-                    self.weights.push(table.variables());
+                    self.weights.push(Dims(vec![1 << table.variables()]));
                     self.weights.len() - 1
                 });
-                let block = self.block(table.variables(), Content::Counts(index));
+                let block = self.block(Content::Counts(index));
                 (table, block, sizes.column(table.variables()), entries)
             })
             .collect();
@@ -264,11 +264,10 @@ impl Planner<'_> {
         })
     }
 
-    /// A block of the witness commitment.
-    pub(super) fn block(&mut self, variables: usize, content: Content) -> usize {
-        self.witness.push(variables);
+    /// A tensor of the witness commitment.
+    pub(super) fn block(&mut self, content: Content) -> usize {
         self.contents.push(content);
-        self.witness.len() - 1
+        self.contents.len() - 1
     }
 
     fn limbs(
@@ -288,7 +287,7 @@ impl Planner<'_> {
                     shift,
                     bits,
                     table: sizes.table(LookupTable::Range { bits }),
-                    block: self.block(variables, content(index)),
+                    block: self.block(content(index)),
                     column: sizes.column(variables),
                 };
                 shift += bits;
@@ -316,7 +315,7 @@ impl Planner<'_> {
         // How many lookups of each width in bits.
         let mut wanted: BTreeMap<usize, usize> = BTreeMap::new();
         for node in &self.graph.nodes {
-            let size = 1 << super::Dims::of(&node.shape).variables();
+            let size = 1 << Dims::of(&node.shape).variables();
             match node.op {
                 Op::Lookup { shift, .. } => *wanted.entry(usize::from(shift)).or_default() += size,
                 Op::Shift { shift, bits, .. } => {

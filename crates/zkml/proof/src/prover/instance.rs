@@ -59,6 +59,14 @@ pub(super) fn commit(
     Ok(Committed { root, data })
 }
 
+/// Commits to a polynomial, hiding nothing.
+#[cfg(test)]
+pub(super) fn commit_stack(pk: &ProvingKey, stack: Vec<F>) -> Committed {
+    let (root, data) = pk.witness.commit(stack);
+    let data = Data::Plain(data);
+    Committed { root, data }
+}
+
 /// Points at which the weights of every shard have to be opened: `(block, point in it)`.
 type WeightClaims = Vec<Vec<(usize, Vec<E>)>>;
 

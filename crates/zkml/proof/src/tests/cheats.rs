@@ -434,7 +434,7 @@ fn a_commitment_of_anything_but_what_the_messages_are_of_is_refused(profile: Pro
     let plan = &order.private().plan;
     let mut random = Random::new(6);
     for (index, &content) in plan.contents.iter().enumerate() {
-        let block = plan.witness.blocks[index];
+        let block = plan.witness.block(index);
         // The last element is padding where there is any.
         let last = (1usize << block.variables) - 1;
         let elements = plan.block_dims(content).elements();
@@ -512,7 +512,7 @@ fn no_two_proofs_of_one_statement_share_a_pad(profile: Profile) {
 fn every_part_of_an_opening_is_bound(profile: Profile) {
     let order = Order::new(5, profile);
     order.honest();
-    let variables = order.private().plan.witness.variables;
+    let variables = order.private().plan.witness.variables();
     let mut lies = vec![Lie::Factor(0), Lie::Factor(1), Lie::Value, Lie::Sigma];
     for i in [0, 1, variables, 2 * variables - 2, 2 * variables - 1] {
         lies.extend([Lie::Message(i), Lie::Blinded(i)]);
@@ -552,7 +552,7 @@ fn everything_that_hides_is_bound(profile: Profile) {
     order.honest();
     let hiding = &order.private().plan.hiding;
     let (pads, products) = (hiding.pads, hiding.products.len());
-    let rounds = 2 * order.private().plan.witness.variables;
+    let rounds = 2 * order.private().plan.witness.variables();
     for secret in [
         Secret::Pad(0),
         Secret::Pad(pads - 1),

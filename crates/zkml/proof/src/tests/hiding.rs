@@ -86,7 +86,9 @@ fn collect(world: &World, honest: bool, sponge: bool) -> bool {
     assert_eq!(verifier.pads as usize, plan.hiding.pads);
     let vanish = |value: &Lin| reveal(value, &pads, &verifier.products) == E::ZERO;
     let claims = remaining.witness.iter().all(|claim| {
-        let value = witness.column(&plan, claim.block).evaluate(&claim.point);
+        let stored = &plan.witness.stored[claim.block];
+        let weights: Vec<Weights> = stored.weights(&claim.point, E::ONE).collect();
+        let value = weigh(&weights, &stack);
         vanish(&claim.value.minus(&value.into()))
     });
     let linear = !sponge

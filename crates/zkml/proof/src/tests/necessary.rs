@@ -86,8 +86,9 @@ impl Argued {
     fn values(&self, plan: &Plan) -> BTreeMap<Relation, E> {
         let relations = &self.relations;
         let claims = relations.claims.iter().map(|claim| {
-            let offset = plan.witness.blocks[claim.block].offset;
-            let value = self.inner(offset, &eq_table(&claim.point, E::ONE));
+            let stored = &plan.witness.stored[claim.block];
+            let weights = stored.weights(&claim.point, E::ONE);
+            let value: E = weights.map(|weights| self.weighed(&weights)).sum();
             value - self.affine(&claim.value)
         });
         let linear = relations.linear.iter().map(|linear| self.linear(linear));
@@ -212,10 +213,12 @@ fn plain_lies(order: &Order, record: &mut Record) {
     for message in 0..plan.hiding.pads {
         record.note(format!("message {message}"), Deed::new(order).say(message));
     }
-    for (block, content) in plan.witness.blocks.iter().zip(&plan.contents) {
-        let mut deed = Deed::new(order);
-        deed.changed.push((block.offset, F::ONE));
-        record.note(format!("committed {content:?}"), deed);
+    for (stored, content) in plan.witness.stored.iter().zip(&plan.contents) {
+        for block in stored.blocks() {
+            let mut deed = Deed::new(order);
+            deed.changed.push((block.offset, F::ONE));
+            record.note(format!("committed {content:?}"), deed);
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Arguments of every command, with an example each.
 
+mod bench;
 mod network;
 mod node;
 mod stake;
 mod topic;
 
+pub use bench::{BenchCommand, ChainBenchArgs, Workload};
 pub use network::{EntryArgs, GenesisArgs, InitArgs, JoinArgs, NetworkCommand};
 pub use node::{DbCommand, ExportArgs, ImportArgs, LogFormat, NodeArgs, NodeCommand};
 pub use stake::StakeCommand;
@@ -107,6 +109,11 @@ pub enum Command {
     Evm {
         #[command(subcommand)]
         command: EvmCommand,
+    },
+    /// Measure.
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
     },
     /// Make a network, or join one of strangers.
     Network {

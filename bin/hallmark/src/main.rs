@@ -61,6 +61,7 @@ fn run(command: Command, report: &output::Reporter) -> Result<(), commands::Erro
         Command::Topic { command } => commands::topic::run(command, report),
         Command::Stake { command } => commands::stake::run(command, report),
         Command::Evm { command } => commands::evm::run(command, report),
+        Command::Bench { command } => commands::bench::run(command, report),
         Command::Network { command } => commands::network::run(command, report),
         Command::Node(args) => commands::node::run(args, report),
         Command::Db { command } => commands::db::run(command, report),

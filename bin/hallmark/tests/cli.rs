@@ -52,6 +52,7 @@ fn the_help_of_every_command_has_an_example() {
         &["zk", "prove"],
         &["zk", "verify"],
         &["zk", "bench"],
+        &["bench", "chain"],
         &["model", "publish"],
         &["model", "list"],
         &["model", "show"],

@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub mod bench;
 pub mod chain;
 pub mod db;
 pub mod evm;

@@ -34,11 +34,11 @@ impl<F: FnMut(Address, U256) -> Result<U256, String>> Host for Reader<F> {
     }
 
     fn load_content(&mut self, _: Address, _: U256) -> Result<Bytes, HostError> {
-        absent("contents")
+        absent("byte strings")
     }
 
     fn store_content(&mut self, _: Address, _: U256, _: &[u8]) -> Result<(), HostError> {
-        absent("contents")
+        absent("writes")
     }
 
     fn balance(&mut self, _: Address) -> Result<U256, HostError> {

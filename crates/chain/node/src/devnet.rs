@@ -171,7 +171,7 @@ pub fn spec(validators: usize, funded: &[Address]) -> (ChainSpec, Vec<[u8; 32]>)
 }
 
 /// Unix time in milliseconds; zero on a machine whose clock is before 1970.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

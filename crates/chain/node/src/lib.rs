@@ -2,9 +2,10 @@
 //!
 //! [`Node::start`] is the whole assembly in one function: store, mempool, JSON-RPC, consensus.
 //! [`devnet`] runs several validators in one process for development and tests; they share nothing
-//! but code.
+//! but code. [`bench`] measures such a network.
 
 pub mod archive;
+pub mod bench;
 pub mod check;
 pub mod config;
 pub mod devnet;

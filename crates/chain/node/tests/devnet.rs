@@ -5,6 +5,7 @@ use alloy_primitives::{Address, B256, U256};
 use alloy_provider::{DynProvider, Provider, ProviderBuilder};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer_local::PrivateKeySigner;
+use hallmark_node::bench::{self, Plan, Workload};
 use hallmark_node::{Devnet, Node, NodeConfig, NodeError, devnet};
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -150,4 +151,47 @@ fn a_taken_rpc_port_and_a_locked_folder_are_named() {
     );
     node.stop();
     Node::start(config).unwrap().stop();
+}
+
+#[test]
+fn a_benchmark_counts_what_its_clients_saw_become_final() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan {
+        validators: 4,
+        warm_up: 1,
+        seconds: 3,
+        workload: Workload::Transfer,
+        rate: Some(20),
+        in_flight: 1,
+        signed_rate: 1,
+        senders: 16,
+        accounts: 50,
+    };
+    let light = bench::run(&plan, &folder.path().join("light")).unwrap();
+    assert_eq!(light.refused, 0);
+    // Three seconds of twenty, as far as they became final within them.
+    assert!((1..=80).contains(&light.transactions), "{light:?}");
+    assert!(light.finality_ms.p50 > 0.0 && light.finality_ms.p50 <= light.finality_ms.p99);
+    assert!(light.block_interval_ms.p50 >= 20.0, "{light:?}");
+    let plan = Plan {
+        workload: Workload::Call,
+        rate: None,
+        in_flight: 60,
+        signed_rate: 2_000,
+        ..plan
+    };
+    let full = bench::run(&plan, &folder.path().join("full")).unwrap();
+    assert_eq!(full.refused, 0);
+    assert!(
+        full.tps > 0.0 && full.transactions >= full.blocks / 10,
+        "{full:?}"
+    );
+    // Signed for fewer than it takes: no figures.
+    let plan = Plan {
+        signed_rate: 1,
+        senders: 4,
+        ..plan
+    };
+    let error = bench::run(&plan, &folder.path().join("spent")).unwrap_err();
+    assert!(error.to_string().contains("ran out"), "{error}");
 }

@@ -17,11 +17,11 @@ use crate::keys::slot_key;
 use crate::trie::{Committed, Trie};
 use crate::{Account, AccountDiff, AccountProof, StateDiff, StorageProof};
 
+/// Slots with their values.
+pub(crate) type Slots = Vec<(U256, U256)>;
+
 /// Changed accounts from which on several threads look them up.
 const MANY: usize = 128;
-
-/// An account with its slots that are not zero.
-pub(crate) type WholeAccount = (Address, Account, Vec<(U256, U256)>);
 
 /// Accounts, storage and codes at one height.
 #[derive(Debug, Clone, Default)]
@@ -174,7 +174,10 @@ impl State {
 
     /// The state of these accounts, each with its slots that are not zero, and codes. No address, and
     /// no slot of an account, is there twice.
-    pub(crate) fn from_parts(accounts: Vec<WholeAccount>, codes: Vec<(B256, Bytes)>) -> Self {
+    pub(crate) fn from_parts(
+        accounts: Vec<(Address, Account, Slots)>,
+        codes: Vec<(B256, Bytes)>,
+    ) -> Self {
         let mut entries: Vec<_> = accounts
             .into_par_iter()
             .map(|(address, account, slots)| {

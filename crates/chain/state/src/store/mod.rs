@@ -13,8 +13,9 @@
 //! | a height beyond the next | `Gap` |
 //! | outcome that contradicts its own header | `Inconsistent` |
 //!
-//! Opening rebuilds the trie from the flat tables and compares its root with the stored one and
-//! the head's header, so a damaged folder is found before the node votes.
+//! Opening rebuilds the trie from the flat tables and the changes that are not in them yet
+//! (`pending`), and compares its root with the stored one and the head's header, so a damaged folder
+//! is found before the node votes.
 
 mod disk;
 mod error;

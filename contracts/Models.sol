@@ -121,6 +121,9 @@ interface IModels {
     function info(bytes32 id) external view returns (ModelInfo memory);
     /// @notice The verifying key of a listed model.
     function key(bytes32 id) external view returns (bytes memory);
+    /// @notice Most gas that one transaction may ask for. A model whose longest delivery needs more is
+    /// not listed.
+    function maxTransactionGas() external view returns (uint64);
     /// @notice Number of models ever listed.
     function count() external view returns (uint256);
     /// @notice Ids in order of listing, at most 100 a call.

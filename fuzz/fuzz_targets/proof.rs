@@ -1,10 +1,10 @@
 //! The verifier on hostile proofs: refuses without a panic, and accepts nothing but the honest one.
 //!
 //! The first byte chooses: bit 0 raw bytes as a proof, or an honest proof with bytes of the input laid
-//! over it; bit 1 public or private inputs; bit 2 the profile.
+//! over it; bit 1 public or private inputs; bit 2 the profile; bit 3 one run, or a batch of two.
 #![no_main]
 use hallmark_graph::{Builder, Constant, Elements, Input, Range, Scale, Shape, TableSpec};
-use hallmark_proof::{InputSecret, Profile, VerifyError, VerifyingKey};
+use hallmark_proof::{BatchStatement, Inputs, InputSecret, Profile, VerifyError, VerifyingKey};
 use libfuzzer_sys::fuzz_target;
 use std::sync::OnceLock;
 
@@ -21,6 +21,8 @@ struct World {
     masked: Vec<u32>,
     /// Of public inputs, of private ones.
     proofs: [Vec<u8>; 2],
+    /// The same of two runs in one proof.
+    batches: [Vec<u8>; 2],
 }
 
 static WORLDS: OnceLock<[World; 2]> = OnceLock::new();
@@ -59,7 +61,13 @@ fn world(profile: Profile) -> World {
     let secret = InputSecret::from_bytes([3; 32]);
     let public = hallmark_proof::prove(&pk, &trace, &CONTEXT).expect("a proof");
     let private = hallmark_proof::prove_private(&pk, &trace, &secret, &CONTEXT).expect("a proof");
+    let batch = |secret| {
+        let run = hallmark_proof::BatchRun { trace: &trace, secret };
+        hallmark_proof::prove_batch(&pk, &[run, run], &CONTEXT).expect("a proof")
+    };
+    let batches = [batch(None), batch(Some(&secret))];
     World {
+        batches,
         key: pk.verifying_key().clone(),
         commitment: hallmark_proof::commit_input(&model.graph, &input, &secret).expect("in range"),
         masked: hallmark_proof::mask_output(&model.graph, &output, &secret).expect("in range"),
@@ -69,12 +77,20 @@ fn world(profile: Profile) -> World {
     }
 }
 
+impl World {
+    /// The honest proof of the mode and the number of runs that a choice names.
+    fn honest(&self, choice: u8) -> &Vec<u8> {
+        let proofs = if choice >> 3 & 1 == 1 { &self.batches } else { &self.proofs };
+        &proofs[usize::from(choice >> 1 & 1)]
+    }
+}
+
 fn seed_proofs() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    for choice in 0..8u8 {
+    for choice in 0..16u8 {
         let mut seed = vec![choice];
         if choice & 1 == 0 {
-            seed.extend(&worlds()[usize::from(choice >> 2)].proofs[usize::from(choice >> 1 & 1)]);
+            seed.extend(worlds()[usize::from(choice >> 2 & 1)].honest(choice));
         } else {
             seed.extend([9, 2, 0, 1]);
         }
@@ -87,7 +103,7 @@ fuzz_target!(init: seeds::write(seed_proofs), |bytes: &[u8]| {
     let Some((first, rest)) = bytes.split_first() else { return };
     let world = &worlds()[usize::from(first >> 2 & 1)];
     let private = usize::from(first >> 1 & 1);
-    let honest = &world.proofs[private];
+    let honest = world.honest(*first);
     let mut proof = rest.to_vec();
     if first & 1 == 1 {
         proof = honest.clone();
@@ -97,7 +113,15 @@ fuzz_target!(init: seeds::write(seed_proofs), |bytes: &[u8]| {
             proof[at] ^= change[3];
         }
     }
-    let verdict = if private == 1 {
+    let verdict = if first >> 3 & 1 == 1 {
+        let masked: Vec<i32> = world.masked.iter().map(|&x| x as i32).collect();
+        let statement = if private == 1 {
+            BatchStatement { inputs: Inputs::Private(&world.commitment), output: &masked }
+        } else {
+            BatchStatement { inputs: Inputs::Public(&world.input), output: &world.output }
+        };
+        hallmark_proof::verify_batch(&world.key, &[statement, statement], &CONTEXT, &proof)
+    } else if private == 1 {
         hallmark_proof::verify_private(&world.key, &world.commitment, &world.masked, &CONTEXT, &proof)
     } else {
         hallmark_proof::verify(&world.key, &world.input, &world.output, &CONTEXT, &proof)

@@ -305,6 +305,63 @@ async fn lies_about_a_sealed_order_are_refused_and_unopenable_envelopes_left_alo
     world.assert_agreement_and_conservation();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_sealed_deliveries_share_a_block() {
+    let _turn = TURN.lock().await;
+    // Blocks are far enough apart that both deliveries are in the pool when the next is proposed.
+    let world = World::start_with(|spec| {
+        spec.market.claim_window_ms = WINDOW_MS;
+        spec.limits.min_block_interval_ms = 1_500;
+        spec.limits.idle_block_interval_ms = 1_500;
+        spec.limits.max_parent_gap_ms = 4_000;
+    })
+    .await;
+    let buyer = world.client(Party::Buyer, 1).await;
+    let secrets = world.secrets("secrets");
+    let mut sellers = Vec::new();
+    for (party, name) in [(Party::Cheat, "one"), (Party::OtherSeller, "other")] {
+        let seller = world.bonded_client(party, 2).await;
+        let keys = SealingKeys::open(&world.dir.path().join(name)).expect("keys");
+        let set = seller.set_sealing_key(keys.public()).await.expect("set");
+        world.wait_height(set.block_number.expect("a block")).await;
+        sellers.push((party, seller, keys));
+    }
+    let mut calls = Vec::new();
+    for (seed, (party, seller, keys)) in sellers.iter().enumerate() {
+        let input = world.input(seed as u64);
+        let id = world
+            .order_sealed(&buyer, &secrets, &input, &[*party], 60_000)
+            .await;
+        seller.claim(id).await.expect("a claim");
+        world.settle().await;
+        let opened = open(&world, seller, keys, id).await;
+        let context = seller.order_context(id).await.expect("context").0;
+        let trace = world.trace(&opened.input);
+        let output = world.output(&trace);
+        let graph = &world.model.graph;
+        let masked = hallmark_proof::mask_output(graph, &output, &opened.secret);
+        let masked = hallmark_proof::encode_masked(&masked.expect("masked"));
+        let (key, secret) = (&world.proving, &opened.secret);
+        let proof = hallmark_proof::prove_private(key, &trace, secret, &context);
+        let order = seller.get_order(id).await.expect("the order");
+        let call = seller.deliver_call(&order, &masked, &proof.expect("a proof"));
+        calls.push((seller, call.await.expect("a call")));
+    }
+    // Right after a block, so that the whole interval is left.
+    let store = world.devnet.nodes().next().expect("a validator").store();
+    let height = store.head().block.number();
+    world.wait_height(height + 1).await;
+    let sent = futures::future::join_all(calls.into_iter().map(|(seller, call)| async move {
+        let signed = seller.submit(call).await.expect("sent");
+        seller.finish(signed.hash).await.expect("paid")
+    }));
+    let receipts = sent.await;
+    let blocks: Vec<_> = receipts.iter().map(|r| r.block_number).collect();
+    assert_eq!(blocks[0], blocks[1], "one block holds both");
+    assert!(receipts.iter().all(|receipt| receipt.status()));
+    world.assert_agreement_and_conservation();
+}
+
 /// What a named seller finds in an order's envelope.
 async fn open(world: &World, seller: &Client, keys: &SealingKeys, id: U256) -> Opened {
     let order = seller.get_order(id).await.expect("the order");

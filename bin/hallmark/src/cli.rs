@@ -320,7 +320,7 @@ pub enum ZkCommand {
         )]
         context: String,
         /// What the proof hides.
-        #[arg(long, value_enum, default_value = "public")]
+        #[arg(long, value_enum, default_value = "private-input")]
         mode: ProofMode,
         /// How long the proof is against how long it takes to make.
         #[arg(long, value_enum, default_value = "standard")]

@@ -117,7 +117,31 @@ fn a_model_is_compiled_run_proved_and_verified() {
     );
     let (model, input, proof) = (at("digits.hmk"), at("input.json"), at("proof.json"));
     let compiled = ok(&["zk", "compile", &onnx, "--calibrate", &csv, "-o", &model]);
-    assert!(compiled["report"].is_object());
+    let report = &compiled["report"];
+    for field in [
+        "samples",
+        "max_error",
+        "mean_error",
+        "output_range",
+        "top1_agreement",
+        "snr_db",
+    ] {
+        assert!(
+            report[field].as_f64().is_some_and(|x| x > 0.0),
+            "{field}: {report}"
+        );
+    }
+    let (most, mean) = (&report["max_error"], &report["mean_error"]);
+    assert!(mean.as_f64() <= most.as_f64());
+    // The worst layer is one of those listed, and none has less signal over its noise.
+    let layers = report["layers"].as_array().expect("layers");
+    let noise = |layer: &Value| layer["snr_db"].as_f64().expect("decibels");
+    let worst = layers.iter().find(|layer| layer["name"] == report["worst"]);
+    let worst = noise(worst.expect("the worst layer is listed"));
+    assert!(
+        layers.iter().all(|layer| noise(layer) >= worst),
+        "{layers:?}"
+    );
     let inspected = ok(&["zk", "inspect", &model]);
     assert!(inspected["security_bits"].as_f64().expect("bits") >= 100.0);
     std::fs::write(
@@ -126,7 +150,9 @@ fn a_model_is_compiled_run_proved_and_verified() {
     )
     .expect("input");
     let run = ok(&["zk", "run", &model, &input]);
-    let proved = ok(&["zk", "prove", &model, &input, "-o", &proof]);
+    let proved = ok(&[
+        "zk", "prove", &model, &input, "-o", &proof, "--mode", "public",
+    ]);
     assert_eq!(proved["output_int"], run["output_int"]);
     let verified = ok(&["zk", "verify", &proof, "--model", &model]);
     assert_eq!(verified["output_int"], run["output_int"]);
@@ -138,6 +164,11 @@ fn a_model_is_compiled_run_proved_and_verified() {
     let mut bundle: Value = serde_json::from_str(&text).expect("JSON");
     let output = &mut bundle["statement"]["output"][0];
     *output = json!(output.as_i64().expect("an integer") + 1);
+    // A bundle of another version is named by it, whatever else has changed.
+    let old = at("old.json");
+    std::fs::write(&old, r#"{"version": 1, "claims": []}"#).expect("written");
+    let error = refused(&["zk", "verify", &old, "--model", &model]);
+    assert!(error.contains("bundle version 1 is not"), "{error}");
     let changed = at("changed.json");
     std::fs::write(&changed, bundle.to_string()).expect("written");
     assert!(refused(&["zk", "verify", &changed, "--model", &model]).contains("refused"));
@@ -235,6 +266,84 @@ fn a_model_is_drawn_and_a_proof_that_does_not_fit_is_refused_early() {
         "--memory-mb",
         "4096",
     ]);
+}
+
+/// A file of one row of numbers as NumPy writes it.
+fn npy(values: &[f32]) -> Vec<u8> {
+    let shape = format!("(1, {})", values.len());
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    // Magic, version and length are 10 bytes; the header ends on a multiple of 64.
+    let width = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend_from_slice(&u16::try_from(width).expect("short").to_le_bytes());
+    bytes.extend_from_slice(format!("{header:<0$}\n", width - 1).as_bytes());
+    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+    bytes
+}
+
+#[test]
+fn a_bench_of_an_onnx_model_reports_every_figure_whatever_file_its_input_is_in() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (json_input, npy_input) = (at("x.json"), at("x.npy"));
+    let text = json!({ "input_data": [vec![0.25; 64]] }).to_string();
+    std::fs::write(&json_input, text).expect("written");
+    std::fs::write(&npy_input, npy(&[0.25; 64])).expect("written");
+    let (digits, csv) = (
+        format!("{ASSETS}/digits.onnx"),
+        format!("{ASSETS}/digits.csv"),
+    );
+    let (lm, tokens) = (
+        format!("{ASSETS}/lm.onnx"),
+        format!("{ASSETS}/lm_calibration.npz"),
+    );
+    for (model, calibrate, input) in [
+        (&digits, &csv, &json_input),
+        (&digits, &csv, &npy_input),
+        (&lm, &tokens, &tokens),
+    ] {
+        let report = ok(&[
+            "zk",
+            "bench",
+            model,
+            "--calibrate",
+            calibrate,
+            "--input",
+            input,
+            "--repeat",
+            "1",
+        ]);
+        for field in [
+            "params",
+            "macs",
+            "lookups",
+            "committed",
+            "security_bits",
+            "compile_ms",
+            "plain_ms",
+            "prove_ms",
+            "prove_cpu_ms",
+            "verify_ms",
+            "verify_cpu_ms",
+            "proof_bytes",
+            "model_bytes",
+            "peak_rss_mb",
+            "max_abs_error",
+        ] {
+            assert!(
+                report[field].as_f64().is_some_and(|x| x > 0.0),
+                "{field}: {report}"
+            );
+        }
+        assert!(report["security_bits"].as_f64() >= Some(100.0));
+        assert_eq!(report["mode"], "private-input");
+        assert_eq!(report["verified"], true);
+        assert!(
+            report["model"]
+                .as_str()
+                .is_some_and(|name| !name.is_empty())
+        );
+    }
 }
 
 #[cfg(unix)]

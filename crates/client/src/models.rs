@@ -119,6 +119,11 @@ impl Client {
             .saturating_to())
     }
 
+    /// Most gas that one transaction may ask for: a model whose longest delivery needs more is not listed.
+    pub async fn max_transaction_gas(&self) -> Result<u64, ClientError> {
+        self.query(MODELS, &IModels::maxTransactionGasCall {}).await
+    }
+
     /// Registered models, oldest first; fewer than `limit` at the end of the list.
     pub async fn models(&self, offset: u64, limit: u64) -> Result<Vec<ModelRecord>, ClientError> {
         let call = IModels::listCall {

@@ -11,7 +11,10 @@ use alloy_rpc_types_eth::{Filter, Log};
 use alloy_sol_types::{SolCall, SolEvent};
 use futures::{StreamExt, TryStreamExt, stream};
 use hallmark_abi::{IInference, IVerifier};
-use hallmark_types::addresses::{INFERENCE, VERIFIER};
+use hallmark_types::{
+    DeliveryGas,
+    addresses::{INFERENCE, VERIFIER},
+};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -24,17 +27,8 @@ const PARALLEL: usize = 8;
 /// Time between two looks at an order that is awaited.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Gas of a plain transaction.
-const BASE_GAS: u64 = 21_000;
-/// Gas per calldata token, the dearer of the two prices of EIP-7623; a zero byte is one token, any
-/// other four.
-const TOKEN_GAS: u64 = 10;
-/// Gas of a delivery's own work: slots of the order, three payments, events.
-const DELIVER_GAS: u64 = 1_000_000;
-/// Gas of writing a new word of storage, and of the word in the event.
-const WRITE_WORD_GAS: u64 = 23_000;
-/// Gas of reading a word of storage, and of hashing it.
-const READ_WORD_GAS: u64 = 2_800;
+/// Gas per calldata token: the floor, and the price beside a transaction's work (EIP-7623).
+const TOKEN_GAS: (u64, u64) = (10, 4);
 
 /// A placed order.
 #[derive(Clone, Debug)]
@@ -43,25 +37,24 @@ pub struct PlacedOrder {
     pub receipt: TransactionReceipt,
 }
 
-/// Gas limit of a delivery, an upper bound: its bytes at the floor price, the verifier's formula,
-/// the words that are read (`stored_len`: key and input) and written (`output_len`), and the
-/// contract's own work. `verify_gas` is `Verifier.gas(model, proof length)`. Gas that is not used is
-/// not paid.
+/// Gas limit of a delivery, an upper bound ([`DeliveryGas`]): its bytes, the verifier's formula, the
+/// words that are read (`stored_len`: key and input) and written (`output_len`), and the contract's
+/// own work. `verify_gas` is `Verifier.gas(model, proof length)`. Gas that is not used is not paid.
 pub fn deliver_gas_limit(
     calldata: &[u8],
     stored_len: usize,
     output_len: usize,
     verify_gas: u64,
 ) -> u64 {
-    let zeros = calldata.iter().filter(|byte| **byte == 0).count() as u64;
-    let tokens = zeros + 4 * (calldata.len() as u64 - zeros);
-    let words = |bytes: usize| (bytes as u64).div_ceil(32) + 1;
-    BASE_GAS
-        .saturating_add(tokens.saturating_mul(TOKEN_GAS))
-        .saturating_add(verify_gas)
-        .saturating_add(DELIVER_GAS)
-        .saturating_add(words(output_len).saturating_mul(WRITE_WORD_GAS))
-        .saturating_add(words(stored_len).saturating_mul(READ_WORD_GAS))
+    let zeros = calldata.iter().filter(|byte| **byte == 0).count();
+    let gas = DeliveryGas {
+        zeros: zeros as u64,
+        others: (calldata.len() - zeros) as u64,
+        stored: stored_len as u64,
+        output: output_len as u64,
+        verification: verify_gas,
+    };
+    gas.limit(TOKEN_GAS.0, TOKEN_GAS.1)
 }
 
 impl Client {
@@ -115,7 +108,9 @@ impl Client {
             proof: Bytes::copy_from_slice(proof),
         };
         let mut call = Call::new(INFERENCE, &call);
-        let stored = input.len().saturating_add(record.key_size as usize);
+        // The envelope of a sealed order is not read.
+        let read = if order.is_sealed { 0 } else { input.len() };
+        let stored = read.saturating_add(record.key_size as usize);
         call.gas = Some(deliver_gas_limit(
             &call.data,
             stored,

@@ -80,8 +80,8 @@ fn levels_are_parsed_by_name_and_only_proven_is_available() {
 
 #[test]
 fn a_delivery_has_gas_for_its_bytes_its_verification_and_its_storage() {
-    // 21000 + 10·(1 + 4·2) + 7 + 1_000_000 + 2 words written + 3 words read.
-    let expected = 21_000 + 90 + 7 + 1_000_000 + 2 * 23_000 + 3 * 2_800;
+    // 21000 + 4·(1 + 4·2) + 7 + 1_000_000 + 3 bytes decoded + 2 words written + 3 words read.
+    let expected = 21_000 + 36 + 7 + 1_000_000 + 9 + 2 * 23_000 + 3 * 2_800;
     assert_eq!(deliver_gas_limit(&[0, 1, 2], 33, 10, 7), expected);
     assert_eq!(deliver_gas_limit(&[], 0, 0, u64::MAX), u64::MAX);
 }

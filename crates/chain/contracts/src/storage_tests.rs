@@ -20,7 +20,9 @@ fn every_field_lies_where_it_always_lay() {
             ("max_key_bytes", 0, 0, 4),
             ("max_tensor_bytes", 0, 4, 4),
             ("max_owner_share_bps", 0, 8, 2),
-            ("max_verify_gas", 0, 10, 8),
+            ("max_transaction_gas", 0, 10, 8),
+            ("calldata_floor", 0, 18, 4),
+            ("calldata_price", 0, 22, 4),
             ("ids", 1, 0, 32),
             ("models", 2, 0, 32),
         ]

@@ -7,6 +7,7 @@
 pub mod addresses;
 mod block;
 mod context;
+mod delivery;
 mod error;
 pub mod evidence;
 mod fees;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use block::Block;
 pub use context::order_context;
+pub use delivery::DeliveryGas;
 pub use error::{DecodeError, SpecError};
 pub use evidence::Evidence;
 pub use fees::{BASE_FEE_ELASTICITY, BASE_FEE_MAX_CHANGE_DENOMINATOR, next_base_fee};

@@ -49,8 +49,8 @@ impl Limits {
         Self {
             max_tx_bytes: 2 << 20,
             max_block_bytes: 3 << 20,
-            block_gas_limit: 150_000_000,
-            tx_gas_limit: 100_000_000,
+            block_gas_limit: 300_000_000,
+            tx_gas_limit: 150_000_000,
             payload_gas_per_token: 4,
             payload_floor_gas_per_token: 10,
             min_block_interval_ms: 20,

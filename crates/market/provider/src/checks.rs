@@ -13,6 +13,10 @@ use hallmark_graph::Graph;
 pub struct Costs {
     /// Gas of claim and delivery together.
     pub gas: u64,
+    /// Gas limit of the longest delivery that the model's key allows.
+    pub longest_gas: u64,
+    /// Most gas that one transaction may ask for.
+    pub transaction_gas: u64,
     /// Wei per gas.
     pub gas_price: u128,
     /// Proving and delivering, in milliseconds.
@@ -42,6 +46,8 @@ pub enum Refusal {
     NotNamed,
     #[error("the order's envelope is refused: {0}")]
     Envelope(EnvelopeError),
+    #[error("its delivery may need {needed} gas and a transaction has {limit}")]
+    Gas { needed: u64, limit: u64 },
     #[error("it earns {earning} wei and costs {cost} wei")]
     Price { earning: U256, cost: U256 },
     #[error("{left_ms} ms are left and {needed_ms} ms are needed")]
@@ -124,6 +130,12 @@ pub fn check_order(
             order.model,
             "the order is for another model".to_owned(),
         ));
+    }
+    if costs.longest_gas > costs.transaction_gas {
+        return Err(Refusal::Gas {
+            needed: costs.longest_gas,
+            limit: costs.transaction_gas,
+        });
     }
     // A claim needs a whole window before the deadline, and the work must fit into the window.
     let left_ms = order.deadline_ms.saturating_sub(now_ms);

@@ -169,6 +169,8 @@ pub(crate) struct Terms {
     pub(crate) claim_window_ms: u64,
     pub(crate) min_bond: U256,
     pub(crate) bond_bps: u16,
+    /// Most gas that one transaction may ask for.
+    pub(crate) transaction_gas: u64,
 }
 
 /// What all tasks of one provider share.
@@ -238,7 +240,8 @@ impl Provider {
         if config.rotate_sealing_key {
             sealing.rotate(client.now_ms().await?)?;
         }
-        let params = client.market_params().await?;
+        let (params, transaction_gas) =
+            futures::try_join!(client.market_params(), client.max_transaction_gas())?;
         let (events, _) = broadcast::channel(EVENTS);
         let status = ProviderStatus {
             address: me,
@@ -256,6 +259,7 @@ impl Provider {
                 claim_window_ms: params.claimWindowMs,
                 min_bond: params.minBond,
                 bond_bps: params.bondBps,
+                transaction_gas,
             },
             client,
             me,

@@ -253,21 +253,27 @@ async fn costs(
         Some(sealed) => (sealed, graph.output_len().saturating_mul(4)),
         None => (served.open, graph.output_bytes()),
     };
-    let verify_gas = shared
-        .client
-        .verify_gas(order.model, order.is_sealed, trial.proof_len)
-        .await?;
-    let stored = input_len.saturating_add(served.record.key_size as usize);
-    // A proof has few zero bytes: four tokens a byte. The limit prices a token at the floor's 10 gas
-    // and adds the work; what is paid is the larger of that floor and 4 gas a token with the work.
-    let calldata = vec![0xff; trial.proof_len.saturating_add(output_len)];
-    let tokens = (calldata.len() as u64).saturating_mul(4);
-    let limit = deliver_gas_limit(&calldata, stored, output_len, verify_gas);
-    let deliver = limit
-        .saturating_sub(tokens.saturating_mul(6))
-        .max(tokens.saturating_mul(10));
+    let key = served.proving.verifying_key();
+    let longest = match order.is_sealed {
+        true => key.max_private_proof_len().unwrap_or(trial.proof_len),
+        false => key.max_proof_len(),
+    };
+    let verify_gas = |proof_len| {
+        let client = &shared.client;
+        client.verify_gas(order.model, order.is_sealed, proof_len)
+    };
+    let (usual, most) = futures::try_join!(verify_gas(trial.proof_len), verify_gas(longest))?;
+    let read = if order.is_sealed { 0 } else { input_len };
+    let stored = read.saturating_add(served.record.key_size as usize);
+    // A proof has few zero bytes.
+    let limit = |proof_len: usize, verify_gas| {
+        let calldata = vec![0xff; proof_len.saturating_add(output_len)];
+        deliver_gas_limit(&calldata, stored, output_len, verify_gas)
+    };
     Ok(Costs {
-        gas: CLAIM_GAS.saturating_add(deliver),
+        gas: CLAIM_GAS.saturating_add(limit(trial.proof_len, usual)),
+        longest_gas: limit(longest, most),
+        transaction_gas: shared.terms.transaction_gas,
         gas_price: base_fee.saturating_add(MIN_PRIORITY_FEE),
         work_ms: trial.work_ms,
         bond: checks::bond(order.price, shared.terms.min_bond, shared.terms.bond_bps),

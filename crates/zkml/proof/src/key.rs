@@ -14,6 +14,7 @@ use crate::opening::plain::PlainScheme;
 use crate::plan::{LookupTable, Mode, Packing, Plan, PlanError};
 use crate::profile::Profile;
 use crate::proof::{HEADER_BYTES, VERSION, WitnessConfig, batch_header};
+use crate::security::{LEAST_BITS, report, security_report};
 use crate::witness::{TraceError, Witness};
 
 const MAGIC: [u8; 4] = *b"HMVK";
@@ -44,6 +45,9 @@ pub enum DecodeError {
     /// The profile has no parameters for a commitment of this size.
     #[error("the profile has no parameters for a commitment of 2^{0} elements")]
     Size(usize),
+    /// A false proof of this graph could be found with less work than the profile promises.
+    #[error("proofs for this key would have {0} bits of security, at least 100 are promised")]
+    Security(u32),
 }
 
 /// Why a model cannot be proved.
@@ -58,6 +62,33 @@ pub enum SetupError {
     /// The profile has no parameters for a commitment of this size.
     #[error("the profile has no parameters for a commitment of 2^{0} elements")]
     Size(usize),
+    /// A false proof of this graph could be found with less work than the profile promises.
+    #[error("proofs of this model would have {0} bits of security, at least 100 are promised")]
+    Security(u32),
+}
+
+/// Why parameters serve no key.
+enum Unfit {
+    Size(usize),
+    Security(u32),
+}
+
+impl From<Unfit> for DecodeError {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Size(variables) => Self::Size(variables),
+            Unfit::Security(bits) => Self::Security(bits),
+        }
+    }
+}
+
+impl From<Unfit> for SetupError {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Size(variables) => Self::Size(variables),
+            Unfit::Security(bits) => Self::Security(bits),
+        }
+    }
 }
 
 /// What a verifier knows of a model: its canonical graph and the root of its weight commitment.
@@ -93,17 +124,24 @@ impl Private {
         let scheme = HidingScheme::new(&plan.witness, &plan.hiding, profile, prover)?;
         Some(Self { plan, scheme })
     }
+
+    /// Whether proofs of private inputs for a key keep the profile's promise. A key that does not has none.
+    fn is_secure(&self, vk: &VerifyingKey) -> bool {
+        report(vk, &self.plan, Some(&self.scheme)).bits() >= LEAST_BITS
+    }
 }
 
 impl VerifyingKey {
+    /// Refuses parameters of fewer than `least` bits.
     fn new(
         graph: Graph,
         profile: Profile,
         roots: Vec<[u8; 32]>,
         plan: Plan,
-    ) -> Result<Self, usize> {
+        least: f64,
+    ) -> Result<Self, Unfit> {
         let scheme = |packing: &Packing| {
-            PlainScheme::new(packing, profile, false).ok_or(packing.variables())
+            PlainScheme::new(packing, profile, false).ok_or(Unfit::Size(packing.variables()))
         };
         let witness = scheme(&plan.witness)?;
         let shards = plan.weights.packings.iter();
@@ -119,9 +157,13 @@ impl VerifyingKey {
             private: OnceLock::new(),
         };
         inner.digest = *blake3::hash(&encode(&inner)).as_bytes();
-        Ok(Self {
+        let key = Self {
             inner: Arc::new(inner),
-        })
+        };
+        match security_report(&key).bits() {
+            bits if bits >= least => Ok(key),
+            bits => Err(Unfit::Security(bits.max(0.0) as u32)),
+        }
     }
 
     /// Canonical bytes: magic `HMVK`, version, profile, number of roots, roots, encoded graph.
@@ -136,6 +178,11 @@ impl VerifyingKey {
     ///
     /// The first rule that is broken; the graph's own codec bounds every size.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_with(bytes, LEAST_BITS)
+    }
+
+    /// [`Self::decode`] of keys of at least so many bits.
+    pub(crate) fn decode_with(bytes: &[u8], least: f64) -> Result<Self, DecodeError> {
         let (header, graph) = bytes
             .split_first_chunk::<HEADER>()
             .ok_or(DecodeError::Magic)?;
@@ -155,7 +202,7 @@ impl VerifyingKey {
         if roots.len() != plan.weights.packings.len() {
             return Err(DecodeError::Roots);
         }
-        Self::new(graph, profile, roots.to_vec(), plan).map_err(DecodeError::Size)
+        Ok(Self::new(graph, profile, roots.to_vec(), plan, least)?)
     }
 
     /// BLAKE3 of [`Self::encode`].
@@ -204,8 +251,8 @@ impl VerifyingKey {
     }
 
     /// No proof of private inputs for this key is longer, in bytes. `None` where the graph has none:
-    /// an input that ranges over more than `2^29` integers, or a witness that is too large with all
-    /// that hides it.
+    /// an input that ranges over more than `2^29` integers, a witness that is too large with all
+    /// that hides it, or fewer than 100 bits.
     #[must_use]
     pub fn max_private_proof_len(&self) -> Option<usize> {
         let private = self.private()?;
@@ -275,7 +322,10 @@ impl VerifyingKey {
     pub(crate) fn private(&self) -> Option<&Private> {
         let private = &self.inner.private;
         private
-            .get_or_init(|| Private::new(&self.inner.graph, self.inner.profile, false))
+            .get_or_init(|| {
+                Private::new(&self.inner.graph, self.inner.profile, false)
+                    .filter(|private| private.is_secure(self))
+            })
             .as_ref()
     }
 
@@ -350,7 +400,10 @@ impl ProvingKey {
     /// Plan and scheme of proofs of private inputs, if the graph has them.
     pub(crate) fn private(&self) -> Option<&Private> {
         self.private
-            .get_or_init(|| Private::new(self.vk.graph(), self.vk.profile(), true))
+            .get_or_init(|| {
+                Private::new(self.vk.graph(), self.vk.profile(), true)
+                    .filter(|private| private.is_secure(&self.vk))
+            })
             .as_ref()
     }
 
@@ -391,8 +444,18 @@ pub fn setup(model: &Model) -> Result<ProvingKey, SetupError> {
 ///
 /// # Errors
 ///
-/// A model that breaks a rule of its format, or whose graph does not fit the profile.
+/// A model that breaks a rule of its format, whose graph does not fit the profile, or whose proofs would
+/// have less than 100 bits.
 pub fn setup_with(model: &Model, profile: Profile) -> Result<ProvingKey, SetupError> {
+    setup_at(model, profile, LEAST_BITS)
+}
+
+/// [`setup_with`] for proofs of at least so many bits.
+pub(crate) fn setup_at(
+    model: &Model,
+    profile: Profile,
+    least: f64,
+) -> Result<ProvingKey, SetupError> {
     model.check()?;
     let plan = Plan::new(&model.graph, Mode::Public)?;
     let constants: Vec<Vec<i32>> = model
@@ -437,8 +500,7 @@ pub fn setup_with(model: &Model, profile: Profile) -> Result<ProvingKey, SetupEr
         roots.push(root);
         data.push(committed);
     }
-    let vk =
-        VerifyingKey::new(model.graph.clone(), profile, roots, plan).map_err(SetupError::Size)?;
+    let vk = VerifyingKey::new(model.graph.clone(), profile, roots, plan, least)?;
     Ok(ProvingKey {
         vk,
         witness,

@@ -10,6 +10,8 @@ use crate::opening::hiding::HidingScheme;
 use crate::plan::{Home, Mode, Plan, Step, Target};
 use crate::proof::MAX_BATCH;
 
+/// What every profile promises. A key of less is neither made nor read.
+pub(crate) const LEAST_BITS: f64 = 100.0;
 /// A lower bound of `log2 |E|`.
 const FIELD_BITS: f64 = 154.0;
 /// Work to find a collision of BLAKE3.
@@ -68,14 +70,18 @@ pub fn max_batch(vk: &VerifyingKey, mode: Mode) -> usize {
         Mode::Public => Some(security_report(vk)),
         Mode::PrivateInput => private_security_report(vk),
     };
-    let spare = report.map_or(-1.0, |report| report.bits() - 100.0);
+    let spare = report.map_or(-1.0, |report| report.bits() - LEAST_BITS);
     if spare < 0.0 {
         return 0;
     }
     (spare.exp2() as usize).min(MAX_BATCH)
 }
 
-fn report(vk: &VerifyingKey, plan: &Plan, hiding: Option<&HidingScheme>) -> SecurityReport {
+pub(crate) fn report(
+    vk: &VerifyingKey,
+    plan: &Plan,
+    hiding: Option<&HidingScheme>,
+) -> SecurityReport {
     let depth = plan.lookup.variables as f64;
     let mut rounds = 0usize;
     for step in &plan.steps {

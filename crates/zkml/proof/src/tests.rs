@@ -26,6 +26,7 @@ mod hiding;
 mod lies;
 mod operators;
 mod profiles;
+mod recipes;
 mod secrecy;
 
 use hallmark_graph::{
@@ -55,6 +56,16 @@ struct Random(ChaCha8Rng);
 impl Random {
     fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// The lies of the kit: others with another `HALLMARK_SEED`.
+    fn of_kit(seed: u64) -> Self {
+        let asked = std::env::var("HALLMARK_SEED").unwrap_or_default();
+        let asked = match asked.as_str() {
+            "" => 0,
+            text => text.parse().expect("HALLMARK_SEED is a whole number"),
+        };
+        Self::new(seed.wrapping_add(asked << 16))
     }
 
     /// Uniform in `[lo, hi]`, up to a bias that does not matter here.

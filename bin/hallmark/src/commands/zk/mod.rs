@@ -380,6 +380,12 @@ fn parse_secret(text: &str) -> Result<InputSecret, Error> {
     Ok(InputSecret::from_bytes(bytes.0))
 }
 
+/// What every version of a bundle has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 /// A bundle of one run or of several.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -394,18 +400,21 @@ fn verify(
     secret: Option<&Path>,
     report: &Reporter,
 ) -> Result<(), Error> {
-    let bundle: AnyBundle = serde_json::from_slice(&read(path)?)
-        .map_err(|e| Error::at(path.display(), format!("not a proof bundle: {e}")))?;
-    let (version, key) = match &bundle {
-        AnyBundle::One(bundle) => (bundle.version, &bundle.verifying_key),
-        AnyBundle::Batch(bundle) => (bundle.version, &bundle.verifying_key),
-    };
+    let bytes = read(path)?;
+    let refuse = |e| Error::at(path.display(), format!("not a proof bundle: {e}"));
+    // Before anything else of it: another version has other fields.
+    let Versioned { version } = serde_json::from_slice(&bytes).map_err(refuse)?;
     if version != BUNDLE_VERSION {
         return Err(Error::at(
             path.display(),
             format!("bundle version {version} is not {BUNDLE_VERSION}"),
         ));
     }
+    let bundle: AnyBundle = serde_json::from_slice(&bytes).map_err(refuse)?;
+    let key = match &bundle {
+        AnyBundle::One(bundle) => &bundle.verifying_key,
+        AnyBundle::Batch(bundle) => &bundle.verifying_key,
+    };
     let key = VerifyingKey::decode(key).map_err(|e| Error::at(path.display(), e))?;
     // Which model must have run is the caller's word, never the bundle's.
     let expected = match (model, digest) {

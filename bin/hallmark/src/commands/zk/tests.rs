@@ -3,6 +3,7 @@
 use super::{cost, drawing, memory};
 use hallmark_graph::{Graph, Model};
 use hallmark_proof::Profile;
+use hallmark_types::{DeliveryGas, Limits, MarketParams};
 
 /// A model with several inputs, outputs and operators for every seed.
 fn models() -> impl Iterator<Item = Model> {
@@ -122,4 +123,36 @@ fn refused_for(model: &Model, profile: Profile, runs: u64) {
         refused.contains(&memory::mib(need).to_string()),
         "{refused}"
     );
+}
+
+/// The longest proofs of the largest model that ships, by the rules of a local chain: two buyers of it
+/// need not wait for each other.
+#[test]
+fn two_sealed_deliveries_of_the_language_model_fit_a_block() {
+    let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets");
+    let calibrate = assets.join("lm_calibration.npz");
+    let options = hallmark_onnx::CompileOptions::default();
+    let model = super::quantise::compile_onnx(&assets.join("lm.onnx"), &calibrate, &options);
+    let model = model.expect("it compiles").compiled.model;
+    let key = hallmark_proof::setup(&model).expect("a key");
+    let key = key.verifying_key();
+    let (limits, market) = (Limits::local(), MarketParams::local());
+    let proof = key.max_private_proof_len().expect("such proofs") as u64;
+    let stored = key.encode().len() as u64;
+    let output = 4 * key.graph().output_len() as u64;
+    // As `Verifier.gasPrivate`, with 200 gas for every byte of the key.
+    let verification = market.verify_base_gas
+        + key.private_cost().expect("such proofs").gas()
+        + 20_000
+        + 200 * stored
+        + market.verify_gas_per_byte * proof;
+    let delivery = DeliveryGas::dearest(output, proof, stored, verification).limit(
+        limits.payload_floor_gas_per_token,
+        limits.payload_gas_per_token,
+    );
+    println!("{delivery} gas, {verification} of them for the verification");
+    assert!(delivery <= limits.tx_gas_limit, "{delivery}");
+    assert!(2 * delivery <= limits.block_gas_limit, "{delivery}");
+    let bytes = proof + output + 1_000;
+    assert!(bytes <= limits.max_tx_bytes as u64 && 2 * bytes <= limits.max_block_bytes as u64);
 }

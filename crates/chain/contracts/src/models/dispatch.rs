@@ -32,6 +32,9 @@ pub(crate) fn call(host: &mut dyn Host, calldata: &[u8]) -> Result<Bytes> {
         }),
         infoCall::SELECTOR => view(host, data, |h, c: infoCall| models.info(h, c.id)),
         keyCall::SELECTOR => view(host, data, |h, c: keyCall| models.key(h, c.id)),
+        maxTransactionGasCall::SELECTOR => view(host, data, |h, _: maxTransactionGasCall| {
+            models.max_transaction_gas(h)
+        }),
         countCall::SELECTOR => view(host, data, |h, _: countCall| models.count(h)),
         listCall::SELECTOR => view(host, data, |h, c: listCall| {
             models.list(h, c.offset, c.limit)

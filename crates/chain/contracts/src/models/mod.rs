@@ -13,7 +13,8 @@
 //! The id is `keccak256(abi.encode(owner, digest))`, so nobody can squat on another owner's id,
 //! and a listed id names one key for ever: what proofs were judged by cannot change. `finish`
 //! recomputes the digest, decodes the key, and refuses a model whose tensors an order could not
-//! carry or whose verification no transaction could pay for.
+//! carry or whose longest delivery, in either mode, has no room in a transaction's gas: its seller would
+//! claim, fail to deliver, and lose a bond.
 //!
 //! The key lies in storage, so that a verification reads chain state and the transaction only.
 
@@ -34,7 +35,7 @@ use hallmark_abi::models::IModels::{self, ModelInfo};
 use hallmark_contracts_macros::contract;
 use hallmark_graph::{Graph, Input, Range, Scale, Shape, TensorError};
 use hallmark_proof::{VerifyCost, VerifyingKey};
-use hallmark_types::{ChainSpec, addresses};
+use hallmark_types::{ChainSpec, DeliveryGas, addresses};
 
 pub(crate) use dispatch::call;
 
@@ -63,8 +64,12 @@ pub struct Models {
     pub max_tensor_bytes: Slot<u32>,
     /// Largest owner's share: what the network's part leaves, in 1/10000; fixed at genesis.
     pub max_owner_share_bps: Slot<u16>,
-    /// Most gas that a verification may cost before the proof's bytes; fixed at genesis.
-    pub max_verify_gas: Slot<u64>,
+    /// Most gas that one transaction may ask for, and so the dearest delivery; fixed at genesis.
+    pub max_transaction_gas: Slot<u64>,
+    /// Least gas per token of calldata (EIP-7623); fixed at genesis.
+    pub calldata_floor: Slot<u32>,
+    /// Gas per token of calldata beside a transaction's work; fixed at genesis.
+    pub calldata_price: Slot<u32>,
     /// Ids in order of listing.
     pub ids: StorageVec<B256>,
     pub models: Mapping<B256, Model>,
@@ -233,23 +238,57 @@ impl Models {
     fn check_bounds(&self, host: &mut dyn Host, key: &VerifyingKey, length: usize) -> Result<()> {
         let graph = key.graph();
         let mut longest = graph.input_bytes().max(graph.output_bytes());
-        let mut dearest = key_gas(key.cost(), length);
-        if let Some(cost) = key.private_cost() {
+        if key.private_cost().is_some() {
             longest = longest.max(masked_output_bytes(graph));
-            dearest = dearest.max(key_gas(cost, length));
         }
         let maximum = self.max_tensor_bytes.read(host)?;
         if U256::from(longest) > U256::from(maximum) {
             let reason = format!("a tensor of {longest} bytes; an order carries {maximum}");
             return revert(IModels::InvalidKey { reason });
         }
-        let gas = Verifier::new().gas_of(host, dearest, 0)?;
-        let maximum = self.max_verify_gas.read(host)?;
+        // An open delivery reads the input as well; of a sealed one the commitment says all.
+        let stored = length.saturating_add(graph.input_bytes());
+        let (output, proof) = (graph.output_bytes(), key.max_proof_len());
+        let mut gas =
+            self.delivery_gas(host, key_gas(key.cost(), length), output, proof, stored)?;
+        if let (Some(cost), Some(proof)) = (key.private_cost(), key.max_private_proof_len()) {
+            let output = masked_output_bytes(graph);
+            let sealed = self.delivery_gas(host, key_gas(cost, length), output, proof, length)?;
+            gas = gas.max(sealed);
+        }
+        let maximum = self.max_transaction_gas.read(host)?;
         if gas > maximum {
-            let reason = format!("verification costs {gas} gas; a transaction has {maximum}");
+            let reason = format!("a delivery may need {gas} gas; a transaction has {maximum}");
             return revert(IModels::InvalidKey { reason });
         }
         Ok(())
+    }
+
+    /// Gas limit of the dearest delivery of a proof of this length.
+    fn delivery_gas(
+        &self,
+        host: &mut dyn Host,
+        key_gas: u64,
+        output: usize,
+        proof: usize,
+        stored: usize,
+    ) -> Result<u64> {
+        let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        let verification = Verifier::new().gas_of(host, key_gas, count(proof))?;
+        let dearest =
+            DeliveryGas::dearest(count(output), count(proof), count(stored), verification);
+        let floor = u64::from(self.calldata_floor.read(host)?);
+        let price = u64::from(self.calldata_price.read(host)?);
+        Ok(dearest.limit(floor, price))
+    }
+
+    /// Most gas that one transaction may ask for.
+    ///
+    /// # Errors
+    ///
+    /// None of its own.
+    pub fn max_transaction_gas(&self, host: &mut dyn Host) -> Result<u64> {
+        Ok(self.max_transaction_gas.read(host)?)
     }
 
     /// # Errors
@@ -375,8 +414,15 @@ impl Models {
             .preset(storage, market.max_input_bytes);
         self.max_owner_share_bps
             .preset(storage, BPS.saturating_sub(market.network_bps));
-        self.max_verify_gas
-            .preset(storage, spec.limits.tx_gas_limit);
+        let limits = &spec.limits;
+        self.max_transaction_gas
+            .preset(storage, limits.tx_gas_limit.min(limits.block_gas_limit));
+        // The spec's check bounds both by 1,000.
+        let price = |gas: u64| u32::try_from(gas).unwrap_or(u32::MAX);
+        self.calldata_floor
+            .preset(storage, price(limits.payload_floor_gas_per_token));
+        self.calldata_price
+            .preset(storage, price(limits.payload_gas_per_token));
     }
 }
 

@@ -195,6 +195,66 @@ fn finish_refuses_bytes_that_are_no_key() {
     expect_revert::<IModels::NotPublished>(world.models(OWNER, price));
 }
 
+/// Publishes the world's model where a transaction may ask for this much gas; what is said otherwise.
+fn listed_under(transaction_gas: u64) -> Result<(), String> {
+    let mut world = World::empty_with(|spec| spec.limits.tx_gas_limit = transaction_gas);
+    let id = world.models(OWNER, world.begin()).unwrap();
+    let chunk = Bytes::from(world.key());
+    let upload = IModels::uploadCall {
+        id,
+        offset: 0,
+        chunk,
+    };
+    world.models(OWNER, upload).unwrap();
+    let gas = world
+        .models(STRANGER, IModels::maxTransactionGasCall {})
+        .unwrap();
+    assert_eq!(gas, transaction_gas);
+    let finish = IModels::finishCall { id };
+    let finished = world.models(OWNER, finish.clone());
+    if finished.is_ok() {
+        return Ok(());
+    }
+    Err(expect_revert::<IModels::InvalidKey>(finished).reason)
+}
+
+#[test]
+fn a_model_whose_longest_delivery_no_transaction_holds_is_not_listed() {
+    let world = World::empty();
+    let key = world.proving_key.verifying_key();
+    let length = world.key().len();
+    let (market, limits) = (&world.spec.market, &world.spec.limits);
+    let proof = key.max_private_proof_len().unwrap() as u64;
+    // By hand: every byte of calldata at 16 gas and 3 of decoding, or all of them at 40.
+    let verification = market.verify_base_gas
+        + super::key_gas(key.private_cost().unwrap(), length)
+        + market.verify_gas_per_byte * proof;
+    let output = super::masked_output_bytes(key.graph()) as u64;
+    let calldata = proof + output + 228;
+    let words = |bytes: u64| bytes.div_ceil(32) + 1;
+    let work = verification
+        + 1_000_000
+        + 3 * calldata
+        + 23_000 * words(output)
+        + 2_800 * words(length as u64);
+    assert_eq!(
+        (
+            limits.payload_floor_gas_per_token,
+            limits.payload_gas_per_token
+        ),
+        (10, 4)
+    );
+    let needed = 21_000 + (40 * calldata).max(16 * calldata + work);
+    assert_eq!(listed_under(needed), Ok(()));
+    let reason = listed_under(needed - 1).unwrap_err();
+    assert!(
+        reason.contains(&format!("a delivery may need {needed} gas")),
+        "{reason}"
+    );
+    // What was looked at before would have let it pass: the verification alone.
+    assert!(verification < needed - 1);
+}
+
 #[test]
 fn only_the_owner_changes_a_model_and_only_while_it_is_active() {
     let mut world = World::empty();

@@ -59,6 +59,8 @@ fn record() -> ModelRecord {
 fn costs() -> Costs {
     Costs {
         gas: 80,
+        longest_gas: 100,
+        transaction_gas: 100,
         gas_price: 10,
         work_ms: 500,
         bond: U256::from(50),
@@ -137,6 +139,21 @@ fn an_order_below_the_wanted_earning_is_left_alone() {
         }
     );
     assert!(refused.may_pass_later());
+}
+
+#[test]
+fn an_order_whose_longest_delivery_no_transaction_holds_is_left_alone() {
+    let costs = Costs {
+        transaction_gas: 99,
+        ..costs()
+    };
+    let refused = check(&order(Status::Open), INPUT, &costs, 2_000).unwrap_err();
+    let expected = Refusal::Gas {
+        needed: 100,
+        limit: 99,
+    };
+    assert_eq!(refused, expected);
+    assert!(!refused.may_pass_later(), "the chain's rules do not change");
 }
 
 #[test]

@@ -288,7 +288,7 @@ impl<'a> Compiler<'a> {
             None => nearest(largest / levels),
         };
         let scale = scale
-            .filter(|&scale| largest == 0.0 || largest / real(scale) > 1.0)
+            .filter(|&scale| largest == 0.0 || largest / real(scale) >= 1.0)
             .ok_or_else(|| refuse("its samples are too large or too small for a scale"))?;
         let step = real(scale);
         let end = |x: f64| (x / step).round() as i32;

@@ -59,7 +59,7 @@ impl Net {
     fn dense(&mut self, x: ValueId, inner: usize, cols: u32) -> ValueId {
         let shape = self.shape(x);
         let (rows, depth) = shape.split_at(shape.len() - inner);
-        let w = self.constant(&[depth, &[cols]].concat(), 20);
+        let w = self.constant(&[depth, &[cols]].concat(), 127);
         let v = self.b.matmul(x, w, 0, inner as u8).expect("fits");
         let bias = self.constant(&[cols], 5000);
         let dims = [rows, &[cols]].concat();
@@ -75,12 +75,13 @@ impl Net {
         self.b.view(x, axes, Shape(shape.to_vec())).expect("fits")
     }
 
-    /// The least shift that leaves `bits` bits, then a table.
+    /// The least shift that leaves `bits` bits, then a table. A proof pays for a table of `2^shift`
+    /// remainders; a long shift is a `Shift` of its own, whose remainder is cut into limbs.
     fn lookup(&mut self, x: ValueId, bits: u8, table: Option<fn(i32) -> i32>) -> ValueId {
         let range = self.b.graph().range(x).expect("exists");
         let half = 1i64 << (bits - 1);
         let fits = |shift: &u8| i64::from(range.magnitude()) + (1 << shift) / 2 < half << shift;
-        let shift = (0..16).find(fits).expect("fits");
+        let shift = (0..22).find(fits).expect("fits");
         let table = match table {
             None => TableSpec::Clamp {
                 bits,
@@ -89,7 +90,11 @@ impl Net {
             },
             Some(f) => TableSpec::Explicit((-half..half).map(|u| f(u as i32)).collect()),
         };
-        self.b.lookup(x, shift, table).expect("fits")
+        if shift <= 12 {
+            return self.b.lookup(x, shift, table).expect("fits");
+        }
+        let quotient = self.b.shift(x, shift, bits).expect("fits");
+        self.b.lookup(quotient, 0, table).expect("fits")
     }
 
     fn relu(&mut self, x: ValueId) -> ValueId {

@@ -4,7 +4,7 @@
 //!
 //! `cargo run --release -p hallmark-proof --example scale -- --svg docs/pictures/scale.svg`
 //!
-//! Three series, each with one size that grows and all else small:
+//! Three series, each with one size that grows and all else small; weights have int8's whole range:
 //!
 //! | series | model | size |
 //! |---|---|---|
@@ -249,10 +249,10 @@ fn builder(elements: u32) -> Builder {
     }])
 }
 
-/// A matrix of -1, 0 and 1.
+/// A matrix of int8's whole range, -127 to 127.
 fn matrix(b: &mut Builder, rows: u32, cols: u32) -> ValueId {
     let values: Vec<i32> = (0..rows * cols)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as i32 % 3 - 1)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as i32 % 255 - 127)
         .collect();
     let constant = Constant {
         elements: Elements::narrowest(&values),
@@ -286,18 +286,28 @@ fn weights(bits: u32) -> Model {
     let row = b.view(0, vec![at(1)], Shape(vec![1, side])).expect("fits");
     let w = matrix(&mut b, side, side);
     let y = b.matmul(row, w, 0, 1).expect("fits");
-    let sum = b.sum(y, &[0, 1]).expect("fits");
-    finish(b, &[sum])
+    // Four sums: one of all columns could reach 2^29.
+    let parts = Shape(vec![4, side / 4]);
+    let parts = b.reshape(y, parts).expect("fits");
+    let sums = b.sum(parts, &[1]).expect("fits");
+    finish(b, &[sums])
 }
 
 fn activations(bits: u32) -> Model {
     // Rows, products and squares: three values of as many elements.
+    let count = 1 << (bits - 8);
     let mut b = builder(64);
-    let x = rows(&mut b, 1 << (bits - 8));
+    let x = rows(&mut b, count);
     let w = matrix(&mut b, 64, 64);
     let y = b.matmul(x, w, 0, 1).expect("fits");
     let squares = b.mul(x, x).expect("fits");
-    let outputs = [y, squares].map(|v| b.sum(v, &[0, 1]).expect("fits"));
+    // A sum of more than 1,024 rows could reach 2^29.
+    let most = count.min(1 << 10);
+    let outputs = [y, squares].map(|v| {
+        let parts = Shape(vec![count / most, most, 64]);
+        let parts = b.reshape(v, parts).expect("fits");
+        b.sum(parts, &[1, 2]).expect("fits")
+    });
     finish(b, &outputs)
 }
 

@@ -148,8 +148,13 @@ fn randomness(seed: &[u8], stack: &[F]) -> Result<StdRng, ProveError> {
     SysRng
         .try_fill_bytes(&mut entropy)
         .map_err(|_| ProveError::Entropy)?;
+    Ok(generator(&entropy, seed, stack))
+}
+
+/// The generator that an entropy, a statement and a witness give.
+fn generator(entropy: &[u8; 32], seed: &[u8], stack: &[F]) -> StdRng {
     let mut hasher = blake3::Hasher::new_derive_key("hallmark proof v3 randomness of a proof");
-    hasher.update(&entropy);
+    hasher.update(entropy);
     hasher.update(&(seed.len() as u64).to_le_bytes());
     hasher.update(seed);
     let mut bytes = [0; 4 << 10];
@@ -159,5 +164,37 @@ fn randomness(seed: &[u8], stack: &[F]) -> Result<StdRng, ProveError> {
         }
         hasher.update(&bytes[..4 * values.len()]);
     }
-    Ok(StdRng::from_seed(*hasher.finalize().as_bytes()))
+    StdRng::from_seed(*hasher.finalize().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use p3_field::PrimeCharacteristicRing;
+    use rand::Rng;
+
+    use super::*;
+
+    fn first(entropy: [u8; 32], seed: &[u8], stack: &[F]) -> u64 {
+        generator(&entropy, seed, stack).next_u64()
+    }
+
+    #[test]
+    fn pads_follow_entropy_statement_and_every_element_of_the_witness() {
+        let stack: Vec<F> = (0..3000).map(F::from_u32).collect();
+        let truth = first([1; 32], b"statement", &stack);
+        assert_eq!(first([1; 32], b"statement", &stack), truth);
+        assert_ne!(first([2; 32], b"statement", &stack), truth);
+        assert_ne!(first([1; 32], b"statemenu", &stack), truth);
+        for at in [0, 1023, 1024, 2999] {
+            let mut other = stack.clone();
+            other[at] += F::ONE;
+            assert_ne!(first([1; 32], b"statement", &other), truth, "element {at}");
+        }
+        // A byte of the statement is none of the witness.
+        let longer = [F::from_u32(u32::from_le_bytes(*b"ment"))];
+        assert_ne!(
+            first([1; 32], b"state", &longer),
+            first([1; 32], b"statement", &[])
+        );
+    }
 }

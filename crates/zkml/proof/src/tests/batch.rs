@@ -102,7 +102,7 @@ fn private_runs_share_a_proof_and_a_false_one_spoils_it() {
     let proof = prove([a, b]);
     assert_eq!(check(&proof), Ok(()));
     assert_eq!(check(&prove([a, a])), Err(VerifyError::WrongInput));
-    let mut random = Random::new(4);
+    let mut random = Random::of_kit(4);
     for _ in 0..40 {
         let mut changed = proof.clone();
         let at = random.between(0, proof.len() as i64 - 1) as usize;

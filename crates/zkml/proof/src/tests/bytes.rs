@@ -6,12 +6,12 @@ use crate::proof::FormatError;
 of_every_profile![
     every_flipped_bit_is_refused,
     lengths_and_non_canonical_elements_are_refused,
-    a_claimed_count_is_bounded_before_anything_is_allocated,
+    every_count_set_to_its_most_is_refused,
 ];
 
 fn every_flipped_bit_is_refused(profile: Profile) {
     let world = small_of(profile);
-    let mut random = Random::new(11);
+    let mut random = Random::of_kit(11);
     let len = world.proof.len();
     let mut positions: Vec<usize> = (0..40).map(|i| i * len / 40).collect();
     positions.extend((0..60).map(|_| random.between(0, len as i64 - 1) as usize));
@@ -57,7 +57,7 @@ fn lengths_and_non_canonical_elements_are_refused(profile: Profile) {
     assert_eq!(world.verify(&alias), Err(FormatError::NonCanonical.into()));
 }
 
-fn a_claimed_count_is_bounded_before_anything_is_allocated(profile: Profile) {
+fn every_count_set_to_its_most_is_refused(profile: Profile) {
     let world = small_of(profile);
     // Every aligned word set to the maximum: whichever of them is a count must be refused.
     for start in (166..world.proof.len() - 4).step_by(997) {
@@ -70,7 +70,7 @@ fn a_claimed_count_is_bounded_before_anything_is_allocated(profile: Profile) {
 #[test]
 fn mutated_proofs_never_panic_and_never_pass() {
     let world = small();
-    let mut random = Random::new(12);
+    let mut random = Random::of_kit(12);
     for _ in 0..3000 {
         let mut proof = world.proof.clone();
         match random.between(0, 3) {
@@ -109,7 +109,7 @@ fn mutated_keys_never_panic_and_never_alias() {
         let world = World::new(testing::random_model(3), 3);
         world.vk().encode()
     }] {
-        let mut random = Random::new(13);
+        let mut random = Random::of_kit(13);
         for _ in 0..2000 {
             let mut mutated = bytes.clone();
             let at = random.between(0, mutated.len() as i64 - 1) as usize;

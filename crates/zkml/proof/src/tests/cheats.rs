@@ -287,7 +287,7 @@ const REFUSED: Result<(), VerifyError> = Err(VerifyError::WitnessOpening);
 fn every_kind_of_false_witness_is_refused(profile: Profile) {
     let order = Order::new(1, profile);
     order.honest();
-    let mut random = Random::new(5);
+    let mut random = Random::of_kit(5);
     let mut at = |len: usize| random.between(0, len as i64 - 1) as usize;
     let private = |w: &mut Witness<'_>, change: &dyn Fn(&mut Sponge)| {
         change(w.private.as_mut().unwrap());
@@ -432,7 +432,7 @@ fn a_commitment_of_anything_but_what_the_messages_are_of_is_refused(profile: Pro
     let order = Order::new(3, profile);
     order.honest();
     let plan = &order.private().plan;
-    let mut random = Random::new(6);
+    let mut random = Random::of_kit(6);
     for (index, &content) in plan.contents.iter().enumerate() {
         let block = plan.witness.block(index);
         // The last element is padding where there is any.
@@ -459,7 +459,7 @@ fn false_messages_and_pads_of_others_are_refused(profile: Profile) {
     let order = Order::new(4, profile);
     order.honest();
     let pads = order.private().plan.hiding.pads;
-    let mut random = Random::new(7);
+    let mut random = Random::of_kit(7);
     // The pads of the outputs, the root of the lookup tree, the last ones, and a sample.
     let mut messages: Vec<usize> = (0..10).chain(pads - 4..pads).collect();
     messages.extend((10 + pads % 7..pads).step_by(7));
@@ -614,7 +614,7 @@ fn every_byte_of_the_commitments_part_is_bound(profile: Profile) {
     let order = Order::new(6, profile);
     let (proof, payload) = order.prove(8, |_| {}, &TRUTH);
     assert_eq!(order.verify(&proof), Ok(()));
-    let mut random = Random::new(8);
+    let mut random = Random::of_kit(8);
     let ends = [payload.start, payload.end - 1, proof.len() - 1, 6 + 4 * 32];
     let (first, last) = (payload.start as i64, payload.end as i64 - 1);
     let inside = (0..150).map(|_| random.between(first, last) as usize);

@@ -132,7 +132,7 @@ fn false_lookups_are_refused(profile: Profile) {
 }
 
 fn every_changed_value_limb_and_multiplicity_is_refused(profile: Profile) {
-    let mut random = Random::new(3);
+    let mut random = Random::of_kit(3);
     let mut read = 0;
     for seed in 0..25 {
         let world = World::with(testing::random_model(seed), seed, profile);

@@ -1,7 +1,7 @@
 //! Two profiles of one model: two keys, and no proof of one holds under the other.
 
 use super::*;
-use crate::key::DecodeError;
+use crate::key::{DecodeError, SetupError, setup_at};
 use crate::{InputSecret, Mode, private_security_report};
 
 fn worlds() -> [World; 2] {
@@ -117,5 +117,22 @@ fn short_proofs_of_random_models_verify_and_are_shorter() {
         let verdict = verify_private(short.vk(), &commitment, &masked, &CONTEXT, &proof);
         assert_eq!(verdict, Ok(()), "seed {seed}");
         assert!(proof.len() <= short.vk().max_private_proof_len().unwrap());
+    }
+}
+
+/// No graph within the limits has less than 100 bits, so the gate is shown with a higher one.
+#[test]
+fn a_key_of_fewer_bits_than_are_promised_is_neither_made_nor_read() {
+    for world in worlds() {
+        let bits = security_report(world.vk()).bits();
+        assert!(bits >= 100.0, "{bits}");
+        let (model, profile) = (&world.model, world.vk().profile());
+        let bytes = world.vk().encode();
+        assert!(setup_at(model, profile, bits).is_ok());
+        assert!(VerifyingKey::decode_with(&bytes, bits).is_ok());
+        let refused = setup_at(model, profile, bits + 0.1).err();
+        assert_eq!(refused, Some(SetupError::Security(bits as u32)));
+        let refused = VerifyingKey::decode_with(&bytes, bits + 0.1).err();
+        assert_eq!(refused, Some(DecodeError::Security(bits as u32)));
     }
 }

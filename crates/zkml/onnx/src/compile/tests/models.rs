@@ -322,3 +322,75 @@ fn every_calibration_serves_and_options_out_of_range_are_refused() {
     assert!(compile(&w.graph, &[], &CompileOptions::default()).is_err());
     assert!(compile(&w.graph, &[&[0.0; 3]], &CompileOptions::default()).is_err());
 }
+
+/// One value of 4,096 is a hundred times as large as all others.
+#[test]
+fn an_outlier_sets_the_scale_of_the_largest_magnitude_alone() {
+    use crate::compile::{Calibration, CompileOptions};
+    let mut w = World::new(&[&[1, 64]]);
+    // An operand of a product, of 127 levels whatever the outputs want.
+    let x = w.combine(&[(0, 1.0)], 0.25);
+    let y = w.linear(x, 4);
+    w.output(y);
+    let mut samples = w.samples(64, 1.0);
+    let usual = samples.clone();
+    samples[17][5] = 400.0;
+    let views: Vec<&[f32]> = usual.iter().map(Vec::as_slice).collect();
+    // On samples without the outlier: what it cost all others.
+    let noise = |calibration| {
+        let options = CompileOptions {
+            calibration,
+            input_range: Some((-500.0, 500.0)),
+            ..CompileOptions::default()
+        };
+        let compiled = compiled(&w, &samples, &options);
+        compiled.compare(&w.graph, &views).unwrap().snr_db
+    };
+    let largest = noise(Calibration::MinMax);
+    let share = noise(Calibration::Percentile(99.9));
+    let square = noise(Calibration::MeanSquare);
+    println!("min-max {largest:.1} dB, percentile {share:.1} dB, mean square {square:.1} dB");
+    assert!(share > largest + 10.0, "{share} dB and {largest} dB");
+    assert!(square != largest && square != share, "{square} dB");
+}
+
+#[test]
+fn what_cannot_be_compiled_is_refused_with_the_names_of_its_node_and_sample() {
+    use crate::CompileError;
+    use crate::compile::{CompileOptions, compile};
+    let error = |w: &World, sample: &[f32]| {
+        compile(&w.graph, &[sample], &CompileOptions::default()).unwrap_err()
+    };
+    // A pole within the samples.
+    let mut w = World::new(&[&[1, 2]]);
+    let x = w.unary(0, Function::Log);
+    w.output(x);
+    w.graph.nodes[0].name = "decoder/log".to_owned();
+    match error(&w, &[1.0, -1.0]) {
+        CompileError::NotFinite { index: 0, node } => assert_eq!(node, "decoder/log"),
+        other => panic!("{other}"),
+    }
+    // Whole numbers that no exact integer holds.
+    let mut w = World::integers(&[1, 2]);
+    let x = w.combine(&[(0, 1.0)], 0.0);
+    w.output(x);
+    w.graph.inputs[0].name = "ids".to_owned();
+    match error(&w, &[0.0, 1e9]) {
+        CompileError::Scale { node, reason } => {
+            assert_eq!(node, "ids");
+            assert!(reason.contains("2^29"), "{reason}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// A mask of truth values that a file declares as floats.
+#[test]
+fn an_input_of_zeros_and_ones_is_exact() {
+    let mut w = World::new(&[&[1, 4]]);
+    let x = w.combine(&[(0, 3.0)], 1.0);
+    w.output(x);
+    let samples = vec![vec![0.0, 1.0, 1.0, 0.0]];
+    let compiled = compiled(&w, &samples, &crate::CompileOptions::default());
+    assert!(compiled.report.max_error < 1e-6, "{:?}", compiled.report);
+}

@@ -344,8 +344,9 @@ async fn two_sealed_deliveries_share_a_block() {
         let (key, secret) = (&world.proving, &opened.secret);
         let proof = hallmark_proof::prove_private(key, &trace, secret, &context);
         let order = seller.get_order(id).await.expect("the order");
-        let call = seller.deliver_call(&order, &masked, &proof.expect("a proof"));
-        calls.push((seller, call.await.expect("a call")));
+        let proof = proof.expect("a proof");
+        let call = seller.deliver_call(&order, &masked, &proof).await;
+        calls.push((seller, call.expect("a call")));
     }
     // Right after a block, so that the whole interval is left.
     let store = world.devnet.nodes().next().expect("a validator").store();

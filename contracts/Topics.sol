@@ -264,7 +264,8 @@ interface ITopics {
     error NothingCommitted(uint256 topic, uint64 epoch, uint16 slot);
     error InvalidPayload(string reason);
     error ValueOutOfRange(int128 value, int128 least, int128 greatest);
-    /// @notice An input with this keccak256 was opened in a test set before, in this topic or another.
+    /// @notice An input with this keccak256 was opened in a test set, in this topic or another, before the window
+    /// for models closed, or stands twice in this one.
     error SampleUsed(bytes32 digest);
     error TestSetMissing(uint256 topic, uint64 epoch);
     error ModelTooYoung(bytes32 model);

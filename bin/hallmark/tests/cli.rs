@@ -136,8 +136,13 @@ fn a_model_is_compiled_run_proved_and_verified() {
     // The worst layer is one of those listed, and none has less signal over its noise.
     let layers = report["layers"].as_array().expect("layers");
     let noise = |layer: &Value| layer["snr_db"].as_f64().expect("decibels");
-    let worst = layers.iter().find(|layer| layer["name"] == report["worst"]);
-    let worst = noise(worst.expect("the worst layer is listed"));
+    // A layer of the file may be several of the graph, under its name.
+    let worst = layers
+        .iter()
+        .filter(|layer| layer["name"] == report["worst"])
+        .map(noise)
+        .reduce(f64::min);
+    let worst = worst.expect("the worst layer is listed");
     assert!(
         layers.iter().all(|layer| noise(layer) >= worst),
         "{layers:?}"

@@ -220,7 +220,7 @@ fn refusals_speak_as_wallets_expect() {
     says(
         2,
         TxEip1559 {
-            gas_limit: 100_000_001,
+            gas_limit: world.executor.spec().limits.tx_gas_limit + 1,
             ..template(0, 1)
         },
         "exceeds block gas limit",

@@ -61,7 +61,7 @@ impl Limits {
             mempool_max_bytes: 64 << 20,
             mempool_per_sender: 256,
             rpc_max_body_bytes: 6 << 20,
-            eth_call_gas: 100_000_000,
+            eth_call_gas: 150_000_000,
         }
     }
 

@@ -61,7 +61,7 @@ fn model() -> Model {
         scale,
     }]);
     let weights = Constant {
-        elements: Elements::I8((0..64).map(|i| i * 3 - 96).collect()),
+        elements: Elements::I8((0..64).map(|i: i16| (i * 3 - 96) as i8).collect()),
         multipliers: vec![30; 8],
     };
     let weights = builder.constant(Shape(vec![8, 8]), weights).unwrap();

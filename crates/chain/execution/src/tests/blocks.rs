@@ -111,9 +111,17 @@ fn a_revert_pays_for_gas_and_leaves_nothing_else() {
     assert!(block.block.header.gas_used > 21_000 && block.block.header.gas_used < limit);
 }
 
+/// A world whose blocks have room for one transaction of the greatest size and a half.
+fn with_small_blocks() -> World {
+    World::with(|spec| {
+        spec.limits.block_gas_limit = 150_000_000;
+        spec.limits.tx_gas_limit = 100_000_000;
+    })
+}
+
 #[test]
 fn the_base_fee_rises_after_a_full_block_and_falls_after_an_empty_one() {
-    let mut world = World::new();
+    let mut world = with_small_blocks();
     let initial = world.head.block.header.base_fee_per_gas.unwrap();
     let empty = world.block(vec![]);
     let fallen = empty.block.header.base_fee_per_gas.unwrap();
@@ -231,7 +239,7 @@ fn the_builder_skips_what_cannot_be_executed_and_says_why() {
 
 #[test]
 fn a_block_holds_no_more_gas_and_bytes_than_its_limits() {
-    let mut world = World::new();
+    let mut world = with_small_blocks();
     let burner = world.deploy(1, LOOP);
     let big = |world: &mut World, from: u8| {
         let mut order = world.order(from, TxKind::Call(burner), 0, vec![1]);

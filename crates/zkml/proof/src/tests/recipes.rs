@@ -112,7 +112,8 @@ fn refuses_every_value(name: &str, world: &World) {
             told += 1;
         }
     }
-    assert!(told > 1, "{name}: {told} lies were told");
+    // A recipe of one lookup has one value.
+    assert!(told > 0, "{name}: no lie was told");
 }
 
 /// The answer with one element moved by one step.

@@ -333,9 +333,13 @@ impl Light {
         let (_, last) = proof.finality.headers()?;
         self.learn_up_to(node, last.number).await?;
         let header = self.advance(&proof.finality)?;
-        let words = check_account(header.state_root, address, &proof.account)?;
-        let complete = slots.iter().all(|slot| words.contains_key(slot));
-        if !complete || words.len() > slots.len() {
+        check_account(header.state_root, address, &proof.account)?;
+        // Whoever reads the words by their place must find what was asked for there.
+        let words = proof.account.storage_proof.iter();
+        if !words
+            .map(|word| word.key.as_b256())
+            .eq(slots.iter().copied())
+        {
             return Err(LightError::OtherAnswer);
         }
         Ok(proof.account)

@@ -10,6 +10,16 @@ use crate::{
     host::{checked, revert},
 };
 
+/// Bits that the shares of a pot may have. A slash takes coins and leaves shares, so that who slashes an
+/// almost empty pot again and again doubles the shares of a coin each time; with this bound no product of
+/// shares and coins (below 2^128) leaves 256 bits, and what a pot is worth can always be told, also when
+/// a set is frozen. Ordinary pots have some 100 bits.
+const MAX_SHARE_BITS: usize = 127;
+
+fn bounded(shares: Option<U256>) -> Result<U256> {
+    checked(shares.filter(|shares| shares.bit_len() <= MAX_SHARE_BITS))
+}
+
 impl Staking {
     /// Gives the shares.
     ///
@@ -43,7 +53,7 @@ impl Staking {
             return revert(IStaking::ZeroAmount {});
         }
         held.amount = checked(held.amount.checked_add(amount))?;
-        held.shares = checked(held.shares.checked_add(shares))?;
+        held.shares = bounded(held.shares.checked_add(shares))?;
         validator.pool.store(host, held)?;
         let position = validator.positions.at(account);
         let sum = checked(position.read(host)?.checked_add(shares))?;
@@ -91,7 +101,7 @@ impl Staking {
             return revert(IStaking::ZeroAmount {});
         }
         waiting.amount = checked(waiting.amount.checked_add(amount))?;
-        waiting.shares = checked(waiting.shares.checked_add(taken))?;
+        waiting.shares = bounded(waiting.shares.checked_add(taken))?;
         exit.pool.store(host, waiting)?;
         if caller == validator.operator.read(host)? {
             let own = checked(exit.own.read(host)?.checked_add(taken))?;

@@ -79,9 +79,11 @@ pub fn verify(
 ) -> Result<(), CertificateError> {
     let extra = HeaderExtra::decode(&header.extra_data)
         .map_err(|error| CertificateError::Header(error.to_string()))?;
-    if committee.epoch != u64::from(extra.epoch) {
+    // The height decides which set signs: an old set has no say over a later block.
+    let epoch = committee::epoch_of(spec, header.number);
+    if committee.epoch != u64::from(extra.epoch) || committee.epoch != epoch {
         return Err(CertificateError::OtherCommittee {
-            header: extra.epoch.into(),
+            header: epoch,
             committee: committee.epoch,
         });
     }

@@ -326,6 +326,7 @@ mod certificates {
                 ..block.extra().expect("extra")
             };
             block.header.extra_data = extra.encode();
+            block.header.number = 3 * world.spec.staking.epoch_blocks;
         });
         assert_eq!(
             verify(&world.spec, &set(&world.spec), &other.header, &bytes),
@@ -336,6 +337,16 @@ mod certificates {
         );
         let mut third = set(&world.spec);
         third.epoch = 3;
+        // An old set has no say over a later block, whatever its header says of the epoch.
+        let mut late = block.clone();
+        late.header.number = 3 * world.spec.staking.epoch_blocks;
+        assert_eq!(
+            verify(&world.spec, &set(&world.spec), &late.header, &bytes),
+            Err(CertificateError::OtherCommittee {
+                header: 3,
+                committee: 0
+            })
+        );
         assert_eq!(
             verify(&world.spec, &third, &other.header, &bytes),
             Err(CertificateError::WrongEpoch {

@@ -280,3 +280,32 @@ fn the_layout_is_pinned() {
         "public_key 0+0:32, payout 1+0:20, validator 1+20:8, stake 2+0:16"
     );
 }
+
+#[test]
+fn a_pot_that_was_slashed_empty_again_and_again_keeps_no_set_from_being_frozen() {
+    let mut world = World::new();
+    world.undelegate_all(OPERATORS[1], 2);
+    let pool = |world: &mut World| {
+        Staking::new()
+            .validators
+            .at(2)
+            .pool
+            .held(&mut world.host)
+            .unwrap()
+    };
+    let mut refused = false;
+    for _ in 0..300 {
+        // What a slash leaves of one unit: its shares. Only this, in place of three hundred offences.
+        let amount = Staking::new().validators.at(2).pool.amount;
+        amount.write(&mut world.host, 0).unwrap();
+        refused |= world.delegate(OPERATORS[1], 2, U256::from(1)).is_err();
+    }
+    assert!(refused, "no pot has shares without bound");
+    // Enough to be a candidate, if it could be had: what it is worth could not be told any more.
+    assert!(world.delegate(OPERATORS[1], 2, wei(1_000_000)).is_err());
+    let held = pool(&mut world);
+    assert!(held.worth(held.shares).is_ok() && held.shares.bit_len() > 100);
+    let frozen = world.epoch() + 2;
+    world.next_epoch();
+    assert_eq!(world.set(frozen), [1, 3]);
+}

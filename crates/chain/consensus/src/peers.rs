@@ -126,20 +126,20 @@ impl AddressBook {
             left_out = left_out.saturating_add(usize::from(!admitted));
             admitted
         };
+        // Room is given away in the order of need, and to each once.
+        let mut seen = BTreeSet::new();
         let primary: BTreeMap<PublicKey, Address> = self
             .members(epochs, epoch)
             .into_iter()
             .chain(self.configured.clone())
-            .collect::<BTreeMap<_, _>>()
-            .into_iter()
-            .filter(|(key, _)| admit(key))
+            .filter(|(key, _)| seen.insert(key.clone()) && admit(key))
             .collect();
         let secondary: BTreeMap<PublicKey, Address> = self
             .followers
             .iter()
             .map(|key| (key.clone(), Address::Symmetric(NOWHERE)))
             .chain([(self.me.clone(), self.listen.clone())])
-            .filter(|(key, _)| !primary.contains_key(key) && admit(key))
+            .filter(|(key, _)| seen.insert(key.clone()) && admit(key))
             .collect();
         if left_out > 0 {
             tracing::warn!(%epoch, left_out, capacity = self.capacity,

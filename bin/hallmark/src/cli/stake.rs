@@ -137,7 +137,7 @@ pub enum StakeCommand {
     },
     /// Report a double vote; the reporter gets a part of what it costs.
     #[command(
-        after_help = "Example:\n  hallmark stake evidence v0/evidence/7-301-1b2c…-1.hex --key me.key\n\nThe file holds the evidence as it is, or in hex. Validators write what they see to evidence/ in\ntheir home folder."
+        after_help = "Example:\n  hallmark stake evidence v0/consensus/evidence/7-1b2c….hex --key me.key\n\nThe file holds the evidence as it is, or in hex. Validators write what they see to\nconsensus/evidence/ in their home folder."
     )]
     Evidence {
         /// File of the evidence.

@@ -30,15 +30,15 @@ use crate::{block::Digest, committee};
 /// Takes verified evidence. Called on the engine's thread: it must not block for long.
 pub type Witness = Arc<dyn Fn(Evidence) + Send + Sync>;
 
-/// A witness that writes each offence once, to its own file in `folder`:
-/// `EPOCH-VIEW-PUBLIC_KEY-KIND.hex`.
+/// A witness that writes the first offence of a key in an epoch, to a file in `folder`:
+/// `EPOCH-PUBLIC_KEY.hex`. The contract takes one offence of a key; who offends in every view must not
+/// fill the disks of the others.
 pub(crate) fn keep_in(folder: PathBuf) -> Witness {
     Arc::new(move |evidence: Evidence| {
         let key = hex::encode(evidence.public_key);
         let (epoch, view) = (evidence.epoch, evidence.view);
         let bytes = evidence.encode();
-        let kind = bytes.first().copied().unwrap_or_default();
-        let path = folder.join(format!("{epoch}-{view}-{key}-{kind}.hex"));
+        let path = folder.join(format!("{epoch}-{key}.hex"));
         if path.exists() {
             return;
         }
@@ -257,14 +257,16 @@ mod tests {
     }
 
     #[test]
-    fn an_offence_is_written_once() {
+    fn the_first_offence_of_a_key_in_an_epoch_is_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let witness = keep_in(folder.path().join("evidence"));
         let schemes = schemes(&spec());
-        let [offence, ..] = offences(&schemes[3]);
+        let [offence, another, _] = offences(&schemes[3]);
+        let later = evidence(&schemes[3], &another).expect("an offence");
         let evidence = evidence(&schemes[3], &offence).expect("an offence");
         witness(evidence);
         witness(evidence);
+        witness(later);
         let files: Vec<_> = std::fs::read_dir(folder.path().join("evidence"))
             .expect("a folder")
             .map(|entry| entry.expect("an entry").path())

@@ -8,7 +8,7 @@
 //! To follow, it must be known to a validator it connects to: by key in that validator's
 //! configuration, or as a member of the next committee.
 //!
-//! Evidence against validators is written to `evidence/` in the node's folder, one file per offence,
+//! Evidence against validators is written to `evidence/` in the node's folder, one file per key and epoch,
 //! for `hallmark stake evidence`.
 
 use std::{

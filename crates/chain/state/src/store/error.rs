@@ -41,7 +41,9 @@ pub enum StoreError {
         expected: B256,
     },
     /// What the folder holds does not fit together.
-    #[error("{folder} is damaged: {reason}; move it away and let the node sync again")]
+    #[error(
+        "{folder} is damaged: {reason}; move it away and let the node sync again, under a new key if it votes: what it voted is not known any more"
+    )]
     Damaged {
         /// The folder.
         folder: String,

@@ -283,29 +283,27 @@ fn the_layout_is_pinned() {
 
 #[test]
 fn a_pot_that_was_slashed_empty_again_and_again_keeps_no_set_from_being_frozen() {
-    let mut world = World::new();
-    world.undelegate_all(OPERATORS[1], 2);
-    let pool = |world: &mut World| {
-        Staking::new()
-            .validators
-            .at(2)
-            .pool
-            .held(&mut world.host)
-            .unwrap()
-    };
-    let mut refused = false;
-    for _ in 0..300 {
-        // What a slash leaves of one unit: its shares. Only this, in place of three hundred offences.
-        let amount = Staking::new().validators.at(2).pool.amount;
-        amount.write(&mut world.host, 0).unwrap();
-        refused |= world.delegate(OPERATORS[1], 2, U256::from(1)).is_err();
+    // Each time the shares of a unit double; the last time it is enough stake for a candidate.
+    let none = [60, 100, 104, 105, 106, 107, 140, 200].map(|times| (times, false));
+    for (times, is_chosen) in [&[(5, true)], &none[..]].concat() {
+        let mut world = World::new();
+        world.undelegate_all(OPERATORS[1], 2);
+        for _ in 0..times {
+            // What a slash leaves of one unit: its shares. Only this, in place of as many offences.
+            let amount = Staking::new().validators.at(2).pool.amount;
+            amount.write(&mut world.host, 0).unwrap();
+            // Refused when the pot has too many shares.
+            let _ = world.delegate(OPERATORS[1], 2, U256::from(1));
+        }
+        let taken = world.delegate(OPERATORS[1], 2, wei(1_000));
+        let joined = world.act(OPERATORS[1], IStaking::joinCall {});
+        let more = world.delegate(OPERATORS[1], 2, wei(1_000));
+        let frozen = world.epoch() + 2;
+        world.next_epoch();
+        let set = world.set(frozen);
+        assert!(set.contains(&1) && set.contains(&3), "{times}: {set:?}");
+        assert_eq!(set.contains(&2), is_chosen, "{times}: {set:?}");
+        let all = (taken.is_ok(), joined.is_ok(), more.is_ok());
+        assert_eq!(all, (is_chosen, is_chosen, is_chosen), "{times}");
     }
-    assert!(refused, "no pot has shares without bound");
-    // Enough to be a candidate, if it could be had: what it is worth could not be told any more.
-    assert!(world.delegate(OPERATORS[1], 2, wei(1_000_000)).is_err());
-    let held = pool(&mut world);
-    assert!(held.worth(held.shares).is_ok() && held.shares.bit_len() > 100);
-    let frozen = world.epoch() + 2;
-    world.next_epoch();
-    assert_eq!(world.set(frozen), [1, 3]);
 }

@@ -24,12 +24,17 @@ const PURGE_DELAY_MS: std::ffi::c_long = 3_000;
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
 fn main() -> ExitCode {
+    let cli = Cli::parse();
     // Not over what MIMALLOC_PURGE_DELAY says.
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
+        let delay = match &cli.command {
+            // Short-lived: what one phase frees, the next one takes.
+            Command::Zk { .. } => -1,
+            _ => PURGE_DELAY_MS,
+        };
         // SAFETY: sets one of the allocator's numbers, before there is a second thread.
-        unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, PURGE_DELAY_MS) };
+        unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, delay) };
     }
-    let cli = Cli::parse();
     let log_format = match &cli.command {
         Command::Node(args) => args.log_format,
         _ => cli::LogFormat::Text,

@@ -5,11 +5,12 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
 use p3_field::PrimeCharacteristicRing;
+use rayon::prelude::*;
 
 use crate::packed::Packed;
 
-/// Vectors that wait to be lent, at most: some 300 MiB.
-const KEPT: usize = 1 << 20;
+/// Vectors that wait to be lent, at most: some 600 MiB, what the lookups of a large model take.
+const KEPT: usize = 1 << 21;
 
 static FREE: Mutex<Vec<Vec<Packed>>> = Mutex::new(Vec::new());
 
@@ -30,7 +31,10 @@ impl Buffer {
             Some((at, buffer)) if buffer.len() / 4 <= len => free.swap_remove(at),
             _ => {
                 drop(free);
-                Packed::zero_vec(len)
+                // By all threads: the pages are fresh.
+                let mut fresh = Vec::with_capacity(len);
+                fresh.par_extend(rayon::iter::repeat_n(Packed::ZERO, len).with_min_len(1 << 10));
+                fresh
             }
         };
         Self { vectors, len }

@@ -24,7 +24,7 @@ use rayon::prelude::*;
 
 use crate::field::{E, F, eq_at, eq_table};
 use crate::opening::reduction::{Row, Weights};
-use crate::packed::{Base, Packed, lane_sum, pack, product, unpack};
+use crate::packed::{Base, INNER_BITS, Packed, lane_sum, pack, product, unpack};
 use crate::plan::Plan;
 use crate::private::Layout;
 use crate::sponge::{LANE_BITS, LANES, RATE, WIDTH, weights};
@@ -136,15 +136,12 @@ pub(crate) fn prove(binding: &BindingPlan, cubed: Vec<F>, channel: &mut ProverCh
     let variables = binding.variables();
     channel.transcript.phase("input commitment", &[variables]);
     let tau = channel.transcript.sample_point(variables);
-    let eq = eq_table(&tau, E::ONE);
-    let total = cubed
-        .par_iter()
-        .zip(&eq)
-        .with_min_len(1 << 12)
-        .map(|(&y, &e)| e * y.cube())
-        .sum::<E>();
-    channel.send(total);
-    let value = prove_cubes(&tau, eq, cubed, channel);
+    let total = FreeWeights::new(&tau).sum(cubed.len() / Base::WIDTH, |i, weight| {
+        let y = Base::pack_slice(&cubed)[i];
+        [weight * y.cube()]
+    });
+    channel.send(total[0]);
+    let value = prove_cubes(&tau, cubed, channel);
     channel.send(value);
     channel.send(value.square());
     let _sigma = channel.transcript.sample_point(3);
@@ -264,14 +261,54 @@ pub(crate) fn verify(
 /// Messages of a round: `t(0)`, `t(-1)`, the leading coefficient.
 type Message = [E; 3];
 
+/// `eq` over variables that are free, for vectors: `outer[i >> bits]·inner[i mod 2^bits]`.
+struct FreeWeights {
+    outer: Vec<E>,
+    inner: Vec<Packed>,
+}
+
+impl FreeWeights {
+    /// For at least as many variables as a vector has.
+    fn new(point: &[E]) -> Self {
+        let (outer, inner) = point.split_at(point.len().saturating_sub(INNER_BITS));
+        Self {
+            outer: eq_table(outer, E::ONE),
+            inner: pack(&eq_table(inner, E::ONE)),
+        }
+    }
+
+    /// `Σ_i Σ_k weigh(i, inner weight of i)_k · outer weight of i` over the first `vectors`.
+    fn sum<const N: usize>(
+        &self,
+        vectors: usize,
+        weigh: impl Fn(usize, Packed) -> [Packed; N] + Sync,
+    ) -> [E; N] {
+        let add = |mut a: [Packed; N], b: [Packed; N]| {
+            for (a, b) in a.iter_mut().zip(b) {
+                *a += b;
+            }
+            a
+        };
+        let width = self.inner.len();
+        let run = |(run, &outer): (usize, &E)| {
+            let mut total = [Packed::ZERO; N];
+            for (i, &inner) in (run * width..vectors).zip(&self.inner) {
+                total = add(total, weigh(i, inner));
+            }
+            total.map(|t| product(t, outer.into()))
+        };
+        let runs = self.outer.par_iter().enumerate().with_min_len(8);
+        runs.map(run)
+            .reduce(|| [Packed::ZERO; N], add)
+            .map(lane_sum)
+    }
+}
+
 /// Proves `Σ_i eq(τ, i) y_i³` for the claim that was sent; returns `ỹ` at the point that the rounds end in.
-fn prove_cubes(tau: &[E], eq: Vec<E>, table: Vec<F>, channel: &mut ProverChannel) -> E {
-    // The equality over what stays free: summed over the variable that is bound.
-    let mut weights = halve(&pack(&eq));
-    drop(eq);
+fn prove_cubes(tau: &[E], table: Vec<F>, channel: &mut ProverChannel) -> E {
     let mut message = {
-        let (low, high) = Base::pack_slice(&table).split_at(weights.len());
-        sum(low, high, &weights, |w, cube| w * cube)
+        let (low, high) = Base::pack_slice(&table).split_at(table.len() / Base::WIDTH / 2);
+        sum(low, high, &tau[1..], |w, cube| w * cube)
     };
     let mut packed: Vec<Packed> = Vec::new();
     let mut rest: Vec<E> = Vec::new();
@@ -279,7 +316,7 @@ fn prove_cubes(tau: &[E], eq: Vec<E>, table: Vec<F>, channel: &mut ProverChannel
         channel.send_all(&message);
         let x = channel.transcript.sample();
         if round == 0 {
-            let (low, high) = Base::pack_slice(&table).split_at(weights.len());
+            let (low, high) = Base::pack_slice(&table).split_at(table.len() / Base::WIDTH / 2);
             let x = Packed::from(x);
             packed = low
                 .par_iter()
@@ -299,9 +336,8 @@ fn prove_cubes(tau: &[E], eq: Vec<E>, table: Vec<F>, channel: &mut ProverChannel
             break;
         }
         if rest.is_empty() {
-            weights = halve(&weights);
-            let (low, high) = packed.split_at(weights.len());
-            message = sum(low, high, &weights, product);
+            let (low, high) = packed.split_at(packed.len() / 2);
+            message = sum(low, high, &tau[round + 2..], product);
         } else {
             let weights = eq_table(&tau[round + 2..], E::ONE);
             message = sum_scalar(&rest, &weights);
@@ -310,29 +346,15 @@ fn prove_cubes(tau: &[E], eq: Vec<E>, table: Vec<F>, channel: &mut ProverChannel
     rest[0]
 }
 
-/// Weights of the remaining variables, the first of them summed out.
-fn halve(weights: &[Packed]) -> Vec<Packed> {
-    let (low, high) = weights.split_at(weights.len() / 2);
-    low.iter().zip(high).map(|(&l, &h)| l + h).collect()
-}
-
-/// The message of a round over vectors.
-fn sum<T>(low: &[T], high: &[T], weights: &[Packed], weigh: fn(Packed, T) -> Packed) -> Message
+/// The message of a round over vectors; `free` are the coordinates of the variables that stay free.
+fn sum<T>(low: &[T], high: &[T], free: &[E], weigh: fn(Packed, T) -> Packed) -> Message
 where
     T: PrimeCharacteristicRing + Copy + Send + Sync,
 {
-    let add = |a: [Packed; 3], b: [Packed; 3]| [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
-    let parts = low.par_iter().zip(high).zip(weights).with_min_len(256);
-    parts
-        .fold(
-            || [Packed::ZERO; 3],
-            |sum, ((&l, &h), &w)| {
-                let step = h - l;
-                add(sum, [l, l - step, step].map(|y| weigh(w, y * y.square())))
-            },
-        )
-        .reduce(|| [Packed::ZERO; 3], add)
-        .map(lane_sum)
+    FreeWeights::new(free).sum(low.len(), |i, weight| {
+        let (low, step) = (low[i], high[i] - low[i]);
+        [low, low - step, step].map(|y| weigh(weight, y * y.square()))
+    })
 }
 
 fn sum_scalar(table: &[E], weights: &[E]) -> Message {

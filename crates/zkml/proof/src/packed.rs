@@ -131,22 +131,57 @@ pub(crate) fn long_eq_table(point: &[E], scale: E) -> Vec<E> {
     let (outer, inner) = point.split_at(point.len() - INNER_BITS);
     let outer = eq_table(outer, scale);
     let inner = pack(&eq_table(inner, E::ONE));
-    let mut table = E::zero_vec(1 << point.len());
-    let fill = |(out, &weight): (&mut [E], &E)| {
+    // Collected piece by piece, so that every page is touched by the thread that fills it.
+    let piece = |&weight: &E| {
         let weight = Packed::from(weight);
+        let mut out = [E::ZERO; 1 << INNER_BITS];
         for (out, &value) in out.chunks_exact_mut(WIDTH).zip(&inner) {
             product(value, weight).to_ext_slice(out);
         }
+        out
     };
-    if table.len() >= PARALLEL_FROM {
-        table
-            .par_chunks_mut(1 << INNER_BITS)
-            .zip(&outer)
-            .for_each(fill);
+    let pieces: Vec<[E; 1 << INNER_BITS]> = if outer.len() << INNER_BITS >= PARALLEL_FROM {
+        outer.par_iter().map(piece).collect()
     } else {
-        table.chunks_mut(1 << INNER_BITS).zip(&outer).for_each(fill);
+        outer.iter().map(piece).collect()
+    };
+    pieces.into_flattened()
+}
+
+/// `Σ scale·eq(point, ·)` as vectors, of points of one length, more than `INNER_BITS`.
+pub(crate) fn long_eq_sum(claims: &[(Vec<E>, E)]) -> Buffer {
+    let variables = claims.first().map_or(0, |(point, _)| point.len());
+    let tables: Vec<(Vec<E>, Vec<Packed>)> = claims
+        .iter()
+        .map(|(point, scale)| {
+            let (outer, inner) = point.split_at(variables - INNER_BITS);
+            (eq_table(outer, *scale), pack(&eq_table(inner, E::ONE)))
+        })
+        .collect();
+    let fill = |(index, out): (usize, &mut [Packed])| {
+        let (pairs, rest) = tables.as_chunks::<2>();
+        out.fill(Packed::ZERO);
+        for [(outer_a, a), (outer_b, b)] in pairs {
+            let (u, v) = (outer_a[index].into(), outer_b[index].into());
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out += two_products(a, u, b, v);
+            }
+        }
+        for (outer, inner) in rest {
+            let weight = outer[index].into();
+            for (out, &inner) in out.iter_mut().zip(inner) {
+                *out += product(inner, weight);
+            }
+        }
+    };
+    let mut out = Buffer::new((1 << variables) / WIDTH);
+    let piece = (1 << INNER_BITS) / WIDTH;
+    if out.len() * WIDTH >= PARALLEL_FROM {
+        out.par_chunks_mut(piece).enumerate().for_each(fill);
+    } else {
+        out.chunks_mut(piece).enumerate().for_each(fill);
     }
-    table
+    out
 }
 
 pub(crate) fn unpack(values: &[Packed]) -> Vec<E> {
@@ -168,6 +203,23 @@ pub(crate) fn lane_sum(value: Packed) -> E {
 mod tests {
     use super::*;
     use crate::transcript::Transcript;
+
+    #[test]
+    fn a_sum_of_equalities_is_the_sum_of_their_tables() {
+        let mut draw = Transcript::new(b"p");
+        for (variables, count) in [(INNER_BITS + 1, 1), (INNER_BITS + 2, 2), (15, 5)] {
+            let claims: Vec<(Vec<E>, E)> = (0..count)
+                .map(|_| (draw.sample_point(variables), draw.sample()))
+                .collect();
+            let mut sum = E::zero_vec(1 << variables);
+            for (point, scale) in &claims {
+                for (index, sum) in sum.iter_mut().enumerate() {
+                    *sum += crate::field::eq_at(point, index) * *scale;
+                }
+            }
+            assert!(unpack(&long_eq_sum(&claims)) == sum, "{variables}, {count}");
+        }
+    }
 
     #[test]
     fn two_products_are_the_sum_of_two_products() {

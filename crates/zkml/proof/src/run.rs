@@ -9,6 +9,7 @@ use crate::field::{E, F, eq_table, inverse_power_of_two, signed};
 use crate::folds::fold;
 use crate::logup::Numerator;
 use crate::messages::table_tag;
+use crate::packed::{INNER_BITS, long_eq_sum};
 use crate::plan::{
     Challenges, Dims, EvalId, GroupKind, Home, InputCheck, LookupTable, Map, MatMul, Plan, Step,
     Symbol, Target, Use,
@@ -184,19 +185,27 @@ impl<'a> Run<'a> {
                 let transcript = &mut self.channel.transcript;
                 transcript.phase("merge", &[*value as usize, claims.len()]);
                 let gamma = transcript.sample();
-                let mut weights = vec![E::ZERO; 1 << sum.len()];
                 let mut power = E::ONE;
-                for &id in claims {
-                    let point = self.at(&plan.evaluations[id].point);
-                    for (weight, e) in weights.iter_mut().zip(eq_table(&point, power)) {
-                        *weight += e;
-                    }
+                let claims = claims.iter().map(|&id| {
+                    let scale = power;
                     power *= gamma;
-                }
+                    (self.at(&plan.evaluations[id].point), scale)
+                });
+                let claims: Vec<(Vec<E>, E)> = claims.collect();
                 let value = *value as usize;
                 let table = plan.dims[value].padded(self.witness.values[value]);
-                let (point, [_, end]) =
-                    sumcheck::prove_product_base(weights, table, &mut self.channel);
+                let (point, [_, end]) = if sum.len() > INNER_BITS {
+                    let weights = long_eq_sum(&claims);
+                    sumcheck::prove_product_packed(&weights, &table, &mut self.channel)
+                } else {
+                    let mut weights = vec![E::ZERO; 1 << sum.len()];
+                    for (point, scale) in &claims {
+                        for (weight, e) in weights.iter_mut().zip(eq_table(point, *scale)) {
+                            *weight += e;
+                        }
+                    }
+                    sumcheck::prove_product_base(weights, table, &mut self.channel)
+                };
                 self.set_challenges(sum, &point);
                 self.send_value(*result, end);
             }

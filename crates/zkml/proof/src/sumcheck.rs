@@ -59,11 +59,16 @@ pub(crate) fn prove_product_base(
     if weights.len() < SMALL {
         return scalar_rounds(&[], [weights, lift(values)], channel);
     }
-    rounds::<(Extension, Ground)>(
-        &[],
-        (&pack_long(&weights), Base::pack_slice(&values)),
-        channel,
-    )
+    prove_product_packed(&pack_long(&weights), &values, channel)
+}
+
+/// [`prove_product_base`] with weights that are vectors, at least four.
+pub(crate) fn prove_product_packed(
+    weights: &[Packed],
+    values: &[F],
+    channel: &mut ProverChannel,
+) -> (Vec<E>, [E; 2]) {
+    rounds::<(Extension, Ground)>(&[], (weights, Base::pack_slice(values)), channel)
 }
 
 /// Proves `Σ_x eq(point, x') a(x) b(x)`; returns the point and both values there.

@@ -1,6 +1,7 @@
 //! Maps and tables as prover and verifier weigh them at the challenges.
 
 use p3_field::PrimeCharacteristicRing;
+use rayon::prelude::*;
 
 use crate::field::{E, eq_table, index_extension, less_than, prefix_sums, signed};
 use crate::plan::{Factor, Group, GroupKind, HALF, LookupTable, Map, ONE, Symbol, ZERO};
@@ -83,13 +84,26 @@ impl Group {
     }
 }
 
+/// Elements from which a second thread pays.
+const PARALLEL_FROM: usize = 1 << 14;
+
 /// The product of tables over consecutive groups of variables, scaled.
 pub(crate) fn tensor(tables: impl IntoIterator<Item = Vec<E>>, scale: E) -> Vec<E> {
     tables.into_iter().fold(vec![scale], |product, table| {
-        product
-            .iter()
-            .flat_map(|&w| table.iter().map(move |&t| w * t))
-            .collect()
+        let mut out = E::zero_vec(product.len() * table.len());
+        let fill = |(out, &w): (&mut [E], &E)| {
+            for (out, &t) in out.iter_mut().zip(&table) {
+                *out = w * t;
+            }
+        };
+        if out.len() >= PARALLEL_FROM && product.len() > 1 {
+            let least = (PARALLEL_FROM / 4 / table.len()).max(1);
+            let rows = out.par_chunks_mut(table.len()).zip(&product);
+            rows.with_min_len(least).for_each(fill);
+        } else {
+            out.chunks_mut(table.len()).zip(&product).for_each(fill);
+        }
+        out
     })
 }
 

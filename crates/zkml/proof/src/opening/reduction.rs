@@ -10,16 +10,19 @@
 //! and a sumcheck ends in one point `z`, `ũ(z)` and `F̃(z)`. Its variables are bound in two parts:
 //! first the `m` low ones, then the high ones. Where a claim's block has more than `m` variables,
 //! the low part needs only `A(x_lo) = Σ_{x_hi} eq(r_hi, x_hi) F(x_hi, x_lo)`, and the claims that
-//! share `r_lo` share one `A`. So `F` is read twice, each time with one product of a base and an
-//! extension element, and `u` never exists as a table of `2^n`. Smaller blocks and dense weights are
+//! share `r_lo` share one `A` (module `low`). So `F` is read twice, each time with one product of a base and
+//! an extension element, and `u` never exists as a table of `2^n`. Smaller blocks and dense weights are
 //! taken row by row of `2^m` elements.
 //!
 //! A round sends `t(0)` and the leading coefficient `t(∞)` of its quadratic;
 //! `t(x) = x·c + (1 - 2x)·t(0) + (x² - x)·t(∞)`, where `c = t(0) + t(1)` is the claim before.
 
-use std::collections::BTreeMap;
+mod low;
 
-use p3_field::{ExtensionField, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
+use p3_field::{
+    BasedVectorSpace, ExtensionField, Field, PackedFieldExtension, PackedValue,
+    PrimeCharacteristicRing,
+};
 use rayon::prelude::*;
 
 use crate::field::{E, F, eq_at, eq_table};
@@ -183,7 +186,7 @@ pub(crate) fn prove(
 ) -> (Vec<E>, E) {
     let variables = values.len().trailing_zeros() as usize;
     let low = low_variables(variables);
-    let (mut tables, rows) = low_tables(values, terms, low);
+    let (mut tables, rows) = low::tables(values, terms, low);
 
     let mut challenges = Vec::with_capacity(variables);
     for _ in 0..low {
@@ -208,25 +211,10 @@ pub(crate) fn prove(
         values.chunks(1 << low).map(row).collect()
     };
     let mut weights = vec![E::ZERO; folded.len()];
-    for (table, places) in tables.iter().zip(rows) {
+    for (table, rows) in tables.iter().zip(rows) {
         let left = table.weight();
-        match places {
-            Places::Rows(rows) => {
-                for (row, scale) in rows {
-                    weights[row] += left * scale;
-                }
-            }
-            Places::Blocks(blocks) => {
-                for (block, point, scale) in blocks {
-                    let first = block.offset >> low;
-                    for (w, e) in weights[first..]
-                        .iter_mut()
-                        .zip(eq_table(&point, left * scale))
-                    {
-                        *w += e;
-                    }
-                }
-            }
+        for (row, scale) in rows {
+            weights[row] += left * scale;
         }
     }
     let mut high = [Table::new(&weights, &folded)];
@@ -236,145 +224,6 @@ pub(crate) fn prove(
         high[0].fold(x);
     }
     (point_of(&challenges), high[0].value())
-}
-
-/// A block of rows, a point in it, a factor.
-type RowClaim = (Block, Vec<E>, E);
-
-/// Where the weight of a low table stays.
-enum Places {
-    /// On rows, each with a factor.
-    Rows(Vec<(usize, E)>),
-    /// On blocks of rows, by `scale · eq(point, ·)`.
-    Blocks(Vec<RowClaim>),
-}
-
-/// The pairs of tables whose products the low part sums.
-fn low_tables(values: &[F], terms: &[Weights], low: usize) -> (Vec<Table>, Vec<Places>) {
-    let expanded: Vec<Weights> = terms
-        .iter()
-        .filter_map(|term| match term {
-            Weights::Tensor { block, lanes, row } => {
-                let row = row.table();
-                let weights = lanes.iter().flat_map(|&w| row.iter().map(move |&r| w * r));
-                Some(Weights::Dense {
-                    blocks: vec![(*block, E::ONE)],
-                    weights: weights.collect(),
-                })
-            }
-            _ => None,
-        })
-        .collect();
-    let mut rows: BTreeMap<usize, Vec<E>> = BTreeMap::new();
-    let mut groups: Vec<(&[E], Vec<RowClaim>)> = Vec::new();
-    let mut tables = Vec::new();
-    let mut places = Vec::new();
-    let mut small = |block: Block, weights: &[E], scale: E| {
-        let row = rows
-            .entry(block.offset >> low)
-            .or_insert_with(|| vec![E::ZERO; 1 << low]);
-        let start = block.offset & ((1 << low) - 1);
-        for (w, &e) in row[start..].iter_mut().zip(weights) {
-            *w += e * scale;
-        }
-    };
-    for term in terms.iter().chain(&expanded) {
-        match term {
-            Weights::Tensor { .. } => {}
-            Weights::Eq {
-                block,
-                point,
-                scale,
-            } if block.variables >= low => {
-                let (high_point, low_point) = point.split_at(block.variables - low);
-                let claim = (*block, high_point.to_vec(), *scale);
-                match groups.iter_mut().find(|(p, _)| *p == low_point) {
-                    Some((_, claims)) => claims.push(claim),
-                    None => groups.push((low_point, vec![claim])),
-                }
-            }
-            Weights::Eq {
-                block,
-                point,
-                scale,
-            } => small(*block, &eq_table(point, *scale), E::ONE),
-            Weights::Dense { blocks, weights } => {
-                let Some(&(first, _)) = blocks.first() else {
-                    continue;
-                };
-                if first.variables < low {
-                    for &(block, scale) in blocks {
-                        small(block, weights, scale);
-                    }
-                    continue;
-                }
-                for (index, chunk) in weights.chunks(1 << low).enumerate() {
-                    let mut sum = vec![E::ZERO; 1 << low];
-                    let mut scales = Vec::with_capacity(blocks.len());
-                    for &(block, scale) in blocks {
-                        let row = (block.offset >> low) + index;
-                        for (s, &v) in sum.iter_mut().zip(&values[row << low..]) {
-                            *s += scale * v;
-                        }
-                        scales.push((row, scale));
-                    }
-                    let mut padded = chunk.to_vec();
-                    padded.resize(1 << low, E::ZERO);
-                    tables.push(Table::new(&padded, &sum));
-                    places.push(Places::Rows(scales));
-                }
-            }
-        }
-    }
-    for (low_point, claims) in groups {
-        tables.push(Table::packed(
-            pack(&eq_table(low_point, E::ONE)),
-            claims_sum(values, &claims, low),
-        ));
-        places.push(Places::Blocks(claims));
-    }
-    for (row, weights) in rows {
-        let lifted: Vec<E> = values[row << low..][..1 << low]
-            .iter()
-            .map(|&v| E::from(v))
-            .collect();
-        tables.push(Table::new(&weights, &lifted));
-        places.push(Places::Rows(vec![(row, E::ONE)]));
-    }
-    (tables, places)
-}
-
-/// `Σ_claims Σ_{x_hi} scale·eq(point, x_hi)·F(x_hi, ·)`.
-fn claims_sum(values: &[F], claims: &[RowClaim], low: usize) -> Vec<PE> {
-    let width = PF::WIDTH;
-    let zero = || vec![PE::ZERO; (1 << low) / width];
-    let mut sum = zero();
-    for (block, point, scale) in claims {
-        let eq = eq_table(point, *scale);
-        let values = &values[block.offset..][..1 << block.variables];
-        let weigh = |mut sum: Vec<PE>, (row, &e): (&[F], &E)| {
-            let e = PE::from(e);
-            for (s, &v) in sum.iter_mut().zip(PF::pack_slice(row)) {
-                *s += e * v;
-            }
-            sum
-        };
-        if values.len() >= PARALLEL_FROM {
-            let part = values
-                .par_chunks(1 << low)
-                .zip(&eq)
-                .with_min_len(PARALLEL_FROM >> low)
-                .fold(zero, weigh)
-                .reduce(zero, |mut a, b| {
-                    a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-                    a
-                });
-            sum.iter_mut().zip(part).for_each(|(a, b)| *a += b);
-        } else {
-            sum = values.chunks(1 << low).zip(&eq).fold(sum, weigh);
-        }
-    }
-    sum
 }
 
 fn pack(values: &[E]) -> Vec<PE> {
@@ -392,11 +241,32 @@ fn unpack(values: &[PE]) -> Vec<E> {
     to_ext(values.iter().copied()).collect()
 }
 
+/// Products that are summed before they are reduced.
+const AT_ONCE: usize = 8;
+
+/// The coordinates of a vector of extension elements.
+fn axes(value: &PE) -> &[PF] {
+    <PE as BasedVectorSpace<PF>>::as_basis_coefficients_slice(value)
+}
+
+fn from_axes(axis: impl FnMut(usize) -> PF) -> PE {
+    <PE as BasedVectorSpace<PF>>::from_basis_coefficients_fn(axis)
+}
+
 fn dot(weights: &[PE], row: &[F]) -> E {
-    let sum = weights
-        .iter()
-        .zip(PF::pack_slice(row))
-        .fold(PE::ZERO, |sum, (&w, &v)| sum + w * v);
+    let row = PF::pack_slice(row);
+    let mut sum = PE::ZERO;
+    let (many, few) = weights.as_chunks::<AT_ONCE>();
+    let (values, rest) = row.as_chunks::<AT_ONCE>();
+    for (weights, values) in many.iter().zip(values) {
+        sum += from_axes(|d| {
+            let axis: [PF; AT_ONCE] = std::array::from_fn(|i| axes(&weights[i])[d]);
+            PF::dot_product(&axis, values)
+        });
+    }
+    for (&w, &v) in few.iter().zip(rest) {
+        sum += w * v;
+    }
     to_ext([sum]).sum()
 }
 

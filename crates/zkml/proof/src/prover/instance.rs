@@ -3,6 +3,7 @@
 use p3_field::PrimeField32;
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
+use rayon::prelude::*;
 
 use super::{Clock, Progress, ProveError};
 use crate::commitment::{WhirData, values};
@@ -153,17 +154,23 @@ fn randomness(seed: &[u8], stack: &[F]) -> Result<StdRng, ProveError> {
 
 /// The generator that an entropy, a statement and a witness give.
 fn generator(entropy: &[u8; 32], seed: &[u8], stack: &[F]) -> StdRng {
-    let mut hasher = blake3::Hasher::new_derive_key("hallmark proof v3 randomness of a proof");
+    let mut hasher = blake3::Hasher::new_derive_key("hallmark proof v5 randomness of a proof");
     hasher.update(entropy);
     hasher.update(&(seed.len() as u64).to_le_bytes());
     hasher.update(seed);
-    let mut bytes = [0; 4 << 10];
-    for values in stack.chunks(1 << 10) {
-        for (target, value) in bytes.chunks_exact_mut(4).zip(values) {
-            target.copy_from_slice(&value.as_canonical_u32().to_le_bytes());
-        }
-        hasher.update(&bytes[..4 * values.len()]);
-    }
+    // Pieces side by side, then their digests.
+    let digests: Vec<[u8; 32]> = stack
+        .par_chunks(1 << 14)
+        .map(|values| {
+            let bytes: Vec<u8> = values
+                .iter()
+                .flat_map(|value| value.as_canonical_u32().to_le_bytes())
+                .collect();
+            *blake3::hash(&bytes).as_bytes()
+        })
+        .collect();
+    hasher.update(&(stack.len() as u64).to_le_bytes());
+    hasher.update(digests.as_flattened());
     StdRng::from_seed(*hasher.finalize().as_bytes())
 }
 
@@ -180,12 +187,12 @@ mod tests {
 
     #[test]
     fn pads_follow_entropy_statement_and_every_element_of_the_witness() {
-        let stack: Vec<F> = (0..3000).map(F::from_u32).collect();
+        let stack: Vec<F> = (0..40_000).map(F::from_u32).collect();
         let truth = first([1; 32], b"statement", &stack);
         assert_eq!(first([1; 32], b"statement", &stack), truth);
         assert_ne!(first([2; 32], b"statement", &stack), truth);
         assert_ne!(first([1; 32], b"statemenu", &stack), truth);
-        for at in [0, 1023, 1024, 2999] {
+        for at in [0, 16_383, 16_384, 39_999] {
             let mut other = stack.clone();
             other[at] += F::ONE;
             assert_ne!(first([1; 32], b"statement", &other), truth, "element {at}");

@@ -1,5 +1,6 @@
 //! Times setup, proving and verification of a few models with random weights, on one thread and
-//! on all, and eight runs in one proof; names of models and of a profile as arguments choose among them.
+//! on all, and eight runs in one proof; names of models and of a profile as arguments choose among them, and
+//! compiled models (`.hmk`) join them.
 //!
 //! `cargo run --release -p hallmark-proof --example measure`
 
@@ -37,6 +38,8 @@ fn main() {
     let (profiles, chosen): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
         .partition(|name| Profile::ALL.iter().any(|profile| profile.name() == name));
+    let (files, chosen): (Vec<String>, Vec<String>) =
+        chosen.into_iter().partition(|name| name.ends_with(".hmk"));
     let asked =
         |profile: &Profile| profiles.is_empty() || profiles.contains(&profile.name().to_owned());
     type Make = fn() -> Model;
@@ -49,10 +52,17 @@ fn main() {
         ("transformer", || models::transformer(2, 64, 256, 4), 5),
     ];
     for (name, model, runs) in models {
-        if chosen.is_empty() || chosen.iter().any(|c| c == name) {
+        if (chosen.is_empty() && files.is_empty()) || chosen.iter().any(|c| c == name) {
             for profile in Profile::ALL.into_iter().filter(asked) {
                 measure(name, &model(), profile, runs);
             }
+        }
+    }
+    for file in files {
+        let bytes = std::fs::read(&file).expect("a readable file");
+        let model = Model::decode(&bytes).expect("a compiled model");
+        for profile in Profile::ALL.into_iter().filter(asked) {
+            measure(&file, &model, profile, 5);
         }
     }
 }

@@ -251,11 +251,10 @@ fn round(nodes: &[Node], first: usize, weights: &Weights) -> [Packed; 2] {
     let start = first / 2;
     weights.sum(start..start + nodes.len() / 2, |i| {
         let at = spread(i - start, 2);
-        let [a, b, c, d] = nodes[at];
-        let [e, f, g, h] = nodes[at + G];
+        let ([a, b, c, d], [e, f, g, h]) = (&nodes[at], &nodes[at + G]);
         [
-            two_products(a, b, c, d),
-            two_products(e - a, f - b, g - c, h - d),
+            two_products(*a, *b, *c, *d),
+            two_products(*e - *a, *f - *b, *g - *c, *h - *d),
         ]
     })
 }
@@ -328,7 +327,11 @@ fn layer_rounds(
                     } else {
                         (fold(p, at), fold(p, at + G))
                     };
-                    *node = [p0 + product(lambda_packed, q0), q1, p1, q0];
+                    // One by one: an array of them would pass through the stack.
+                    node[0] = p0 + product(lambda_packed, q0);
+                    node[1] = q1;
+                    node[2] = p1;
+                    node[3] = q0;
                 }
                 p.len() / 4
             })
@@ -359,7 +362,9 @@ fn layer_rounds(
             for (i, node) in out[..used].iter_mut().enumerate() {
                 let at = spread(start + i, 2);
                 let (low, high) = (&nodes[at], &nodes[at + G]);
-                *node = std::array::from_fn(|k| low[k] + product(r, high[k] - low[k]));
+                for (k, node) in node.iter_mut().enumerate() {
+                    *node = low[k] + product(r, high[k] - low[k]);
+                }
             }
             out[used..].fill(absent);
             match groups > 1 {

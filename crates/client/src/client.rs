@@ -7,12 +7,16 @@
 //! never comes) the counter is dropped and asked for again. If the node says that the number is
 //! taken (another program uses the same key), it is asked for again once.
 
-use crate::{ClientError, Revert};
+use crate::{
+    ClientError, Revert,
+    transport::{ANSWER_TIMEOUT, Http},
+};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_network::TxSignerSync;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U64, U128, U256};
 use alloy_provider::{Provider, ProviderBuilder, RootProvider, WsConnect};
+use alloy_rpc_client::RpcClient;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -494,7 +498,9 @@ async fn open(url: &str) -> Result<RootProvider, ClientError> {
     };
     if url.starts_with("http://") || url.starts_with("https://") {
         let parsed = url.parse().map_err(|_| ClientError::Url(url.to_owned()))?;
-        return Ok(ProviderBuilder::default().connect_http(parsed));
+        let http = Http::new(parsed).map_err(|error| failed(error.to_string()))?;
+        let client = RpcClient::new(http, false);
+        return Ok(ProviderBuilder::default().connect_client(client));
     }
     if url.starts_with("ws://") || url.starts_with("wss://") {
         // A broken connection is tried once at once; longer outages are for the caller to see.
@@ -524,12 +530,17 @@ async fn raw_request<T>(
 where
     T: DeserializeOwned + std::fmt::Debug + Send + Sync + Unpin + 'static,
 {
-    let error = match provider
-        .raw_request::<Value, T>(method.into(), parameters)
-        .await
-    {
-        Ok(answer) => return Ok(answer),
-        Err(error) => error,
+    let asked = provider.raw_request::<Value, T>(method.into(), parameters);
+    // Whoever is asked may be hostile and never answer.
+    let error = match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => error,
+        Err(_) => {
+            return Err(ClientError::Transport {
+                method,
+                reason: format!("no answer within {ANSWER_TIMEOUT:?}"),
+            });
+        }
     };
     let Some(response) = error.as_error_resp() else {
         return Err(ClientError::Transport {

@@ -20,6 +20,7 @@ pub mod staking;
 #[cfg(test)]
 mod tests;
 pub mod topics;
+mod transport;
 mod types;
 
 pub use client::{Call, Client, INCLUSION_TIMEOUT, MIN_PRIORITY_FEE, Signed, TransactionReceipt};

@@ -1,6 +1,6 @@
 //! `hallmark light`: the chain by certificates.
 
-use super::{Error, chain::trusted_spec, read, write};
+use super::{Error, chain::trusted_spec, read_short, write};
 use crate::{cli::LightArgs, output::Reporter};
 use hallmark_client::{
     Client, OrderReceipt,
@@ -22,7 +22,7 @@ pub fn run(args: LightArgs, report: &Reporter) -> Result<(), Error> {
     let mut light = match &args.checkpoint {
         None => Light::from_spec(spec),
         Some(path) => {
-            let checkpoint: Checkpoint = serde_json::from_slice(&read(path)?)
+            let checkpoint: Checkpoint = serde_json::from_slice(&read_short(path)?)
                 .map_err(|error| Error::at(path.display(), error))?;
             Light::from_checkpoint(spec, &checkpoint, now_ms())
                 .map_err(|error| Error::at(path.display(), error))?
@@ -86,8 +86,8 @@ async fn follow_on(
 }
 
 fn verify(light: &Light, path: &std::path::Path, report: &Reporter) -> Result<(), Error> {
-    let file =
-        OrderReceipt::from_json(&read(path)?).map_err(|error| Error::at(path.display(), error))?;
+    let file = OrderReceipt::from_json(&read_short(path)?)
+        .map_err(|error| Error::at(path.display(), error))?;
     let known = |epoch| light.committee(epoch).cloned();
     let verified = receipt::verify_with(&file, light.spec(), known)
         .map_err(|error| Error::at(path.display(), format!("refused: {error}")))?;

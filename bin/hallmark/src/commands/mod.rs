@@ -62,6 +62,24 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|e| Error::at(path.display(), e))
 }
 
+/// Longest file that [`read_short`] takes, in bytes.
+const MAX_SHORT_FILE: u64 = 64 << 20;
+
+/// Reads a file from elsewhere that is never long: a receipt, a checkpoint.
+pub fn read_short(path: &Path) -> Result<Vec<u8>, Error> {
+    use std::io::Read;
+    let at = |error: std::io::Error| Error::at(path.display(), error);
+    let file = std::fs::File::open(path).map_err(at)?;
+    let mut bytes = Vec::new();
+    let mut file = file.take(MAX_SHORT_FILE + 1);
+    file.read_to_end(&mut bytes).map_err(at)?;
+    if bytes.len() as u64 > MAX_SHORT_FILE {
+        let reason = format!("it is longer than {} MiB", MAX_SHORT_FILE >> 20);
+        return Err(Error::at(path.display(), reason));
+    }
+    Ok(bytes)
+}
+
 /// Writes a file, naming it in the error.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     std::fs::write(path, bytes).map_err(|e| Error::at(path.display(), e))

@@ -1,13 +1,13 @@
 //! `hallmark verify`: a receipt, checked without any node.
 
-use super::{Error, chain::trusted_spec, read};
+use super::{Error, chain::trusted_spec, read_short};
 use crate::{cli::VerifyArgs, output::Reporter, output::mark};
 use hallmark_client::{OrderReceipt, receipt};
 use serde_json::json;
 
 pub fn run(args: VerifyArgs, report: &Reporter) -> Result<(), Error> {
     let spec = trusted_spec(args.spec.as_deref())?;
-    let file = OrderReceipt::from_json(&read(&args.receipt)?)
+    let file = OrderReceipt::from_json(&read_short(&args.receipt)?)
         .map_err(|e| Error::at(args.receipt.display(), e))?;
     let started = std::time::Instant::now();
     let verified = receipt::verify(&file, &spec)

@@ -14,7 +14,7 @@ use hallmark_state::{State, Store};
 use hallmark_types::{ChainSpec, addresses::STAKING};
 use std::{
     collections::BTreeSet,
-    io,
+    io::{self, Write},
     path::PathBuf,
     sync::{Arc, Weak},
     thread,
@@ -83,17 +83,21 @@ impl CommitteeProofs {
             return;
         }
         let epoch = spec.staking.epoch_of(height).saturating_add(2);
-        if self.file(epoch).exists() {
+        // A file that cannot be read is written again.
+        if self.get(epoch).is_some() {
             return;
         }
         let written = prove(state, epoch)
             .ok_or_else(|| io::Error::other("the state has no such set"))
             .and_then(|proof| Ok(serde_json::to_vec(&proof)?))
             .and_then(|bytes| {
-                // Whole or not at all.
+                // Whole or not at all, also when the power fails.
                 let half = self.file(epoch).with_extension("new");
-                std::fs::write(&half, bytes)?;
-                std::fs::rename(&half, self.file(epoch))
+                let mut file = std::fs::File::create(&half)?;
+                file.write_all(&bytes)?;
+                file.sync_all()?;
+                std::fs::rename(&half, self.file(epoch))?;
+                std::fs::File::open(&self.folder)?.sync_all()
             });
         if let Err(error) = written {
             tracing::error!(epoch, %error, "light clients cannot get this epoch's validators here");

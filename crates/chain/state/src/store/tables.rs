@@ -17,7 +17,10 @@ use super::pending::{self, Changes, Pending, Places};
 use crate::{Account, Executed, State, StateDiff};
 
 /// Layout of the tables; another number cannot be read.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
+
+/// How many rows [`CONTENTS`] has, in [`META`].
+const CONTENT_COUNT: &str = "contents";
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const ACCOUNTS: TableDefinition<'_, [u8; 20], [u8; 72]> = TableDefinition::new("accounts");
@@ -26,7 +29,7 @@ const STORAGE: TableDefinition<'_, [u8; 52], [u8; 32]> = TableDefinition::new("s
 const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes");
 const CODES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("codes");
 /// Byte strings by account and by the slot whose word is their hash.
-const CONTENTS: TableDefinition<'_, [u8; 52], &[u8]> = TableDefinition::new("contents");
+pub(super) const CONTENTS: TableDefinition<'_, [u8; 52], &[u8]> = TableDefinition::new("contents");
 pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 pub(super) const RECEIPTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("receipts");
 /// Only of blocks whose sweeps told something, and of the latest [`SWEEP_LOG_BLOCKS`](super::SWEEP_LOG_BLOCKS).
@@ -131,15 +134,25 @@ pub(super) fn write_block(
     for (hash, code) in &executed.diff.codes {
         codes.insert(hash.0, &code[..])?;
     }
+    // Nothing in the state says which words are hashes of contents, so their number does.
+    let mut count = table
+        .get(CONTENT_COUNT)?
+        .map_or(0, |row| count_of(row.value()));
     let mut contents = txn.open_table(CONTENTS)?;
     for ((address, slot), content) in &executed.diff.contents {
         let key = storage_key(address, slot);
-        if content.is_empty() {
-            contents.remove(key)?;
+        let had = if content.is_empty() {
+            contents.remove(key)?.is_some()
         } else {
-            contents.insert(key, &content[..])?;
+            contents.insert(key, &content[..])?.is_some()
+        };
+        match (had, content.is_empty()) {
+            (false, false) => count = count.saturating_add(1),
+            (true, true) => count = count.saturating_sub(1),
+            _ => {}
         }
     }
+    table.insert(CONTENT_COUNT, &count.to_be_bytes()[..])?;
     let mut values = txn.open_table(CHANGES)?;
     if height == 0 {
         write_places(txn, &pending::places(height, &executed.block).collect())?;
@@ -237,8 +250,13 @@ pub(super) fn read_state(txn: &ReadTransaction) -> Result<Result<State, String>,
     }
 }
 
+/// A number as `meta` keeps it; one that is no number fits no count.
+fn count_of(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(u64::MAX, u64::from_be_bytes)
+}
+
 /// `state` with the byte strings that its slots stand for; `Err(reason)` inside when one does not have the
-/// hash that is its slot's word.
+/// hash that is its slot's word, or when there are not as many as were written.
 pub(super) fn read_contents(
     txn: &ReadTransaction,
     state: &State,
@@ -258,6 +276,14 @@ pub(super) fn read_contents(
             )));
         }
         found.contents.insert((address, slot), content);
+    }
+    let written = txn.open_table(META)?.get(CONTENT_COUNT)?;
+    let written = written.map_or(0, |row| count_of(row.value()));
+    let there = found.contents.len() as u64;
+    if there != written {
+        return Ok(Err(format!(
+            "it has {there} contents of slots, {written} were written"
+        )));
     }
     Ok(Ok(state.apply(&found)))
 }

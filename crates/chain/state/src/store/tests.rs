@@ -511,6 +511,26 @@ fn a_folder_whose_content_does_not_have_the_hash_of_its_slot_is_damaged() {
 }
 
 #[test]
+fn a_folder_that_lost_a_content_is_damaged() {
+    let disk = InMemoryDisk::new();
+    let chain = chain(0);
+    let store = Store::open_disk(&disk, &spec(), &chain[0]).unwrap();
+    let next = with_content(&chain[0], b"one", b"one");
+    store.commit(&next, certificate(1)).unwrap();
+    let txn = store.database.begin_write().unwrap();
+    let mut contents = txn.open_table(super::tables::CONTENTS).unwrap();
+    assert!(contents.pop_last().unwrap().is_some());
+    drop(contents);
+    txn.commit().unwrap();
+    drop(store);
+    let error = Store::open_disk(&disk, &spec(), &chain[0]).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Damaged { reason, .. } if reason.contains("0 contents of slots, 1 were written")),
+        "{error}"
+    );
+}
+
+#[test]
 fn logs_of_sweeps_are_kept_for_so_many_blocks_and_no_longer() {
     let chain = chain(9);
     let store = Store::in_memory(&spec(), &chain[0]).unwrap();

@@ -47,9 +47,10 @@ use crate::{
     block::WireBlock,
     core::Core,
     engine::{BUFFER, FETCH_RETRY_DELAY, FETCH_TIMEOUT, VIEW_RETENTION},
-    epochs::{EpochSet, Epochs},
+    epochs::Epochs,
     evidence::{Watched, Witness},
     start::ConsensusError,
+    votes::VoteGuard,
 };
 
 /// Least time that a leader has for its proposal: far above the time to build and check a full block
@@ -90,6 +91,7 @@ pub(crate) struct Agreement<E, B, S: Sender> {
     pub(crate) core: Arc<Core>,
     pub(crate) proposer: Arc<dyn Proposer>,
     pub(crate) witness: Witness,
+    pub(crate) may_vote: VoteGuard,
     pub(crate) epochs: Epochs,
     pub(crate) marshal: Mailbox<Scheme, Standard<WireBlock>>,
     pub(crate) blocker: B,
@@ -137,9 +139,23 @@ where
             .map_err(ended)?;
         let resolver = self.resolver.register(epoch.get()).await.map_err(ended)?;
         let members = set.committee.members.len();
-        tracing::info!(%epoch, members, votes = set.member, "epoch begins");
+        let votes_here =
+            set.member && (self.may_vote)(epoch.get()).map_err(ConsensusError::Votes)?;
+        if set.member && !votes_here {
+            tracing::warn!(
+                %epoch,
+                "this key has voted in this epoch or a later one, and the log of its votes is not here: \
+                 the node follows and votes again in an epoch that its key has not signed in"
+            );
+        }
+        tracing::info!(%epoch, members, votes = votes_here, "epoch begins");
 
-        let config = self.config(epoch, root, &set);
+        let scheme = if votes_here {
+            &set.scheme
+        } else {
+            &set.verifier
+        };
+        let config = self.config(epoch, root, scheme);
         let automaton = Automaton {
             core: self.core.clone(),
             proposer: self.proposer.clone(),
@@ -163,11 +179,11 @@ where
         }))
     }
 
-    fn config(&self, epoch: Epoch, root: alloy_primitives::B256, set: &EpochSet) -> Settings<B> {
+    fn config(&self, epoch: Epoch, root: alloy_primitives::B256, scheme: &Scheme) -> Settings<B> {
         Settings {
             epoch,
             root: root.into(),
-            scheme: (*set.scheme).clone(),
+            scheme: scheme.clone(),
             blocker: self.blocker.clone(),
             partition: self.log(epoch.get()),
             page_cache: self.page_cache.clone(),

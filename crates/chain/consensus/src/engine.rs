@@ -30,6 +30,7 @@
 //! committed it, so after a crash it may deliver a committed block again (a no-op), never skip one.
 //! The epoch to start in is that of the block after the store's head, also if the node stopped between
 //! the commit of an epoch's last block and the start of the next engine.
+//! A node whose log is gone follows until an epoch that its key has not signed in (`votes`).
 //! Layers of blocks that are not final are executed again from marshal's ancestry when asked for.
 
 use std::{
@@ -79,6 +80,7 @@ use crate::{
     gossip,
     peers::AddressBook,
     start::ConsensusError,
+    votes::VoteGuard,
 };
 
 /// Repetition of a request to peers.
@@ -156,6 +158,8 @@ pub struct Validator {
     pub addresses: AddressBook,
     /// Takes evidence against other validators.
     pub witness: Witness,
+    /// Asked before the key signs in an epoch.
+    pub may_vote: VoteGuard,
     /// Prefix of its partitions in the runtime's storage (unique when nodes share one).
     pub partition: String,
 }
@@ -207,6 +211,7 @@ where
         proposer,
         addresses,
         witness,
+        may_vote,
         partition,
     } = validator;
     let mut stopping = context.stopped();
@@ -308,6 +313,7 @@ where
         core,
         proposer,
         witness,
+        may_vote,
         epochs: epochs.clone(),
         marshal: mailbox.clone(),
         blocker,

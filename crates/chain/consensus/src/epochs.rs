@@ -33,6 +33,8 @@ pub(crate) struct EpochSet {
     pub(crate) keys: Arc<Vec<PublicKey>>,
     /// Signs if this node is a member, and only verifies otherwise.
     pub(crate) scheme: Arc<Scheme>,
+    /// Only verifies.
+    pub(crate) verifier: Arc<Scheme>,
     /// Whether this node is a member.
     pub(crate) member: bool,
 }
@@ -116,11 +118,13 @@ impl Shared {
         let keys = Arc::new(committee::keys(&committee)?);
         let signer = Scheme::signer(&self.namespace, participants.clone(), self.key.clone());
         let member = signer.is_some();
-        let scheme = signer.unwrap_or_else(|| Scheme::verifier(&self.namespace, participants));
+        let verifier = Arc::new(Scheme::verifier(&self.namespace, participants));
+        let scheme = signer.map_or_else(|| verifier.clone(), Arc::new);
         Ok(EpochSet {
             committee,
             keys,
-            scheme: Arc::new(scheme),
+            scheme,
+            verifier,
             member,
         })
     }

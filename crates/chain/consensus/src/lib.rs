@@ -26,6 +26,7 @@ mod metrics;
 mod peers;
 mod possession;
 mod start;
+mod votes;
 
 pub use crate::{
     application::{Honest, Proposer},
@@ -35,4 +36,5 @@ pub use crate::{
     peers::AddressBook,
     possession::prove_possession,
     start::{ConsensusConfig, ConsensusError, ConsensusHandle, start},
+    votes::VoteGuard,
 };

@@ -44,6 +44,7 @@ use crate::{
     epochs::Epochs,
     evidence,
     peers::AddressBook,
+    votes,
 };
 
 /// Threads that poll a validator's tasks. Execution and files have threads of their own.
@@ -70,6 +71,8 @@ pub struct ConsensusConfig {
     pub followers: Vec<[u8; 32]>,
     /// Folder for the write-ahead log and the archives of the engine; one process at a time.
     pub home: PathBuf,
+    /// Folder of the record of what the key has signed, which outlives `home`.
+    pub votes: PathBuf,
 }
 
 /// Why a validator did not start.
@@ -122,6 +125,9 @@ pub enum ConsensusError {
         /// Why.
         reason: String,
     },
+    /// The record of what the key has signed cannot be read or written.
+    #[error("the record of this key's votes is unusable: {0}")]
+    Votes(std::io::Error),
     /// The archives of final blocks cannot be read.
     #[error("the consensus archives are unusable: {0}")]
     Archive(String),
@@ -217,6 +223,7 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
         peers,
         followers,
         home,
+        votes: record,
     } = config;
     let key = committee::private_key(&key);
     let me = key.public_key();
@@ -227,6 +234,9 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
         .ok_or(ConsensusError::NoCommittee { epoch: epoch.get() })?;
     let max_message_bytes = engine::max_message_bytes(&spec)?;
     let lock = lock_folder(&home)?;
+    let engine_home = home.join("engine");
+    let may_vote = votes::guard(&record, &engine_home, me.as_ref(), spec.hash())
+        .map_err(ConsensusError::Votes)?;
     // The engine would panic on a port that is taken; ask first. Also resolves port 0.
     let listen = TcpListener::bind(listen)
         .and_then(|listener| listener.local_addr())
@@ -271,7 +281,7 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
     let storage = runtime::Config::new()
         .with_worker_threads(WORKERS)
         .with_catch_panics(false)
-        .with_storage_directory(home.join("engine"));
+        .with_storage_directory(engine_home);
     let (stop, stopped) = oneshot::channel();
     let (scrapes, scraped) = mpsc::channel(MAX_SCRAPES);
     let outcome = Arc::new(Mutex::new(Outcome::Running));
@@ -286,6 +296,7 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
                 proposer: Arc::new(Honest),
                 addresses,
                 witness: evidence::keep_in(home.join("evidence")),
+                may_vote,
                 partition: "validator".into(),
             };
             move || {

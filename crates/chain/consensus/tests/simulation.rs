@@ -194,6 +194,7 @@ async fn launch(
         proposer,
         addresses,
         witness: Arc::new(|evidence| panic!("nobody equivocates: {evidence:?}")),
+        may_vote: Arc::new(|_| Ok(true)),
         partition: format!("validator-{index}"),
     };
     let manager = oracle.socket_manager();

@@ -49,9 +49,10 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
 }
 
 impl Cluster {
-    fn new() -> Self {
-        // Short epochs, so that restarts fall into different ones.
-        let world = World::with(4, 4, now_ms(), |spec| spec.staking.epoch_blocks = 16);
+    fn new(epoch_blocks: u64) -> Self {
+        let world = World::with(4, 4, now_ms(), |spec| {
+            spec.staking.epoch_blocks = epoch_blocks;
+        });
         let homes = (0..4)
             .map(|_| tempfile::tempdir().expect("a folder"))
             .collect();
@@ -81,6 +82,7 @@ impl Cluster {
                 .collect(),
             followers: Vec::new(),
             home: self.homes[index].path().join("consensus"),
+            votes: self.homes[index].path().to_owned(),
         }
     }
 
@@ -166,7 +168,8 @@ fn percentile(sorted: &[u64], percent: usize) -> u64 {
 
 #[test]
 fn four_validators_in_one_process_order_transfers_and_survive_restarts() {
-    let mut cluster = Cluster::new();
+    // Short epochs, so that restarts fall into different ones.
+    let mut cluster = Cluster::new(16);
     let to = Address::repeat_byte(0x99);
     cluster.wait("the first blocks", |rooms| rooms.height() >= 3);
 
@@ -298,6 +301,43 @@ fn four_validators_in_one_process_order_transfers_and_survive_restarts() {
 }
 
 #[test]
+fn a_validator_whose_votes_are_lost_follows_until_an_epoch_that_its_key_has_not_signed_in() {
+    let epoch_blocks = 64;
+    let mut cluster = Cluster::new(epoch_blocks);
+    cluster.wait("the first blocks", |rooms| rooms.height() >= 3);
+    // Its folder is lost, and the record beside its key is not.
+    cluster.stop(0);
+    let home = cluster.homes[0].path();
+    for lost in ["consensus", "chain.redb"] {
+        std::fs::remove_dir_all(home.join(lost)).expect("a folder");
+    }
+    cluster.start(0);
+    let target = cluster.rooms(1).height() + 2;
+    cluster.wait("it has the chain again", |rooms| rooms.height() >= target);
+
+    // Three of four are enough, if all three vote.
+    cluster.stop(1);
+    // What was on its way.
+    std::thread::sleep(Duration::from_secs(2));
+    let height = cluster.rooms(2).height();
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(height < epoch_blocks - 1, "{height}: the epoch is over");
+    assert_eq!(cluster.rooms(2).height(), height, "it votes");
+    cluster.start(1);
+    cluster.wait("the next epoch", |rooms| rooms.height() > epoch_blocks + 2);
+
+    cluster.stop(1);
+    let height = cluster.rooms(2).height();
+    cluster.wait("it votes again", |rooms| rooms.height() >= height + 4);
+    cluster.check();
+    for home in &cluster.homes {
+        let evidence = home.path().join("consensus/evidence");
+        let kept = std::fs::read_dir(evidence).map_or(0, Iterator::count);
+        assert_eq!(kept, 0, "somebody signed twice");
+    }
+}
+
+#[test]
 fn what_a_validator_cannot_start_with_is_said_clearly() {
     let world = World::new(4, 1, now_ms());
     let home = tempfile::tempdir().expect("a folder");
@@ -309,6 +349,7 @@ fn what_a_validator_cannot_start_with_is_said_clearly() {
         peers: Vec::new(),
         followers: Vec::new(),
         home: home.path().to_owned(),
+        votes: home.path().to_owned(),
     };
     let begin = |config: ConsensusConfig| start(config, world.rooms().core);
 

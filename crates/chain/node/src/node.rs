@@ -151,6 +151,7 @@ impl Node {
                 peers,
                 followers,
                 home: home.join(CONSENSUS_FOLDER),
+                votes: home.clone(),
             },
             Arc::new(core),
         )?);

@@ -1,0 +1,242 @@
+//! Which vote log a key signs with, so that it never signs again what a lost log would have refused.
+//!
+//! Simplex keeps the votes of an epoch in a write-ahead log and, after a crash, signs nothing that contradicts
+//! it. A folder that was cleared, imported or built anew has no log, and a key that voted in its epoch before
+//! would vote there again: two votes that exclude each other cost its stake. So beside the folder there is a
+//! record of the key, and in the folder the name of its log, drawn when the folder is new:
+//!
+//! | record | log in the folder | epoch `e` begins |
+//! |---|---|---|
+//! | none | any | recorded, signs |
+//! | epoch `r` with this log | this one | `e ≥ r`: recorded, signs; `e < r`: follows, since the logs of old epochs are removed |
+//! | epoch `r` with another log | this one | `e > r`: recorded with this log, signs; `e ≤ r`: follows |
+//!
+//! The record is on disk before the engine of the epoch starts. Who follows keeps up with the chain and votes
+//! again in the next epoch that the key has not signed in.
+//!
+//! What this cannot see: a key that moves without its record, and record, folder and key put back together
+//! from an old copy. `docs/protocol.md` says what an operator does instead.
+
+use std::{
+    fs::File,
+    hash::{BuildHasher, Hasher, RandomState},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use alloy_primitives::{B256, hex};
+use parking_lot::Mutex;
+
+/// Whether the key may sign in an epoch that begins; an error stops the node.
+pub type VoteGuard = Arc<dyn Fn(u64) -> io::Result<bool> + Send + Sync>;
+
+/// Name of the file in the folder of logs that names them.
+const LOG_NAME: &str = "votes-log";
+/// First line of a record.
+const HEADER: &str = "hallmark votes 1";
+/// Longest record, in bytes.
+const MAX_RECORD: u64 = 1_024;
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Record {
+    /// Hash of the spec.
+    chain: B256,
+    epoch: u64,
+    log: String,
+}
+
+impl Record {
+    fn encode(&self) -> String {
+        let Self { chain, epoch, log } = self;
+        format!("{HEADER}\nchain {chain}\nepoch {epoch}\nlog {log}\n")
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(HEADER)?.strip_prefix("\nchain ")?;
+        let (chain, rest) = rest.split_once("\nepoch ")?;
+        let (epoch, log) = rest.split_once("\nlog ")?;
+        let record = Self {
+            chain: chain.parse().ok()?,
+            epoch: epoch.parse().ok()?,
+            log: log.strip_suffix('\n')?.to_owned(),
+        };
+        let named = is_log_name(&record.log);
+        (named && record.encode() == text).then_some(record)
+    }
+}
+
+/// The guard of a key: its record lies in `folder`, its logs in `logs`.
+///
+/// # Errors
+/// A file that cannot be read or written, a record that is no record, or one of another chain.
+pub(crate) fn guard(
+    folder: &Path,
+    logs: &Path,
+    public_key: &[u8],
+    chain: B256,
+) -> io::Result<VoteGuard> {
+    let path = folder.join(format!("votes-{}.txt", hex::encode(public_key)));
+    let log = log_name(logs)?;
+    let record = read(&path, chain)?;
+    let recorded = Mutex::new(record);
+    Ok(Arc::new(move |epoch| {
+        let mut recorded = recorded.lock();
+        let may = recorded
+            .as_ref()
+            .is_none_or(|known| epoch > known.epoch || (epoch == known.epoch && known.log == log));
+        let next = Record {
+            chain,
+            epoch,
+            log: log.clone(),
+        };
+        if may && recorded.as_ref() != Some(&next) {
+            write(&path, &next.encode())?;
+            *recorded = Some(next);
+        }
+        Ok(may)
+    }))
+}
+
+fn read(path: &Path, chain: B256) -> io::Result<Option<Record>> {
+    let at = |reason: String| io::Error::other(format!("{}: {reason}", path.display()));
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(error.to_string())),
+    };
+    let mut text = String::new();
+    let read = file.take(MAX_RECORD).read_to_string(&mut text);
+    read.map_err(|error| at(error.to_string()))?;
+    let record = Record::decode(&text).ok_or_else(|| at("it is no record of votes".into()))?;
+    if record.chain != chain {
+        return Err(at(format!("it is of another chain, {}", record.chain)));
+    }
+    Ok(Some(record))
+}
+
+fn is_log_name(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The name of the logs in a folder, drawn when it has none.
+fn log_name(logs: &Path) -> io::Result<String> {
+    std::fs::create_dir_all(logs)?;
+    let path = logs.join(LOG_NAME);
+    match std::fs::read_to_string(&path) {
+        Ok(name) if is_log_name(&name) => Ok(name),
+        Ok(_) => Err(io::Error::other(format!(
+            "{}: it is no name of a log",
+            path.display()
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let part = || RandomState::new().build_hasher().finish();
+            let name = format!("{:016x}{:016x}", part(), part());
+            write(&path, &name)?;
+            Ok(name)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whole or not at all, and on disk when it returns.
+fn write(path: &PathBuf, text: &str) -> io::Result<()> {
+    let half = path.with_extension("new");
+    let mut file = File::create(&half)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&half, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAIN: B256 = B256::repeat_byte(7);
+
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn new() -> Self {
+            Self(tempfile::tempdir().expect("a folder"))
+        }
+
+        fn open(&self, logs: &str) -> VoteGuard {
+            let logs = self.0.path().join(logs);
+            guard(self.0.path(), &logs, &[1, 2], CHAIN).expect("a guard")
+        }
+    }
+
+    #[test]
+    fn a_key_signs_on_with_its_own_log_after_any_number_of_restarts() {
+        let home = Home::new();
+        for epoch in [0, 0, 1, 5, 5] {
+            assert!(home.open("logs")(epoch).unwrap(), "{epoch}");
+        }
+        let running = home.open("logs");
+        assert!(running(6).unwrap() && running(7).unwrap());
+        assert!(home.open("logs")(7).unwrap());
+    }
+
+    #[test]
+    fn a_key_whose_log_is_gone_waits_for_an_epoch_that_it_has_not_signed_in() {
+        let home = Home::new();
+        assert!(home.open("logs")(5).unwrap());
+        // The chain is fetched anew, epoch by epoch, into a new folder.
+        let anew = home.open("other");
+        for epoch in 0..=5 {
+            assert!(!anew(epoch).unwrap(), "{epoch}");
+        }
+        assert!(anew(6).unwrap());
+        // And with the new log from then on.
+        assert!(home.open("other")(6).unwrap());
+        assert!(!home.open("logs")(6).unwrap());
+    }
+
+    #[test]
+    fn a_key_whose_chain_is_fetched_anew_beside_its_log_does_not_vote_in_old_epochs() {
+        let home = Home::new();
+        assert!(home.open("logs")(5).unwrap());
+        let again = home.open("logs");
+        assert!(!again(4).unwrap());
+        assert!(again(5).unwrap());
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_or_is_of_another_chain_stops_the_node() {
+        let home = Home::new();
+        assert!(home.open("logs")(3).unwrap());
+        let open = |chain| guard(home.0.path(), &home.0.path().join("logs"), &[1, 2], chain);
+        let error = open(B256::ZERO).err().expect("another chain").to_string();
+        assert!(error.contains("another chain"), "{error}");
+        let path = home.0.path().join("votes-0102.txt");
+        let whole = std::fs::read_to_string(&path).unwrap();
+        for text in ["", &whole[..whole.len() - 2], &format!("{whole}\n")] {
+            std::fs::write(&path, text).unwrap();
+            let error = open(CHAIN).err().expect("no record").to_string();
+            assert!(error.contains("no record of votes"), "{error}");
+        }
+        // Another key has a record of its own.
+        let other = guard(home.0.path(), &home.0.path().join("logs"), &[9], CHAIN).unwrap();
+        assert!(other(0).unwrap());
+    }
+
+    #[test]
+    fn the_record_is_on_disk_before_the_answer() {
+        let home = Home::new();
+        let signing = home.open("logs");
+        assert!(signing(2).unwrap());
+        let path = home.0.path().join("votes-0102.txt");
+        let record = Record::decode(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!((record.epoch, record.chain), (2, CHAIN));
+        // Where it cannot be written nothing is signed.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(home.0.path().join("votes-0102.new")).unwrap();
+        assert!(signing(3).is_err());
+    }
+}

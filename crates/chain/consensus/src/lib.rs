@@ -8,7 +8,7 @@
 //! * [`evidence`] is what proves that a validator signed two votes that exclude each other.
 //!
 //! This is the only room that names commonware. Its engine is generic and slow to compile: [`start`]
-//! instantiates it over sockets, `tests/simulation.rs` over the deterministic runtime, nothing else.
+//! instantiates it over sockets, the command `simulate` over the deterministic runtime, nothing else.
 
 mod agreement;
 mod application;

@@ -1,11 +1,4 @@
-//! Whole validators under the deterministic runtime: seeded scheduler, clock, network and disk.
-//!
-//! The one test binary that instantiates the engine over the deterministic runtime (it takes minutes
-//! to compile). Every run checks, whatever its plan: the honest validators agree on every block and
-//! state root, heights rise without a gap, every transfer is executed, no money is created or lost in
-//! any block, and every certificate proves its block. `HALLMARK_SEEDS=n` runs n seeds of each plan.
-
-mod support;
+//! One run: whole validators under the deterministic runtime, with its scheduler, clock, network and disk.
 
 use std::{
     sync::{
@@ -15,6 +8,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use crate::support::{Rooms, World};
 use alloy_consensus::TxEnvelope;
 use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
@@ -36,7 +30,6 @@ use hallmark_consensus::{
     genesis_committee, prove_possession, public_key_of,
 };
 use hallmark_types::{Block, ChainSpec, Committee, addresses, merkle, staking::LOCAL_STAKE};
-use support::{Rooms, World};
 
 const START_MS: u64 = 1_800_000_000_000;
 const VALIDATORS: u8 = 4;
@@ -52,33 +45,37 @@ const JOINER: usize = USERS as usize + 1;
 const STRANGER: [u8; 32] = [77; 32];
 /// How long a validator hears nobody.
 const CUT_OFF: Duration = Duration::from_secs(12);
-/// Virtual time after which a plan counts as stuck.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// Seconds of virtual time after which a run counts as stuck; set before the first run.
+pub static DEADLINE_SECONDS: AtomicU64 = AtomicU64::new(120);
+
+fn deadline() -> Duration {
+    Duration::from_secs(DEADLINE_SECONDS.load(Ordering::Relaxed))
+}
 
 /// What goes wrong in a run.
 #[derive(Debug, Clone, Copy, Default)]
-struct Plan {
+pub struct Plan {
     /// Never starts.
-    crashed: Option<usize>,
+    pub crashed: Option<usize>,
     /// Proposes only invalid blocks.
-    liar: Option<(usize, Lie)>,
+    pub liar: Option<(usize, Lie)>,
     /// Stops in the middle and starts again later with its folder.
-    restarted: Option<usize>,
+    pub restarted: Option<usize>,
     /// The one that stops does so when the last block of an epoch is committed, before the engine of
     /// the next epoch has done anything.
-    at_boundary: bool,
+    pub at_boundary: bool,
     /// Links lose one message of twenty and delay the others unevenly.
-    lossy: bool,
+    pub lossy: bool,
     /// A node that is no validator follows.
-    follower: Option<Follower>,
+    pub follower: Option<Follower>,
     /// Hears and is heard by nobody for a while, under load.
-    cut_off: Option<usize>,
+    pub cut_off: Option<usize>,
     /// The follower becomes a validator, and the last of the first validators leaves.
-    changed: bool,
+    pub changed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Follower {
+pub enum Follower {
     /// Starts with the others.
     Early,
     /// Starts with an empty folder when all transfers are executed.
@@ -86,18 +83,18 @@ enum Follower {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Lie {
+pub enum Lie {
     WrongStateRoot,
     InvalidTransaction,
 }
 
 /// What a run ends with.
 #[derive(Debug, PartialEq, Eq)]
-struct Outcome {
-    auditor: String,
-    height: u64,
-    root: B256,
-    hash: B256,
+pub struct Outcome {
+    pub auditor: String,
+    pub height: u64,
+    pub root: B256,
+    pub hash: B256,
 }
 
 /// Proposes what an honest validator would, changed into an invalid block.
@@ -204,11 +201,12 @@ async fn launch(
         .spawn(move |context| engine::run(context, validator, manager, control, channels))
 }
 
-fn simulate(seed: u64, plan: Plan) -> Outcome {
+/// One run: panics where an invariant does not hold, or when it is stuck.
+pub fn simulate(seed: u64, plan: Plan) -> Outcome {
     let runtime = deterministic::Config::new()
         .with_seed(seed)
         .with_start_time(UNIX_EPOCH + Duration::from_millis(START_MS))
-        .with_timeout(Some(DEADLINE * 2));
+        .with_timeout(Some(deadline().saturating_mul(2)));
     deterministic::Runner::new(runtime).start(|context| run(context, plan))
 }
 
@@ -522,11 +520,11 @@ async fn cut_off_and_back(
     })
     .await;
     let took = context.current().duration_since(back).expect("time passes");
-    println!(
-        "cut off for {CUT_OFF:?}: {} blocks behind, back after {took:?}",
+    assert!(
+        took < CUT_OFF,
+        "cut off for {CUT_OFF:?}, {} blocks behind, it took {took:?} to come back",
         height - behind
     );
-    assert!(took < CUT_OFF, "it took {took:?} to come back");
 }
 
 /// The invariants, block by block.
@@ -587,173 +585,12 @@ fn check_chain(world: &World, plan: Plan, validators: &[&Rooms], target: u64) {
 }
 
 async fn wait(context: &deterministic::Context, what: &str, done: impl Fn() -> bool) {
-    let deadline = context.current() + DEADLINE;
+    let deadline = context.current() + deadline();
     while !done() {
         assert!(
             context.current() < deadline,
             "waited too long until: {what}"
         );
         context.sleep(Duration::from_millis(20)).await;
-    }
-}
-
-fn seeds(default: u64) -> std::ops::Range<u64> {
-    let count = std::env::var("HALLMARK_SEEDS")
-        .map(|seeds| seeds.parse().expect("HALLMARK_SEEDS is a number"))
-        .unwrap_or(default);
-    0..count
-}
-
-#[test]
-fn the_same_seed_gives_the_same_chain_and_the_same_history() {
-    for seed in seeds(1) {
-        let first = simulate(seed, Plan::default());
-        let second = simulate(seed, Plan::default());
-        assert_eq!(first, second, "seed {seed}");
-    }
-}
-
-#[test]
-fn another_seed_gives_another_history() {
-    let first = simulate(100, Plan::default());
-    let second = simulate(101, Plan::default());
-    assert_ne!(first.auditor, second.auditor);
-}
-
-#[test]
-fn three_of_four_validators_go_on_without_the_fourth() {
-    for seed in seeds(1) {
-        let crashed = usize::try_from(seed % 4).expect("small");
-        simulate(
-            seed,
-            Plan {
-                crashed: Some(crashed),
-                ..Plan::default()
-            },
-        );
-    }
-}
-
-#[test]
-fn honest_validators_agree_beside_one_that_proposes_wrong_state_roots() {
-    for seed in seeds(1) {
-        let liar = usize::try_from((seed + 1) % 4).expect("small");
-        simulate(
-            seed,
-            Plan {
-                liar: Some((liar, Lie::WrongStateRoot)),
-                ..Plan::default()
-            },
-        );
-    }
-}
-
-#[test]
-fn honest_validators_agree_beside_one_that_proposes_invalid_transactions() {
-    for seed in seeds(1) {
-        let liar = usize::try_from((seed + 2) % 4).expect("small");
-        simulate(
-            seed,
-            Plan {
-                liar: Some((liar, Lie::InvalidTransaction)),
-                ..Plan::default()
-            },
-        );
-    }
-}
-
-#[test]
-fn a_validator_that_restarts_with_its_folder_rejoins() {
-    for seed in seeds(1) {
-        let restarted = usize::try_from((seed + 3) % 4).expect("small");
-        simulate(
-            seed,
-            Plan {
-                restarted: Some(restarted),
-                ..Plan::default()
-            },
-        );
-    }
-}
-
-#[test]
-fn lost_and_late_messages_delay_the_chain_and_do_not_split_it() {
-    for seed in seeds(1) {
-        simulate(
-            seed,
-            Plan {
-                lossy: true,
-                ..Plan::default()
-            },
-        );
-    }
-}
-
-#[test]
-fn a_validator_that_stops_at_the_end_of_an_epoch_begins_the_next_one() {
-    for seed in seeds(1) {
-        let restarted = usize::try_from(seed % 4).expect("small");
-        simulate(
-            seed,
-            Plan {
-                restarted: Some(restarted),
-                at_boundary: true,
-                ..Plan::default()
-            },
-        );
-    }
-}
-
-#[test]
-fn a_node_that_is_no_validator_follows_the_chain() {
-    for seed in seeds(1) {
-        simulate(
-            seed,
-            Plan {
-                follower: Some(Follower::Early),
-                ..Plan::default()
-            },
-        );
-    }
-}
-
-#[test]
-fn a_validator_joins_and_another_leaves_while_transactions_flow() {
-    for seed in seeds(1) {
-        simulate(
-            seed,
-            Plan {
-                follower: Some(Follower::Early),
-                changed: true,
-                ..Plan::default()
-            },
-        );
-    }
-}
-
-#[test]
-fn a_follower_that_begins_with_nothing_climbs_epoch_by_epoch() {
-    for seed in seeds(1) {
-        simulate(
-            seed,
-            Plan {
-                follower: Some(Follower::Late),
-                ..Plan::default()
-            },
-        );
-    }
-}
-
-#[test]
-fn a_validator_that_was_cut_off_for_long_is_soon_back() {
-    for seed in seeds(1) {
-        let cut_off = usize::try_from(seed % 4).expect("small");
-        simulate(
-            seed,
-            Plan {
-                cut_off: Some(cut_off),
-                ..Plan::default()
-            },
-        );
     }
 }

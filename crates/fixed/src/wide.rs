@@ -53,6 +53,49 @@ pub(crate) fn multiply_round(a: u128, b: u128, shift: u32) -> Option<u128> {
     (high >> shift == 0).then(|| (high << (128 - shift)) | (low >> shift))
 }
 
+/// A number of 256 bits as `(high, low)` halves.
+pub(crate) type Wide = (u128, u128);
+
+/// `a + b`, of which the sum must fit.
+#[inline]
+pub(crate) fn add(a: Wide, b: Wide) -> Wide {
+    let (low, carry) = a.1.overflowing_add(b.1);
+    (a.0 + b.0 + u128::from(carry), low)
+}
+
+/// `a − b` for `a ≥ b`.
+#[inline]
+pub(crate) fn subtract(a: Wide, b: Wide) -> Wide {
+    let (low, borrow) = a.1.overflowing_sub(b.1);
+    (a.0 - b.0 - u128::from(borrow), low)
+}
+
+/// `floor(x / 2^shift)` for `shift` in `1..=127`.
+#[inline]
+pub(crate) fn shift_right(x: Wide, shift: u32) -> Wide {
+    (x.0 >> shift, (x.0 << (128 - shift)) | (x.1 >> shift))
+}
+
+/// `x · 2^shift`, which must fit, for `shift` in `1..=127`.
+#[inline]
+pub(crate) fn shift_left(x: Wide, shift: u32) -> Wide {
+    ((x.0 << shift) | (x.1 >> (128 - shift)), x.1 << shift)
+}
+
+/// `a · b / 2^256`, at most two below: the product of the low halves does not count.
+#[inline]
+pub(crate) fn multiply_high(a: Wide, b: Wide) -> Wide {
+    let top = multiply(a.0, b.0);
+    let crossed = add((0, multiply(a.0, b.1).0), (0, multiply(a.1, b.0).0));
+    add(top, crossed)
+}
+
+/// `floor(a · b / 2^128)`.
+#[inline]
+pub(crate) fn multiply_wide(a: u128, b: Wide) -> Wide {
+    add(multiply(a, b.0), (0, multiply(a, b.1).0))
+}
+
 /// `floor((high · 2^128 + low) / d)`; `None` if `d` is zero or the quotient needs more than 128 bits.
 ///
 /// Knuth's algorithm D with two 64-bit digits of divisor.
@@ -150,6 +193,24 @@ mod tests {
             if half.bits() <= 127 {
                 prop_assert_eq!(multiply_round(a, b, s).map(BigUint::from), Some(half));
             }
+        }
+
+        #[test]
+        fn sums_shifts_and_products_of_256_bits_are_exact(a in number(), b in number(), c in number(), d in number(), s in 1u32..128) {
+            let (x, y) = ((a >> 1, b), (c >> 1, d));
+            let (big_x, big_y) = (big(x.0, x.1), big(y.0, y.1));
+            let wide = |(high, low): Wide| big(high, low);
+            prop_assert_eq!(wide(add(x, y)), &big_x + &big_y);
+            let (more, less) = if x < y { (y, x) } else { (x, y) };
+            prop_assert_eq!(wide(subtract(more, less)), wide(more) - wide(less));
+            prop_assert_eq!(wide(shift_right(x, s)), &big_x >> s);
+            if big_x.bits() + u64::from(s) <= 256 {
+                prop_assert_eq!(wide(shift_left(x, s)), &big_x << s);
+            }
+            prop_assert_eq!(wide(multiply_wide(c, x)), (&big_x * BigUint::from(c)) >> 128u32);
+            let exact = (&big_x * &big_y) >> 256u32;
+            let ours = wide(multiply_high(x, y));
+            prop_assert!(ours <= exact && exact <= ours + 2u8);
         }
 
         #[test]

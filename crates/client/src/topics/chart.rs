@@ -13,9 +13,6 @@ use std::collections::BTreeMap;
 
 pub use drawing::{Line, Panel, short, svg};
 
-/// Least error whose logarithm counts, as in the mechanism.
-const LEAST_ERROR: f64 = 1.0 / (1u64 << 32) as f64;
-
 /// Lists of numbers of a simulated case, one per slot, that are worth a picture, with the title of
 /// their panel.
 const PICTURED: [(&str, &str); 9] = [
@@ -84,10 +81,6 @@ pub fn of_history(
                 .filter(|line| line.points.iter().any(|point| point.1 != 0.0));
             panels.push(Panel::new(*title, lines.collect()));
         }
-        if kind == Kind::Synthesis {
-            let losses = &panels[panels.len() - 2];
-            panels.push(regrets(history, &truths, losses, regret_rate(mechanism)));
-        }
         let shares = lines(history, index, &name, |judged| {
             Some(judged.share as f64 / 1e7)
         });
@@ -110,11 +103,16 @@ pub fn of_history(
     panels
 }
 
-/// The columns of an explanation that are worth a picture; the loss first.
+/// The columns of an explanation that are worth a picture.
 fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
     match kind {
         Kind::Synthesis => &[
             ("own loss", "loss, log10 of the squared error"),
+            (
+                "regret",
+                "regret: loss of the network less the own, smoothed",
+            ),
+            ("weight in the network", "part of the weight in the network"),
             ("score", "score"),
         ],
         Kind::Yuma => &[
@@ -127,41 +125,6 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("smoothed metric", "score: smoothed metric"),
         ],
     }
-}
-
-fn regret_rate(mechanism: &Mechanism) -> f64 {
-    match wire::Params::decode(wire::Kind::Synthesis, &mechanism.params) {
-        Ok(wire::Params::Synthesis(params)) => q64_to_f64(params.regret_rate.to_bits()),
-        _ => 0.1,
-    }
-}
-
-/// Regrets from the losses in the log: the network's loss less the own one, smoothed as the mechanism
-/// does. The mechanism's own begin at a quantile of the others' and weigh the reputers by stake; the
-/// state keeps only the latest.
-fn regrets(history: &History, truths: &BTreeMap<u64, f64>, losses: &Panel, rate: f64) -> Panel {
-    let network = |epoch: u64| {
-        let (value, _) = history.inferred.get(&epoch)?;
-        let error = (q64_to_f64(*value) - truths.get(&epoch)?).abs();
-        Some(2.0 * error.max(LEAST_ERROR).log10())
-    };
-    let line = |losses: &Line| {
-        let mut line = Line::new(losses.name.clone());
-        let mut regret: Option<f64> = None;
-        for (epoch, loss) in &losses.points {
-            if let Some(network) = network(*epoch) {
-                let new = network - loss;
-                let smoothed = regret.map_or(new, |old| (1.0 - rate) * old + rate * new);
-                regret = Some(smoothed);
-                line.points.push((*epoch, smoothed));
-            }
-        }
-        line
-    };
-    Panel::new(
-        "regret: loss of the network less the own, smoothed",
-        losses.lines.iter().map(line).collect(),
-    )
 }
 
 /// The median of what reputers said, by epoch.
@@ -252,5 +215,86 @@ mod tests {
         assert_eq!(drawn[0].lines[0].points, [(0, 20.5)]);
         assert_eq!(drawn[0].band, [(0, 1.0, 5.0)]);
         assert_eq!(drawn[1].lines[1].points, [(1, 1.0)]);
+    }
+
+    /// Three epochs of a worker and a reputer, settled by the mechanism itself.
+    #[test]
+    fn regrets_and_weights_of_a_topics_past_are_lines_of_the_workers() {
+        use crate::topics::explain::Settlement;
+        use alloy_primitives::Address;
+        use hallmark_fixed::Q64;
+        use hallmark_mechanisms::synthesis::{Params, Predictions, Report, State, infer, settle};
+        let params = Params::default();
+        let mut state = State::new(2, 0, 1);
+        let mut history = History::default();
+        let mut expected = Vec::new();
+        for epoch in 1..=3 {
+            let said = Predictions {
+                inferences: vec![Some(Q64::from_int(10)), Some(Q64::from_int(10 + epoch))],
+                forecasts: Vec::new(),
+            };
+            let inferences = infer(&params, &mut state, &said).unwrap();
+            let truth = Q64::from_ratio(101, 10);
+            let losses = inferences
+                .values
+                .iter()
+                .map(|v| v.map(|v| params.squared_loss(v, truth)));
+            let report = Report {
+                stake: 1,
+                losses: losses.collect(),
+            };
+            let outcome = settle(&params, &mut state, &inferences, &[report]).unwrap();
+            expected.push(state.regrets.clone());
+            let judged = |slot: usize| Judged {
+                slot: slot as u16,
+                operator: Address::ZERO,
+                share: outcome.settlement.shares[slot],
+                numbers: (outcome.settlement.explain(slot).into_iter())
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect(),
+            };
+            history.settlements.push(Settlement {
+                epoch: epoch as u64,
+                mechanism: 0,
+                block: 0,
+                pay: 0,
+                slots: (0..3).map(judged).collect(),
+            });
+        }
+        let mechanism = Mechanism {
+            kind: Kind::Synthesis,
+            share_bps: 10_000,
+            params: Vec::new().into(),
+        };
+        let panels = of_history(&history, &[mechanism], |slot| format!("slot {slot}"));
+        let panel = |title: &str| {
+            panels
+                .iter()
+                .find(|panel| panel.title.starts_with(title))
+                .unwrap()
+        };
+        let names = |panel: &Panel| -> Vec<String> {
+            panel.lines.iter().map(|line| line.name.clone()).collect()
+        };
+        let regrets = panel("regret");
+        // The reputer has no regret, so no line.
+        assert_eq!(names(regrets), ["slot 0", "slot 1"]);
+        for (slot, line) in regrets.lines.iter().enumerate() {
+            let known = (1..)
+                .zip(&expected)
+                .map(|(epoch, regrets)| (epoch, q64_to_f64(regrets[slot].unwrap().to_bits())));
+            assert_eq!(line.points, known.collect::<Vec<(u64, f64)>>());
+        }
+        assert!(regrets.lines[0].points[2].1 > regrets.lines[1].points[2].1);
+        let weights = panel("part of the weight");
+        assert_eq!(names(weights), ["slot 0", "slot 1"]);
+        for epoch in 0..3 {
+            let sum: f64 = weights.lines.iter().map(|line| line.points[epoch].1).sum();
+            assert!((sum - 1.0).abs() < 1e-12, "{sum}");
+        }
+        assert_eq!(weights.lines[0].points[0].1, 0.5);
+        assert!(weights.lines[0].points[2].1 > 0.5);
+        let drawn = svg("past", &panels);
+        assert!(drawn.contains("regret: loss of the network less the own, smoothed"));
     }
 }

@@ -203,7 +203,7 @@ pub fn settle(
     }
     outcome.forecaster_utility = forecaster_utility(state.forecaster_ratio.unwrap_or(Q64::ZERO));
     outcome.classes = split(outcome.entropies, outcome.forecaster_utility);
-    outcome.settlement = settlement(&outcome, inferences, ends);
+    outcome.settlement = settlement(&outcome, inferences, &state.regrets, ends);
     Ok(outcome)
 }
 
@@ -412,8 +412,13 @@ fn split([f, g, h]: [Q64; 3], utility: Q64) -> [Q64; 3] {
     [rest * gamma * f / all, utility * gamma * g / all, h / all]
 }
 
-/// Shares of all slots, and the columns that explain them.
-fn settlement(outcome: &Outcome, inferences: &Inferences, ends: [usize; 3]) -> Settlement {
+/// Shares of all slots, and the columns that explain them; `regrets` are those after the epoch.
+fn settlement(
+    outcome: &Outcome,
+    inferences: &Inferences,
+    regrets: &[Option<Q64>],
+    ends: [usize; 3],
+) -> Settlement {
     let class = |slot: usize| {
         let index = ends.iter().position(|&end| slot < end).unwrap_or(2);
         outcome.classes.get(index).copied().unwrap_or(Q64::ZERO)
@@ -434,16 +439,25 @@ fn settlement(outcome: &Outcome, inferences: &Inferences, ends: [usize; 3]) -> S
         .map(|(&f, &part)| f * part)
         .collect();
     let shares = shares_of(&paid);
-    let own_losses = || -> Vec<Q64> {
+    // Reputers have neither a loss nor a weight nor a regret.
+    let of_workers = |values: &[Option<Q64>]| -> Vec<Q64> {
         let workers = scores.len().saturating_sub(outcome.reputer_scores.len());
-        let mut losses = plain(outcome.losses.get(..workers).unwrap_or_default());
-        losses.resize(scores.len(), Q64::ZERO);
-        losses
+        let mut column = plain(values.get(..workers).unwrap_or_default());
+        column.resize(scores.len(), Q64::ZERO);
+        column
     };
+    let heaviness: Q64 = inferences.weights.iter().flatten().sum();
+    let weights: Vec<Option<Q64>> = inferences
+        .weights
+        .iter()
+        .map(|weight| weight.map(|weight| weight / heaviness))
+        .collect();
     Settlement {
         output: inferences.output(),
         explanation: vec![
-            Column::new("own loss", own_losses()),
+            Column::new("weight in the network", of_workers(&weights)),
+            Column::new("own loss", of_workers(&outcome.losses)),
+            Column::new("regret", of_workers(regrets)),
             Column::new("score", scores.clone()),
             Column::new("fraction of its class", fractions),
             Column::new("part of its class", parts),

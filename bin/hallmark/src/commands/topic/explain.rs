@@ -240,8 +240,10 @@ fn words(
                     number("fraction of its class").unwrap_or_default() * 100.0
                 ),
                 Some(role) => format!(
-                    "Its loss was {} (log10 of the squared error). {} That is {:.2} % of the {role}s' part.",
+                    "It had {:.2} % of the weight in the network's value. Its loss was {} (log10 of the squared error), so its regret, by which it is weighed next, is {}: the network's loss less its own, smoothed. {} That is {:.2} % of the {role}s' part.",
+                    number("weight in the network").unwrap_or_default() * 100.0,
                     short(number("own loss").unwrap_or_default()),
+                    short(number("regret").unwrap_or_default()),
                     if score > 0.0 {
                         format!("Without it the network's loss would have been {} higher: it helped.", short(score))
                     } else {

@@ -224,6 +224,12 @@ fn programs_work_in_a_topic_and_every_share_is_explained() {
         world.work(2, "worker", r#"{"value": "19.5"}"#, "3"),
         world.work(3, "worker", "no JSON at all", "3"),
         world.work(4, "reputer", r#"{"truth": 20}"#, "3"),
+        world.work(
+            5,
+            "forecaster",
+            r#"{"losses": {"0": -1, "1": -1, "2": -1}}"#,
+            "3",
+        ),
     ];
     let watched = world.run(None, &["watch", "1", "--from", "0", "--until-epoch", "3"]);
     assert!(watched.status.success());
@@ -267,11 +273,27 @@ fn programs_work_in_a_topic_and_every_share_is_explained() {
         .iter()
         .filter_map(|number| number["name"].as_str())
         .collect();
+    for name in ["weight in the network", "own loss", "regret", "score"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    let words = mechanism["words"].as_str().expect("words");
     assert!(
-        names.contains(&"own loss") && names.contains(&"score"),
-        "{names:?}"
+        words.contains("of the weight in the network's value") && words.contains("its regret"),
+        "{words}"
     );
-    assert!(mechanism["words"].as_str().expect("words").contains("loss"));
+    // What the forecaster implies is the mean of the two who spoke, or one of them: it weighs, and is judged.
+    let forecast = world.ok(None, &["explain", "1", "3", &slot_of(5)]);
+    let mechanism = &forecast["mechanisms"][0];
+    assert_eq!(mechanism["revealed"], true, "{forecast}");
+    let number = |name: &str| {
+        let numbers = mechanism["numbers"].as_array().expect("numbers");
+        let found = numbers.iter().find(|number| number["name"] == name);
+        found.and_then(|number| number["value"].as_f64())
+    };
+    assert!(number("weight in the network") > Some(0.0), "{forecast}");
+    assert!(number("own loss") < Some(-0.5), "{forecast}");
+    assert!(number("fraction of its class") == Some(1.0), "{forecast}");
+    assert!(world.log(5).contains("revealed"), "{}", world.log(5));
     let silent = world.ok(None, &["explain", "1", "3", &slot_of(3)]);
     assert_eq!(silent["mechanisms"][0]["revealed"], false);
     assert!(
@@ -287,6 +309,7 @@ fn programs_work_in_a_topic_and_every_share_is_explained() {
         drawn.contains("network inference") && drawn.contains("rewards"),
         "{drawn}"
     );
+    assert!(drawn.contains("regret: loss of the network"), "{drawn}");
 
     let rewards = world.ok(None, &["rewards", &devnet::account(4).to_string()]);
     assert!(wei(&rewards["free"]) > 0, "{rewards}");
@@ -332,6 +355,73 @@ fn an_answer_by_hand_is_committed_and_revealed() {
     let left = world.ok(Some(2), &["leave", "1"]);
     assert!(wei(&left["bond"]) > 0, "{left}");
     assert!(Path::new(&world.path("secrets")).exists());
+}
+
+#[test]
+fn programs_that_weigh_are_validators_and_the_worker_they_prefer_earns() {
+    let world = World::start();
+    let file = world.path("topic.json");
+    let plan = json!({
+        "title": "who works best",
+        "mechanisms": [{ "kind": "yuma" }],
+        "policy": { "open": "6s", "reveal": "5s", "minBond": "10", "maxWorkers": 4 },
+    });
+    std::fs::write(&file, plan.to_string()).expect("written");
+    world.ok(Some(0), &["create", &file]);
+    world.ok(Some(0), &["fund", "1", "1000"]);
+    for (key, slot) in [(3, 0), (4, 1)] {
+        let joined = world.ok(Some(key), &["join", "1", "--max-bond", "10000"]);
+        assert_eq!(joined["slot"], json!(slot));
+    }
+    // Permits come with the end of the first epoch.
+    let mut programs = [
+        world.work(
+            1,
+            "validator",
+            r#"{"weights": {"0": 60000, "1": 20000}}"#,
+            "3",
+        ),
+        world.work(
+            2,
+            "validator",
+            r#"{"weights": {"0": 60000, "1": 20000}}"#,
+            "3",
+        ),
+    ];
+    let watched = world.run(None, &["watch", "1", "--from", "0", "--until-epoch", "3"]);
+    assert!(watched.status.success());
+    for program in &mut programs {
+        let status = program.0.wait().expect("it ends by itself");
+        assert!(status.success());
+    }
+    for key in [1, 2] {
+        assert!(world.log(key).contains("revealed"), "{}", world.log(key));
+    }
+    let status = world.ok(None, &["status", "1"]);
+    let slot_of = |key: usize| {
+        let operator = json!(devnet::account(key));
+        let slots = status["slots"].as_array().expect("slots");
+        let found = slots.iter().find(|slot| slot["operator"] == operator);
+        found.expect("a slot")["index"].to_string()
+    };
+    let number = |key: usize, name: &str| {
+        let told = world.ok(None, &["explain", "1", "3", &slot_of(key)]);
+        let numbers = told["mechanisms"][0]["numbers"].as_array().cloned();
+        let numbers = numbers.unwrap_or_default().into_iter();
+        let mut found = numbers.filter(|number| number["name"] == name);
+        found
+            .next()
+            .and_then(|number| number["value"].as_f64())
+            .expect("a number")
+    };
+    let [preferred, other] = [3, 4].map(|key| number(key, "incentive"));
+    assert!(
+        (preferred - 0.75).abs() < 1e-3 && (other - 0.25).abs() < 1e-3,
+        "{preferred} {other}"
+    );
+    for key in [1, 2] {
+        assert!(number(key, "dividends") > 0.3, "{key}");
+    }
 }
 
 fn digits_csv() -> String {

@@ -1,8 +1,11 @@
 //! A forecasting topic over a real series: the monthly mean of CO2 at Mauna Loa.
 //!
-//! An epoch is a month. Eight workers say the month's value from the months before it; a copier says
+//! An epoch is a month, and answers are due in its middle. Eight workers say the month's value, five
+//! from the months before it, three from the air of some days of its first half; a copier says
 //! what the best worker revealed last, because what it says now is hidden; a liar says too much.
 //! Two forecasters say how wrong each will be; three reputers say what was measured.
+//!
+//! Roster and parameters were chosen on the months 1986-07 to 1996-06, which no table shows.
 
 use super::{
     models::{self, Model},
@@ -30,24 +33,29 @@ use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SERIES: &str = include_str!("../../../../../assets/co2.csv");
 /// Income of the topic.
 const INCOME: u128 = 3_000 * MARK;
-/// Least error whose logarithm counts, as in the mechanism.
-const LEAST_ERROR: f64 = 1.0 / (1u64 << 32) as f64;
+/// Error in ppm below which nobody is better than another, as the topic's `tolerance` says: two
+/// laboratories' monthly means at this observatory differ by 0.18 (standard deviation).
+pub const TOLERANCE: f64 = 0.1;
+/// The length of a run at which the network must be better than the best single worker: the first
+/// epochs know nobody's past.
+pub const WHOLE_RUN: u64 = 60;
 
-/// A steep potential pays the best and hardly the rest.
-pub const STEEPNESS: u8 = 5;
-/// Forecasters and the part of the newest loss in what they expect.
-pub const FORECASTERS: [(&str, f64); 2] = [("slow forecaster", 0.1), ("quick forecaster", 0.4)];
+/// Forecasters and the least part of the newest loss in what they expect.
+pub const FORECASTERS: [(&str, f64); 2] = [("slow forecaster", 0.03), ("quick forecaster", 0.1)];
 /// Reputers, their stake, and whether they round.
 pub const REPUTERS: [(&str, u128, bool); 3] = [
     ("reputer", 400 * MARK, false),
     ("reputer", 300 * MARK, false),
     ("rounding reputer", 100 * MARK, true),
 ];
+
+/// Months before the first that is asked for.
+const LEAST_PAST: usize = 144;
 
 /// A monthly series, and which of its months an epoch asks for.
 #[derive(Clone)]
@@ -74,10 +82,10 @@ impl Series {
         let end = months.iter().position(|month| month == until);
         let start = end
             .and_then(|end| (end + 1).checked_sub(count))
-            .filter(|start| *start >= 240)
+            .filter(|start| *start >= LEAST_PAST)
             .ok_or_else(|| {
                 Error::new(format!(
-                    "--until {until}: no month of {} to {} with {epochs} months and twenty years before it",
+                    "--until {until}: no month of {} to {} with {epochs} months and twelve years before it",
                     months[0],
                     months[months.len() - 1]
                 ))
@@ -88,6 +96,15 @@ impl Series {
             start,
             first_epoch: 1,
         })
+    }
+
+    /// The honest workers.
+    ///
+    /// # Errors
+    ///
+    /// See [`models::all`].
+    pub fn workers(&self) -> Result<Vec<Box<dyn Model>>, Error> {
+        models::all(&self.months)
     }
 
     fn index(&self, epoch: u64) -> usize {
@@ -182,16 +199,24 @@ impl Answerer for Liar {
     }
 }
 
-/// Expects of each worker the smoothed loss of its past.
+/// Expects of each worker the smoothed loss of its past: the plain mean until there are so many
+/// losses that the newest would count for less than `rate`.
 pub struct Expecting {
     rate: f64,
-    smoothed: BTreeMap<u16, f64>,
+    /// Number of losses and what is expected next, per slot.
+    smoothed: BTreeMap<u16, (u32, f64)>,
 }
 
 impl Expecting {
     pub fn new(rate: f64) -> Self {
         let smoothed = BTreeMap::new();
         Self { rate, smoothed }
+    }
+
+    fn learn(&mut self, slot: u16, loss: f64) {
+        let (count, expected) = self.smoothed.entry(slot).or_default();
+        *count = count.saturating_add(1);
+        *expected += self.rate.max(1.0 / f64::from(*count)) * (loss - *expected);
     }
 }
 
@@ -200,16 +225,14 @@ impl Answerer for Expecting {
         if let Question::Forecast { workers, .. } = question {
             for worker in workers {
                 if let Some(loss) = worker.last_loss {
-                    let loss = q64_to_f64(loss.0.to_bits());
-                    let kept = self.smoothed.entry(worker.slot).or_insert(loss);
-                    *kept += self.rate * (loss - *kept);
+                    self.learn(worker.slot, q64_to_f64(loss.0.to_bits()));
                 }
             }
         }
         let losses: BTreeMap<u16, Decimal> = self
             .smoothed
             .iter()
-            .map(|(slot, loss)| (*slot, Decimal(q64(*loss))))
+            .map(|(slot, (_, loss))| (*slot, Decimal(q64(*loss))))
             .collect();
         let reply = match losses.is_empty() {
             true => Reply {
@@ -240,11 +263,16 @@ impl Answerer for Measuring {
 }
 
 /// The demo's topic.
-pub fn plan(stage_ms: u64, steepness: u8) -> Result<TopicPlan, Error> {
+///
+/// The steep potential with a high centre, and pay only for who gains something, keep what the useless
+/// earn small; that nobody is better below the tolerance keeps luck out of the regrets.
+pub fn plan(stage_ms: u64) -> Result<TopicPlan, Error> {
     let (long, short) = (stage_ms, stage_ms * 4 / 5);
     let plan = json!({
         "title": "CO2 at Mauna Loa, next month, ppm",
-        "mechanisms": [{ "kind": "synthesis", "params": { "steepness": steepness } }],
+        "mechanisms": [{ "kind": "synthesis", "params": {
+            "steepness": 5, "centre": 1.25, "gain_only": true, "tolerance": TOLERANCE,
+        } }],
         "policy": {
             "open": long, "sealed": short, "lag": long, "reveal": short,
             "maxWorkers": 10, "maxForecasters": 2, "maxReputers": 3,
@@ -266,12 +294,20 @@ pub async fn play(
         series.months[series.start]
     ));
     let owner = network.client(0).await?.topics();
-    let stage_ms = network.stage_ms(args.stage_ms, report).await?;
-    let plan = plan(stage_ms, STEEPNESS)?;
+    // The network learns the whole past before its first answer. It does so before any window is open,
+    // and what a month more costs, of which it is less than a twentieth, is allowed for.
+    let began = Instant::now();
+    let mut models = series.workers()?;
+    for model in &mut models {
+        model.predict(series.past(1));
+    }
+    let thinking = began.elapsed() / 20;
+    let stage_ms = network.stage_ms(args.stage_ms, thinking, report).await?;
+    let plan = plan(stage_ms)?;
     let topic = network.topic(&owner, &plan, INCOME, report).await?;
 
     let mut players = Vec::new();
-    for model in models::all() {
+    for model in models {
         let desk = network
             .join(topic, 1 + players.len(), Role::Worker, 0, false)
             .await?;
@@ -307,7 +343,7 @@ pub async fn play(
     }
     // Opens at once: the topic has slots now.
     network
-        .play(&owner, topic, &mut players, args.epochs, report)
+        .play(&owner, topic, &mut players, args.epochs, stage_ms, report)
         .await?;
 
     let history = owner.history(topic).await?;
@@ -344,6 +380,8 @@ struct Line {
     role: Role,
     /// Mean log10 of the squared error over the epochs that it answered, workers only.
     loss: Option<f64>,
+    /// The same without a tolerance.
+    exact: Option<f64>,
     answered: usize,
     earned: f64,
     trouble: usize,
@@ -353,6 +391,8 @@ struct Line {
 struct Table {
     lines: Vec<Line>,
     network: f64,
+    /// The same without a tolerance.
+    network_exact: f64,
     network_epochs: usize,
     epochs: u64,
     paid: f64,
@@ -378,22 +418,30 @@ pub fn ordered(of: &[(f64, f64)]) -> Option<f64> {
     (all > 0.0).then(|| right / all)
 }
 
-/// log10 of the squared error.
+/// log10 of the squared error, which counts as at least the tolerance: what the topic judges by.
 pub fn loss(said: f64, truth: f64) -> f64 {
-    2.0 * (said - truth).abs().max(LEAST_ERROR).log10()
+    2.0 * (said - truth).abs().max(TOLERANCE).log10()
 }
 
-pub fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+/// The same of any error that is not below 2^-32.
+pub fn exact_loss(said: f64, truth: f64) -> f64 {
+    const LEAST: f64 = 1.0 / (1u64 << 32) as f64;
+    2.0 * (said - truth).abs().max(LEAST).log10()
+}
+
+/// The mean of a loss over what was said and the truth; `None` of nothing.
+pub fn mean_of(said: &[(f64, f64)], loss: fn(f64, f64) -> f64) -> Option<f64> {
+    let sum: f64 = said.iter().map(|(said, truth)| loss(*said, *truth)).sum();
+    (!said.is_empty()).then(|| sum / said.len() as f64)
 }
 
 impl Table {
     fn of(history: &History, players: &[Player], series: &Series, epochs: u64) -> Self {
-        let network: Vec<f64> = history
+        let network: Vec<(f64, f64)> = history
             .inferred
             .iter()
             .filter(|(epoch, _)| **epoch <= epochs)
-            .map(|(epoch, found)| loss(q64_to_f64(found.0), series.truth(*epoch)))
+            .map(|(epoch, found)| (q64_to_f64(found.0), series.truth(*epoch)))
             .collect();
         let earned = |slot: u16| -> f64 {
             let paid = history.paid.iter().filter(|((_, paid), _)| *paid == slot);
@@ -404,20 +452,21 @@ impl Table {
         for player in players {
             let slot = player.slot();
             let role = player.desk.slot().role;
-            let losses: Vec<f64> = history
+            let said: Vec<(f64, f64)> = history
                 .revealed
                 .iter()
                 .filter(|((_, _, revealed), _)| role == Role::Worker && *revealed == slot)
                 .filter_map(|((epoch, _, _), payload)| {
                     let said = wire::decode_inference(payload).ok()?;
-                    Some(loss(q64_to_f64(said.to_bits()), series.truth(*epoch)))
+                    Some((q64_to_f64(said.to_bits()), series.truth(*epoch)))
                 })
                 .collect();
             lines.push(Line {
                 name: player.name.clone(),
                 role,
-                loss: mean(&losses),
-                answered: losses.len(),
+                loss: mean_of(&said, loss),
+                exact: mean_of(&said, exact_loss),
+                answered: said.len(),
                 earned: earned(slot),
                 trouble: player.trouble.len(),
                 first_trouble: player.first_trouble(),
@@ -426,7 +475,8 @@ impl Table {
         Self {
             paid: lines.iter().map(|line| line.earned).sum(),
             lines,
-            network: mean(&network).unwrap_or(f64::NAN),
+            network: mean_of(&network, loss).unwrap_or(f64::NAN),
+            network_exact: mean_of(&network, exact_loss).unwrap_or(f64::NAN),
             network_epochs: network.len(),
             epochs,
         }
@@ -489,11 +539,17 @@ impl Table {
         let (name, best) = self.best().unwrap_or(("nobody", f64::NAN));
         text.push_str(&format!(
             "\n\nnetwork    log loss {:.3} over {} of {} epochs; the best single worker, known only afterwards, is \"{name}\" with {best:.3}: the network {}\n\
+             tolerance  errors below {TOLERANCE} ppm count as {TOLERANCE}; without that the network has {:.3}, the best worker {:.3}\n\
              order      in {} % of the pairs of honest workers the better one earned more (equal pay counts half)",
             self.network,
             self.network_epochs,
             self.epochs,
             if self.network < best { "beats it" } else { "does not beat it" },
+            self.network_exact,
+            self.lines
+                .iter()
+                .filter_map(|line| line.exact)
+                .fold(f64::INFINITY, f64::min),
             self.in_order()
                 .map_or_else(|| "-".to_owned(), |part| format!("{:.0}", 100.0 * part)),
         ));
@@ -509,10 +565,15 @@ impl Table {
             "bestWorker": best.map(|best| best.0),
             "bestWorkerLogLoss": best.map(|best| best.1),
             "networkBeatsBest": best.map(|best| self.network < best.1),
+            "wholeRun": self.epochs >= WHOLE_RUN,
+            "exact": {
+                "networkLogLoss": self.network_exact,
+                "bestWorkerLogLoss": self.lines.iter().filter_map(|line| line.exact).reduce(f64::min),
+            },
             "pairsInOrder": self.in_order(),
             "paid": self.paid,
             "participants": self.lines.iter().map(|line| json!({
-                "name": line.name, "role": line.role, "logLoss": line.loss,
+                "name": line.name, "role": line.role, "logLoss": line.loss, "exactLogLoss": line.exact,
                 "answered": line.answered, "earned": line.earned, "refusals": line.trouble, "firstRefusal": line.first_trouble,
             })).collect::<Vec<_>>(),
         })
@@ -546,8 +607,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_expected_is_the_mean_first_and_then_follows_the_newest() {
+        let mut expecting = Expecting::new(0.25);
+        let mut after = |loss| {
+            expecting.learn(3, loss);
+            expecting.smoothed[&3].1
+        };
+        assert_eq!((after(-1.0), after(-2.0), after(0.0)), (-1.0, -1.5, -1.0));
+        assert_eq!((after(1.0), after(-0.5)), (-0.5, -0.5));
+        assert_eq!(after(1.5), 0.0);
+    }
+
+    #[test]
     fn values_are_exact_to_a_billionth() {
         assert!((q64_to_f64(q64(421.37).to_bits()) - 421.37).abs() < 1e-9);
-        assert_eq!(loss(421.0, 421.1).round(), -2.0);
+        assert_eq!(exact_loss(421.0, 421.01).round(), -4.0);
+        assert_eq!((loss(421.0, 421.01), loss(421.0, 411.0)), (-2.0, 2.0));
     }
 }

@@ -7,6 +7,7 @@
 //! Nothing here is decided beforehand: every party signs its own transactions and talks to a
 //! validator over JSON-RPC, the contract judges and pays, and the tables are read from the chain.
 
+mod air;
 mod forecast;
 mod models;
 mod network;
@@ -127,6 +128,20 @@ fn checks(result: &Value) -> Vec<Check> {
                     .is_some_and(|(chain, offline)| (chain - offline).abs() < 1e-9),
             );
         }
+        // The first epochs know nobody's past: of a short run only what it is offline is asked.
+        let whole = part["wholeRun"] == true;
+        let asked = whole || part["offline"]["networkBeatsBest"] == true;
+        let losses = [&part["networkLogLoss"], &part["bestWorkerLogLoss"]].map(Value::as_f64);
+        let [network, best] = losses;
+        let beats = network
+            .zip(best)
+            .is_some_and(|(network, best)| network < best);
+        if asked {
+            need(
+                "forecast: the network beats the best single worker".to_owned(),
+                beats,
+            );
+        }
     }
     if let Some(part) = result.get("weights") {
         let per_stake = |name| -> Vec<f64> {
@@ -160,11 +175,12 @@ mod tests {
     fn good() -> Value {
         json!({
             "conserved": true,
-            "forecast": { "paid": 100.0, "networkLogLoss": -1.5, "participants": [
+            "forecast": { "paid": 100.0, "networkLogLoss": -1.5, "bestWorkerLogLoss": -1.3,
+              "wholeRun": true, "participants": [
                 { "name": "mean", "earned": 95.0, "refusals": 0 },
                 { "name": "copier", "earned": 2.9, "refusals": 0 },
                 { "name": "liar", "earned": 1.0, "refusals": 0 },
-            ], "offline": { "networkLogLoss": -1.5 } },
+            ], "offline": { "networkLogLoss": -1.5, "networkBeatsBest": true } },
             "weights": { "participants": [
                 { "name": "worker 0", "perStakeOnChain": null },
                 { "name": "honest validator", "perStakeOnChain": 1.0 },
@@ -185,12 +201,20 @@ mod tests {
     #[test]
     fn a_demo_that_ends_as_it_must_fails_no_check() {
         assert!(failed(&good()).is_empty(), "{:?}", failed(&good()));
-        assert_eq!(checks(&good()).len(), 7);
+        assert_eq!(checks(&good()).len(), 8);
         // Who was late has another network than the rehearsal.
         let mut late = good();
         late["forecast"]["participants"][0]["refusals"] = json!(1);
         late["forecast"]["networkLogLoss"] = json!(-1.4);
-        assert_eq!((failed(&late).len(), checks(&late).len()), (0, 6));
+        assert_eq!((failed(&late).len(), checks(&late).len()), (0, 7));
+        // A short run in whose months the network is not the best, offline either.
+        let mut short = good();
+        short["forecast"]["wholeRun"] = json!(false);
+        short["forecast"]["bestWorkerLogLoss"] = json!(-1.6);
+        short["forecast"]["offline"]["networkBeatsBest"] = json!(false);
+        assert_eq!((failed(&short).len(), checks(&short).len()), (0, 7));
+        short["forecast"]["offline"]["networkBeatsBest"] = json!(true);
+        assert_eq!(failed(&short).len(), 1);
         // Only the parts that were played are judged.
         assert!(failed(&json!({ "conserved": true })).is_empty());
     }
@@ -206,6 +230,8 @@ mod tests {
             ("/forecast/participants/2/name", json!("lier"), "liar"),
             ("/forecast/networkLogLoss", json!(-1.4), "offline"),
             ("/forecast/offline", json!(null), "offline"),
+            ("/forecast/bestWorkerLogLoss", json!(-1.5), "beats"),
+            ("/forecast/bestWorkerLogLoss", json!(null), "beats"),
             (
                 "/weights/participants/3/perStakeOnChain",
                 json!(0.95),

@@ -27,6 +27,9 @@ const ACCOUNTS: usize = 40;
 /// Longest time for one answer.
 const ANSWER: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(40);
+/// A player looks so often in a stage, and no oftener than every [`POLL`]: looking costs the machine what
+/// answers need.
+const LOOKS_PER_STAGE: u32 = 20;
 /// Parties whose transactions measure how long a stage must be, and how often.
 const PARTIES: usize = 16;
 const ROUNDS: usize = 3;
@@ -73,8 +76,14 @@ impl Network {
     }
 
     /// How long a stage lasts: what was asked for, or [`STAGE_PER_ROUND`] times what a round of
-    /// transactions of as many parties as a part has takes on this machine now.
-    pub async fn stage_ms(&self, asked: Option<u64>, report: &Reporter) -> Result<u64, Error> {
+    /// transactions of as many parties as a part has takes on this machine now, and what `thinking`
+    /// takes besides.
+    pub async fn stage_ms(
+        &self,
+        asked: Option<u64>,
+        thinking: Duration,
+        report: &Reporter,
+    ) -> Result<u64, Error> {
         if let Some(asked) = asked {
             return Ok(asked);
         }
@@ -94,7 +103,7 @@ impl Network {
             }
             slowest = slowest.max(began.elapsed());
         }
-        let stage = stage_of(slowest);
+        let stage = stage_of(slowest, thinking);
         report.say(format!(
             "stages of {stage} ms: {PARTIES} parties' transactions take up to {} ms here at once",
             slowest.as_millis()
@@ -150,8 +159,10 @@ impl Network {
         topic: U256,
         players: &mut [Player],
         last: u64,
+        stage_ms: u64,
         report: &Reporter,
     ) -> Result<(), Error> {
+        let pause = POLL.max(Duration::from_millis(stage_ms) / LOOKS_PER_STAGE);
         let first = owner.get(topic).await?.epoch;
         let bar = report.bar(last + 1 - first, "epochs");
         loop {
@@ -173,7 +184,7 @@ impl Network {
             }
             let left = Duration::from_millis(view.left_ms());
             if view.topic.stage != Stage::Settle {
-                tokio::time::sleep(left.min(POLL)).await;
+                tokio::time::sleep(left.min(pause)).await;
             }
         }
     }
@@ -255,9 +266,11 @@ impl Player {
     }
 }
 
-/// Length of a stage, in whole tenths of a second, where a round of transactions takes so long.
-fn stage_of(round: Duration) -> u64 {
-    let needed = round.saturating_mul(STAGE_PER_ROUND).as_millis();
+/// Length of a stage, in whole tenths of a second, where a round of transactions takes so long, and so
+/// long what is thought before it.
+fn stage_of(round: Duration, thinking: Duration) -> u64 {
+    let needed = round.saturating_mul(STAGE_PER_ROUND);
+    let needed = needed.saturating_add(thinking).as_millis();
     let needed = u64::try_from(needed).unwrap_or(u64::MAX);
     needed
         .clamp(*STAGE_MS.start(), *STAGE_MS.end())
@@ -279,9 +292,11 @@ mod tests {
 
     #[test]
     fn a_stage_grows_with_the_time_of_a_round_between_its_bounds() {
-        let of = |ms| stage_of(Duration::from_millis(ms));
+        let of = |ms| stage_of(Duration::from_millis(ms), Duration::ZERO);
         assert_eq!((of(0), of(100)), (1_000, 1_000));
         assert_eq!((of(300), of(301)), (1_800, 1_900));
         assert_eq!(of(1_000_000), 30_000);
+        let thinking = Duration::from_millis(250);
+        assert_eq!(stage_of(Duration::from_millis(300), thinking), 2_100);
     }
 }

@@ -133,7 +133,11 @@ pub async fn play(
         digits.test_images(usize::MAX).len()
     ));
 
-    let stage = network.stage_ms(args.stage_ms, report).await?.max(500) * 3;
+    let stage = network
+        .stage_ms(args.stage_ms, Duration::ZERO, report)
+        .await?
+        .max(500)
+        * 3;
     let plan = json!({
         "title": "handwritten digits, proven",
         // Warm, so that the worse model's part can be seen.

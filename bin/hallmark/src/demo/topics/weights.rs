@@ -41,6 +41,9 @@ const VALIDATORS: [(&str, u128, Kind); 5] = [
     ("cartel", 200, Kind::Cartel),
 ];
 
+/// Workers, the cartel's worker and the validators.
+const SLOTS: usize = WORKERS as usize + 1 + VALIDATORS.len();
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Honest,
@@ -105,6 +108,23 @@ impl Answerer for Validator {
     }
 }
 
+/// The demo's topic.
+fn plan(stage_ms: u64) -> Result<TopicPlan, Error> {
+    let plan = json!({
+        "title": "who works best",
+        // The anchor's rules, so that what hiding does is all that differs.
+        "mechanisms": [{ "kind": "yuma", "params": {
+            "yuma3": true, "liquid_alpha": true, "max_validators": VALIDATORS.len(),
+            "kappa": 32_767, "two_sided": false, "pay_idle": true,
+        } }],
+        "policy": {
+            "open": stage_ms, "reveal": stage_ms, "maxWorkers": SLOTS,
+            "minBond": "50", "submitFee": "0.01",
+        },
+    });
+    Ok(TopicPlan::from_json(&plan.to_string())?)
+}
+
 pub async fn play(
     network: &Network,
     args: &DemoTopicsArgs,
@@ -114,28 +134,11 @@ pub async fn play(
         "2. Weights: honest validators, a copier, and a cartel with two fifths of the stake\n",
     );
     let owner = network.client(0).await?.topics();
-    let stage_ms = network.stage_ms(args.stage_ms, report).await?;
-    let slots = usize::from(WORKERS) + 1 + VALIDATORS.len();
-    let plan = json!({
-        "title": "who works best",
-        // The anchor's rules, so that what hiding does is all that differs.
-        "mechanisms": [{ "kind": "yuma", "params": {
-            "yuma3": true, "liquid_alpha": true, "max_validators": VALIDATORS.len(),
-            "kappa": 32_767, "two_sided": false, "pay_idle": true,
-        } }],
-        "policy": {
-            "open": stage_ms, "reveal": stage_ms, "maxWorkers": slots,
-            "minBond": "50", "submitFee": "0.01",
-        },
-    });
-    let topic = network
-        .topic(
-            &owner,
-            &TopicPlan::from_json(&plan.to_string())?,
-            INCOME,
-            report,
-        )
+    let stage_ms = network
+        .stage_ms(args.stage_ms, Duration::ZERO, report)
         .await?;
+    let plan = plan(stage_ms)?;
+    let topic = network.topic(&owner, &plan, INCOME, report).await?;
     let mut account = 1;
     for _ in 0..=WORKERS {
         network.join(topic, account, Role::Worker, 0, false).await?;
@@ -156,7 +159,14 @@ pub async fn play(
         players.push(Player::new(name, desk, validator));
     }
     network
-        .play(&owner, topic, &mut players, args.weight_epochs, report)
+        .play(
+            &owner,
+            topic,
+            &mut players,
+            args.weight_epochs,
+            stage_ms,
+            report,
+        )
         .await?;
 
     let history = owner.history(topic).await?;
@@ -168,13 +178,13 @@ pub async fn play(
     };
     let hidden = replay(&params, &history, args.weight_epochs, false)?;
     let open = replay(&params, &history, args.weight_epochs, true)?;
-    let chain = earnings(&history, slots);
+    let chain = earnings(&history);
     Ok(tell(&chain, &hidden, &open, topic, report))
 }
 
 /// Part of what all slots got, per slot, over the epochs that the log has.
-fn earnings(history: &History, slots: usize) -> Vec<f64> {
-    let mut parts = vec![0.0; slots];
+fn earnings(history: &History) -> Vec<f64> {
+    let mut parts = vec![0.0; SLOTS];
     for settlement in &history.settlements {
         for judged in &settlement.slots {
             if let Some(part) = parts.get_mut(usize::from(judged.slot)) {
@@ -201,9 +211,8 @@ fn replay(
     copier_sees: bool,
 ) -> Result<Vec<f64>, Error> {
     let first = usize::from(WORKERS) + 1;
-    let slots = first + VALIDATORS.len();
-    let mut stake = vec![0u128; slots];
-    let mut state = yuma::State::empty(slots);
+    let mut stake = vec![0u128; SLOTS];
+    let mut state = yuma::State::empty(SLOTS);
     for (index, (_, amount, _)) in VALIDATORS.iter().enumerate() {
         stake[first + index] = *amount;
         state.permits[first + index] = true;
@@ -213,9 +222,9 @@ fn replay(
         tempo: 1,
         ..params.clone()
     };
-    let mut weights = vec![yuma::Row::new(); slots];
-    let mut last_update = vec![0u64; slots];
-    let mut parts = vec![0.0; slots];
+    let mut weights = vec![yuma::Row::new(); SLOTS];
+    let mut last_update = vec![0u64; SLOTS];
+    let mut parts = vec![0.0; SLOTS];
     for epoch in 1..=epochs {
         for (index, (_, _, kind)) in VALIDATORS.iter().enumerate() {
             let slot = first + index;
@@ -236,7 +245,7 @@ fn replay(
                 last_step_block: epoch - 1,
                 stake: &stake,
                 last_update: &last_update,
-                registered: &vec![0; slots],
+                registered: &vec![0; SLOTS],
                 weights: &weights,
                 commitments: &[],
             },
@@ -318,4 +327,77 @@ fn tell(chain: &[f64], hidden: &[f64], open: &[f64], topic: U256, report: &Repor
         "participants": list,
         "cartelsWorkerOnChain": by_name.get("cartel's worker"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the log has when everybody reveals: a copier repeats the honest weights of the epoch before.
+    fn history(epochs: u64) -> History {
+        let mut history = History::default();
+        for epoch in 1..=epochs {
+            for (slot, (_, _, kind)) in (WORKERS + 1..).zip(VALIDATORS) {
+                let row = match kind {
+                    Kind::Honest => honest_row(epoch),
+                    Kind::Cartel => vec![(WORKERS, u16::MAX)],
+                    Kind::Copier if epoch == 1 => continue,
+                    Kind::Copier => honest_row(epoch - 1),
+                };
+                let payload = wire::encode_weights(&row);
+                history.revealed.insert((epoch, 0, slot), payload);
+            }
+        }
+        history
+    }
+
+    fn params() -> yuma::Params {
+        let plan = plan(1_000).unwrap();
+        match wire::Params::decode(wire::Kind::Yuma, &plan.mechanisms[0].params) {
+            Ok(wire::Params::Yuma(params)) => params,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_copier_earns_more_where_it_sees_what_others_say_and_the_cartel_earns_nothing() {
+        for epochs in [12, 24, 48] {
+            let history = history(epochs);
+            let run = |sees| replay(&params(), &history, epochs, sees).unwrap();
+            let (hidden, open) = (run(false), run(true));
+            let first = usize::from(WORKERS) + 1;
+            let per_stake = |parts: &[f64], validator: usize| {
+                parts[first + validator] / VALIDATORS[validator].1 as f64
+            };
+            for parts in [&hidden, &open] {
+                assert!((parts.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+                // The cartel, its worker, and nobody else.
+                assert_eq!(
+                    [parts[first - 1], parts[first + 3], parts[first + 4]],
+                    [0.0; 3]
+                );
+                // The honest alike, whatever their stake.
+                let [a, b] = [0, 1].map(|validator| per_stake(parts, validator));
+                assert!(a > 0.0 && (a / b - 1.0).abs() < 0.01, "{a} {b}");
+            }
+            let copier = |parts: &[f64]| per_stake(parts, 2) / per_stake(parts, 0);
+            assert!(copier(&hidden) < 0.8, "{epochs}: {}", copier(&hidden));
+            assert!(copier(&open) > 0.99, "{epochs}: {}", copier(&open));
+        }
+    }
+
+    #[test]
+    fn who_reveals_nothing_keeps_the_weights_that_it_had() {
+        let mut silent = history(24);
+        // The copier's last reveal is of epoch 12.
+        silent
+            .revealed
+            .retain(|key, _| key.0 <= 12 || key.2 != WORKERS + 3);
+        let run = |history: &History| replay(&params(), history, 24, false).unwrap();
+        let copier = usize::from(WORKERS) + 3;
+        assert!(run(&silent)[copier] < run(&history(24))[copier]);
+        let mut broken = history(2);
+        broken.revealed.insert((1, 0, WORKERS + 1), vec![1, 2, 3]);
+        assert!(replay(&params(), &broken, 2, false).is_err());
+    }
 }

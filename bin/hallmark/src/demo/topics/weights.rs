@@ -245,7 +245,7 @@ fn replay(
                 last_step_block: epoch - 1,
                 stake: &stake,
                 last_update: &last_update,
-                registered: &vec![0; SLOTS],
+                registered: &[0; SLOTS],
                 weights: &weights,
                 commitments: &[],
             },

@@ -210,7 +210,8 @@ pub struct DemoTopicsArgs {
     /// Run one part only.
     #[arg(long, value_enum)]
     pub only: Option<TopicsPart>,
-    /// Months to forecast, an epoch each.
+    /// Months to forecast, an epoch each. From 60 on the network must beat the best worker; of fewer, which
+    /// are mostly first epochs, only what is so offline is asked.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=300))]
     pub epochs: u64,
     /// Last month to forecast, as in assets/co2.csv.

@@ -94,7 +94,7 @@ interface ITopics {
         // When the present stage ends.
         uint64 stageEndMs;
         uint16 slotCount;
-        // Price of a slot now.
+        // Price of a slot now: its bond. `entry` says what comes to it in a full topic.
         uint128 slotPrice;
         // Burned here, all told, and paid out of that.
         uint128 burned;
@@ -201,6 +201,10 @@ interface ITopics {
     );
     event ToppedUp(uint256 indexed topic, uint16 indexed slot, uint128 amount, uint128 bond);
     event Pruned(uint256 indexed topic, uint16 indexed slot, address indexed operator, uint128 returned);
+    /// @notice What a newcomer paid to whom it put out, beside the bond.
+    event Compensated(
+        uint256 indexed topic, uint16 indexed slot, address indexed operator, uint128 toOperator, uint128 toPool
+    );
     event Left(uint256 indexed topic, uint16 indexed slot, address indexed operator, uint128 returned);
     event Staked(uint256 indexed pool, address indexed staker, uint128 amount, uint256 shares);
     event Unstaking(uint256 indexed pool, address indexed staker, uint128 amount, uint64 freeAtMs);
@@ -305,7 +309,8 @@ interface ITopics {
 
     // --- slots and stake --------------------------------------------------------------------
 
-    /// @notice Takes a slot for the caller; what is sent above the price goes back to its balance.
+    /// @notice Takes a slot for the caller; what is sent above the price goes back to its balance. Where
+    /// all are taken it puts out whoever earns least, and pays that one a compensation: see `entry`.
     function register(uint256 topic, Role role) external payable returns (uint16 slot);
     /// @notice Adds to the bond of the caller's slot.
     function topUp(uint256 topic, uint16 slot) external payable;
@@ -362,6 +367,9 @@ interface ITopics {
 
     function count() external view returns (uint256);
     function get(uint256 topic) external view returns (Topic memory);
+    /// @notice What a slot costs now: its bond, which comes back, and the compensation of whom a newcomer puts
+    /// out: its smoothed pay in as many epochs as the newcomer is immune, and one. Zero while a slot is vacant.
+    function entry(uint256 topic, Role role) external view returns (uint128 bond, uint128 compensation);
     function mechanisms(uint256 topic) external view returns (Mechanism[] memory);
     /// @notice Slots from `offset`, at most 64 a call.
     function slots(uint256 topic, uint256 offset, uint256 limit) external view returns (SlotInfo[] memory);

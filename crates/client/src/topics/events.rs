@@ -39,6 +39,7 @@ fn of_topics() -> Vec<B256> {
         ITopics::Registered::SIGNATURE_HASH,
         ITopics::ToppedUp::SIGNATURE_HASH,
         ITopics::Pruned::SIGNATURE_HASH,
+        ITopics::Compensated::SIGNATURE_HASH,
         ITopics::Left::SIGNATURE_HASH,
         ITopics::Funded::SIGNATURE_HASH,
         ITopics::Granted::SIGNATURE_HASH,
@@ -266,6 +267,9 @@ fn arguments(event: &TopicEvent) -> Value {
         }
         ITopicsEvents::Pruned(e) => {
             json!({ "event": "pruned", "slot": e.slot, "operator": e.operator, "returned": e.returned.to_string() })
+        }
+        ITopicsEvents::Compensated(e) => {
+            json!({ "event": "compensated", "slot": e.slot, "operator": e.operator, "toOperator": e.toOperator.to_string(), "toPool": e.toPool.to_string() })
         }
         ITopicsEvents::Left(e) => {
             json!({ "event": "left", "slot": e.slot, "operator": e.operator, "returned": e.returned.to_string() })

@@ -174,7 +174,14 @@ impl Topics {
 
     // --- slots and stake ------------------------------------------------------------------------
 
-    /// Takes a slot. `value` is the price with whatever the bond shall have above it, in wei.
+    /// What a slot costs now: its bond, and the compensation of whom a newcomer puts out, in wei.
+    pub async fn entry(&self, topic: U256, role: Role) -> Result<(u128, u128), ClientError> {
+        let role = role.to_abi();
+        let due = self.ask(&ITopics::entryCall { topic, role }).await?;
+        Ok((due.bond, due.compensation))
+    }
+
+    /// Takes a slot. `value` is the price and any compensation; what is above goes back to the key's balance, in wei.
     pub async fn register(
         &self,
         topic: U256,

@@ -61,7 +61,8 @@ pub struct Joined {
     pub staked: U256,
 }
 
-/// Takes a slot for at most `max_bond` (the price now when absent), and stakes on it.
+/// Takes a slot for at most `max_bond` (the price now when absent, with what whom it puts out gets), and
+/// stakes on it.
 pub async fn join(
     topics: &Topics,
     topic: U256,
@@ -70,7 +71,8 @@ pub async fn join(
     stake: Option<&str>,
 ) -> Result<Joined, Error> {
     let stake = stake.map(|text| parse_mark("--stake", text)).transpose()?;
-    let price = U256::from(topics.get(topic).await?.slot_price);
+    let (bond, compensation) = topics.entry(topic, role).await?;
+    let price = U256::from(bond) + U256::from(compensation);
     let most = match max_bond {
         Some(text) => parse_mark("--max-bond", text)?,
         None => price,

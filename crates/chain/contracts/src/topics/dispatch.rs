@@ -70,6 +70,7 @@ pub(crate) fn call(host: &mut dyn Host, calldata: &[u8]) -> Result<Bytes> {
             Ok(U256::from(this.topic_count.read(h)?))
         }),
         getCall::SELECTOR => view(host, data, |h, c: getCall| this.get(h, c.topic)),
+        entryCall::SELECTOR => view(host, data, |h, c: entryCall| this.entry(h, c.topic, c.role)),
         mechanismsCall::SELECTOR => view(host, data, |h, c: mechanismsCall| {
             this.mechanisms(h, c.topic)
         }),

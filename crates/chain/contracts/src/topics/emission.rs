@@ -25,7 +25,7 @@ use hallmark_types::addresses;
 use super::{Topic, Topics, emit, muldiv, part};
 use crate::{Host, Result, host::checked};
 
-/// Weight of the newest epoch in a topic's weight and in a slot's smoothed pay, in tenths.
+/// Weight of the newest epoch in a topic's weight, in tenths.
 const NEWEST_TENTHS: u128 = 1;
 
 impl Topics {
@@ -147,8 +147,10 @@ pub(super) struct HousePaid {
     pub(super) rest: u128,
 }
 
-/// A slot's smoothed pay after an epoch that paid `now`.
-pub(super) fn smoothed(before: u128, now: u128) -> Result<u128> {
-    let rest = muldiv(before, 10u128.saturating_sub(NEWEST_TENTHS), 10)?;
-    checked(rest.checked_add(muldiv(now, NEWEST_TENTHS, 10)?))
+/// A slot's smoothed pay after the `epoch`-th epoch of its holder, the first being 1, which paid `now`: the
+/// mean of the first ten, then a moving average. So a newcomer's is never for long below what it earns.
+pub(super) fn smoothed(before: u128, now: u128, epoch: u64) -> Result<u128> {
+    let count = u128::from(epoch.clamp(1, 10));
+    let rest = muldiv(before, count.saturating_sub(1), count)?;
+    checked(rest.checked_add(muldiv(now, 1, count)?))
 }

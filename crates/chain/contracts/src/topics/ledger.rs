@@ -10,7 +10,16 @@
 //!
 //! Where every slot of a role is taken, a newcomer takes the slot with the least smoothed pay that
 //! is not immune and has no open commitment; among equals the oldest, then the lowest. Its holder
-//! gets the bond back at once. During Settle nobody enters or leaves, so that pay finds its earner.
+//! gets the bond back at once, and beside it the newcomer's compensation: what the slot would have earned
+//! while the newcomer cannot be put out in turn,
+//!
+//! `smoothed pay an epoch · (⌊immunityMs / epochMs⌋ + 1)`,
+//!
+//! which goes to operator and pool as pay does, free at once. A slot that earns nothing is free to take. Who
+//! puts out a rival only to divide its pay thus pays more than the rival's whole pay for a part of it; who
+//! earns at least as much as whom it replaces has it back while it is immune.
+//!
+//! During Settle nobody enters or leaves, so that pay finds its earner.
 //! Nobody gives way from Sealed on: who has opened its commitment has none open, and would vanish from
 //! the epoch that it is to be judged in, while who opens nothing would stay.
 
@@ -32,8 +41,8 @@ impl Topics {
     /// # Errors
     ///
     /// `UnknownTopic`, `TopicRetired`, `WrongStage` during Settle, `WrongRole`,
-    /// `AlreadyRegistered`, `WrongPayment` below the price, `Full` also where slots give way only
-    /// between two epochs and in Open.
+    /// `AlreadyRegistered`, `WrongPayment` below price and compensation, `Full` also where slots give way
+    /// only between two epochs and in Open.
     pub fn register(&self, host: &mut dyn Host, id: U256, role: Role) -> Result<u16> {
         let topic = self.living(host, id)?;
         topic.not_settling(host, id)?;
@@ -51,16 +60,25 @@ impl Topics {
         }
         let price = self.slot_price(host, &topic)?;
         let paid = checked(u128::try_from(host.value()).ok())?;
-        let Some(excess) = paid.checked_sub(price) else {
+        if paid < price {
             let needed = U256::from(price);
             return revert(ITopics::WrongPayment { needed });
+        }
+        let room = topic.room(host, id, role, first, count)?;
+        let needed = checked(price.checked_add(room.compensation))?;
+        let Some(excess) = paid.checked_sub(needed) else {
+            let needed = U256::from(needed);
+            return revert(ITopics::WrongPayment { needed });
         };
-        let slot = self.make_room(host, id, &topic, role, first, count)?;
+        self.owe(host, paid)?;
+        let slot = room.slot;
+        if !room.is_vacant {
+            self.prune(host, id, &topic, &room)?;
+        }
         let pool = self.take_seat(host, id, &topic, slot, role, price)?;
         let now = host.timestamp_ms();
         topic.price.write(host, muldiv(price, PRICE_STEP, 100)?)?;
         topic.price_at_ms.write(host, now)?;
-        self.owe(host, paid)?;
         self.free(host, operator, excess)?;
         topic.stirred.write(host, true)?;
         self.activate(host, id, &topic)?;
@@ -95,53 +113,16 @@ impl Topics {
         Ok(base.saturating_sub(gone).max(floor))
     }
 
-    /// A vacant slot of the range, if need be made by pruning.
-    fn make_room(
-        &self,
-        host: &mut dyn Host,
-        id: U256,
-        topic: &Topic,
-        role: Role,
-        first: u16,
-        count: u16,
-    ) -> Result<u16> {
-        let end = checked(first.checked_add(count))?;
-        if topic.seats_taken.at(role as u8).read(host)? < count {
-            for slot in first..end {
-                let seat = topic.seats.at(u64::from(slot));
-                if seat.operator.read(host)?.is_zero() {
-                    return Ok(slot);
-                }
-            }
-        }
-        let full = ITopics::Full {
-            topic: id,
-            role: role as u8,
-        };
-        if topic.is_under_way(host)? && topic.stage.read(host)? != Stage::Open {
-            return revert(full);
-        }
-        let capacity = topic.capacity(host)?;
-        let earned = Earnings::decode(&topic.earned.read(host)?, capacity);
-        let immunity = topic.policy.immunity_ms.read(host)?;
-        let now = host.timestamp_ms();
-        let mut weakest = None;
-        for slot in first..end {
-            let seat = topic.seats.at(u64::from(slot));
-            let since = seat.registered_at_ms.read(host)?;
-            let immune = since.saturating_add(immunity) > now;
-            if immune || seat.open_commitments.read(host)? != 0 {
-                continue;
-            }
-            let rank = (earned.of(slot, seat.pool.read(host)?), since, slot);
-            if weakest.is_none_or(|least| rank < least) {
-                weakest = Some(rank);
-            }
-        }
-        let (_, _, slot) = weakest.or_revert(full)?;
+    /// Puts out the holder of a slot that gives way, with its bond and its compensation, which is owed
+    /// already.
+    fn prune(&self, host: &mut dyn Host, id: U256, topic: &Topic, room: &Room) -> Result<()> {
+        let slot = room.slot;
         let seat = topic.seats.at(u64::from(slot));
+        let pool = seat.pool.read(host)?;
+        let toPool = self.pay_pool(host, topic, pool, room.compensation)?;
         let (operator, returned) = self.vacate(host, topic, &seat)?;
-        self.free(host, operator, returned)?;
+        let toOperator = checked(room.compensation.checked_sub(toPool))?;
+        self.free(host, operator, checked(returned.checked_add(toOperator))?)?;
         emit(
             host,
             ITopics::Pruned {
@@ -151,7 +132,19 @@ impl Topics {
                 returned,
             },
         )?;
-        Ok(slot)
+        if room.compensation == 0 {
+            return Ok(());
+        }
+        emit(
+            host,
+            ITopics::Compensated {
+                topic: id,
+                slot,
+                operator,
+                toOperator,
+                toPool,
+            },
+        )
     }
 
     /// Seats the caller; gives the new pool's number.
@@ -295,7 +288,72 @@ impl Topics {
     }
 }
 
+/// Where a newcomer would sit.
+pub(super) struct Room {
+    slot: u16,
+    is_vacant: bool,
+    /// Of whom it puts out, in wei.
+    pub(super) compensation: u128,
+}
+
 impl Topic {
+    /// A vacant slot of the range, or the one that gives way.
+    pub(super) fn room(
+        &self,
+        host: &mut dyn Host,
+        id: U256,
+        role: Role,
+        first: u16,
+        count: u16,
+    ) -> Result<Room> {
+        let end = checked(first.checked_add(count))?;
+        if self.seats_taken.at(role as u8).read(host)? < count {
+            for slot in first..end {
+                let seat = self.seats.at(u64::from(slot));
+                if seat.operator.read(host)?.is_zero() {
+                    return Ok(Room {
+                        slot,
+                        is_vacant: true,
+                        compensation: 0,
+                    });
+                }
+            }
+        }
+        let full = ITopics::Full {
+            topic: id,
+            role: role as u8,
+        };
+        if self.is_under_way(host)? && self.stage.read(host)? != Stage::Open {
+            return revert(full);
+        }
+        let capacity = self.capacity(host)?;
+        let earned = Earnings::decode(&self.earned.read(host)?, capacity);
+        let immunity = self.policy.immunity_ms.read(host)?;
+        let now = host.timestamp_ms();
+        let mut weakest = None;
+        for slot in first..end {
+            let seat = self.seats.at(u64::from(slot));
+            let since = seat.registered_at_ms.read(host)?;
+            let immune = since.saturating_add(immunity) > now;
+            if immune || seat.open_commitments.read(host)? != 0 {
+                continue;
+            }
+            let rank = (earned.of(slot, seat.pool.read(host)?), since, slot);
+            if weakest.is_none_or(|least| rank < least) {
+                weakest = Some(rank);
+            }
+        }
+        let (pay, _, slot) = weakest.or_revert(full)?;
+        let epoch = self.policy.epoch_ms.read(host)?;
+        let epochs = checked(immunity.checked_div(epoch))?;
+        let epochs = u128::from(checked(epochs.checked_add(1))?);
+        Ok(Room {
+            slot,
+            is_vacant: false,
+            compensation: checked(pay.checked_mul(epochs))?,
+        })
+    }
+
     /// First slot and number of slots of a role.
     pub(super) fn range_of(&self, host: &mut dyn Host, role: Role) -> Result<(u16, u16)> {
         let workers = self.policy.max_workers.read(host)?;

@@ -233,7 +233,10 @@ impl Topics {
             granted = checked(granted.checked_add(grant))?;
             let amount = checked(pay.checked_add(grant))?;
             if pays {
-                earned.set(slot, pool, smoothed(earned.of(slot, pool), amount)?);
+                let since = seat.since_epoch.read(host)?;
+                let age = epoch.saturating_sub(since).saturating_add(1);
+                let smooth = smoothed(earned.of(slot, pool), amount, age)?;
+                earned.set(slot, pool, smooth);
             }
             if amount != 0 {
                 let toPool = self.pay_pool(host, topic, pool, amount)?;
@@ -266,7 +269,7 @@ impl Topics {
 
     /// The pool's part of a slot's earnings, added to the pool; zero for a pool of less than
     /// `minBond`. In a pool of a few wei much of it would be the virtual shares', which nobody has.
-    fn pay_pool(
+    pub(super) fn pay_pool(
         &self,
         host: &mut dyn Host,
         topic: &Topic,

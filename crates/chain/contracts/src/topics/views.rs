@@ -1,7 +1,7 @@
 //! What anybody may read.
 
 use alloy_primitives::{Address, Bytes, U256};
-use hallmark_abi::topics::ITopics::{self, Kind, Stage};
+use hallmark_abi::topics::ITopics::{self, Kind, Role, Stage};
 use hallmark_fixed::Q64;
 
 use super::{
@@ -38,6 +38,23 @@ impl Topics {
             stake: topic.stake.read(host)?,
             weight: topic.weight.read(host)?,
             retired: topic.retired.read(host)?,
+        })
+    }
+
+    /// What a slot costs now: its bond, and the compensation of whom the newcomer puts out, in wei.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownTopic`, `WrongRole`, `Full` where nobody gives way now.
+    pub fn entry(&self, host: &mut dyn Host, id: U256, role: Role) -> Result<ITopics::entryReturn> {
+        let topic = self.known(host, id)?;
+        let (first, count) = topic.range_of(host, role)?;
+        if count == 0 {
+            return revert(ITopics::WrongRole { role: role as u8 });
+        }
+        Ok(ITopics::entryReturn {
+            bond: self.slot_price(host, &topic)?,
+            compensation: topic.room(host, id, role, first, count)?.compensation,
         })
     }
 

@@ -10,7 +10,7 @@ use hallmark_abi::{
 };
 use hallmark_types::{MARK, addresses};
 
-use super::{DONOR, OWNER, World, actor, only, score, truth, value, weights, yuma_policy};
+use super::{DONOR, OWNER, World, actor, only, score, slots, truth, value, weights, yuma_policy};
 
 /// The names of what the contract told.
 pub(super) fn signatures(world: &World) -> BTreeSet<B256> {
@@ -86,6 +86,9 @@ fn every_step_is_told() {
     world.synthesis_epoch(&[(0, value(1))], &[(10, truth(1))]);
     told.extend(signatures(&world));
     told.extend(signatures(&score::proven()));
+    let mut world = slots::judged_and_full();
+    world.join(actor(30), Role::Worker).unwrap();
+    told.extend(signatures(&world));
     let all: BTreeSet<B256> = ITopicsEvents::SELECTORS
         .iter()
         .map(|hash| B256::from(*hash))

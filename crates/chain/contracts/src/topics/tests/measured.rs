@@ -43,15 +43,6 @@ fn large(slots: u16, judges: u16) -> World {
 }
 
 impl World {
-    fn reach_quietly(&mut self, stage: Stage) {
-        while self.stage() != stage {
-            let topic = self.get();
-            let now = self.host.timestamp_ms;
-            self.wait(topic.stageEndMs.saturating_sub(now));
-            self.advance().unwrap();
-        }
-    }
-
     /// Settles; gives the time and the gas of each slice.
     fn settle_timed(&mut self) -> Vec<(Duration, u64)> {
         let mut slices = Vec::new();

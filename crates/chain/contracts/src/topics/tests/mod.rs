@@ -225,9 +225,18 @@ impl World {
         held.free + held.vesting + held.waiting + self.host.balance_of(account)
     }
 
+    /// What a slot costs now, with any compensation; the price alone where nobody gives way.
+    pub(crate) fn entry(&mut self, role: Role) -> u128 {
+        let topic = self.topic;
+        match self.act(DONOR, ITopics::entryCall { topic, role }) {
+            Ok(due) => due.bond + due.compensation,
+            Err(_) => self.get().slotPrice,
+        }
+    }
+
     /// Registers at the present price.
     pub(crate) fn join(&mut self, who: Address, role: Role) -> Result<u16> {
-        let price = self.get().slotPrice;
+        let price = self.entry(role);
         let topic = self.topic;
         self.pay(who, price, ITopics::registerCall { topic, role })
     }
@@ -268,6 +277,16 @@ impl World {
             }
         }
         panic!("{stage:?} never came");
+    }
+
+    /// [`reach`](Self::reach) without checking anything on the way; nothing, if the topic is in `stage`.
+    pub(crate) fn reach_quietly(&mut self, stage: Stage) {
+        while self.stage() != stage {
+            let topic = self.get();
+            let now = self.host.timestamp_ms;
+            self.wait(topic.stageEndMs.saturating_sub(now));
+            self.advance().unwrap();
+        }
     }
 
     /// Settles the epoch under way and says how it ended.

@@ -139,7 +139,7 @@ fn run(world: &mut World, number: u16, step: &Step) -> Result<()> {
     match *step {
         Step::Register { role, extra } => {
             let role = Role::try_from(role).unwrap();
-            let price = world.get().slotPrice + extra - 1;
+            let price = world.entry(role) + extra - 1;
             let call = ITopics::registerCall { topic, role };
             world.pay(who, price, call).map(|_| ())
         }

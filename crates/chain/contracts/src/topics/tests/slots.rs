@@ -262,3 +262,105 @@ fn a_topic_of_the_largest_shape_gives_its_table_in_pages() {
     assert_eq!(page(300, 64).unwrap().len(), 0);
     expect_revert::<ITopics::LimitTooLarge>(page(0, 65));
 }
+
+/// A full topic in which slot 0 judges the others, of whom slot 7 earns least.
+pub(super) fn judged_and_full() -> World {
+    let mut world = World::yuma();
+    world.workers(8);
+    world.stake(actor(0), 0, 100 * MARK).unwrap();
+    world.yuma_epoch(&[]);
+    world.fund(1_000 * MARK);
+    let row: &[(u16, u16)] = &[(1, 9), (2, 8), (3, 7), (4, 6), (5, 5), (6, 4), (7, 3)];
+    for _ in 0..3 {
+        world.yuma_epoch(&[(0, row)]);
+    }
+    world.wait(60_000);
+    world
+}
+
+fn entry(world: &mut World) -> ITopics::entryReturn {
+    let (topic, role) = (world.topic, Role::Worker);
+    world.ask(ITopics::entryCall { topic, role })
+}
+
+#[test]
+fn who_puts_out_an_earner_pays_it_what_it_would_have_earned_while_the_newcomer_is_immune() {
+    let mut world = judged_and_full();
+    let pay = world.slot(7).emissionEma;
+    let due = entry(&mut world);
+    // Immune for three epochs of 20 s, and one more that may be under way.
+    assert!(pay > 0);
+    assert_eq!((due.bond, due.compensation), (MIN_BOND, 4 * pay));
+    let call = ITopics::registerCall {
+        topic: world.topic,
+        role: Role::Worker,
+    };
+    let all = due.bond + due.compensation;
+    for short in [all - 1, due.bond, 0] {
+        let refused = world.pay(actor(30), short, call.clone());
+        expect_revert::<ITopics::WrongPayment>(refused);
+    }
+    let before = world.balances(actor(7)).free;
+    assert_eq!(world.pay(actor(30), all + 5, call).unwrap(), 7);
+    let after = world.balances(actor(7)).free;
+    assert_eq!(after - before, wei(MIN_BOND + due.compensation));
+    assert_eq!(world.balances(actor(30)).free, wei(5));
+    assert_eq!(
+        (world.slot(7).operator, world.slot(7).bond),
+        (actor(30), MIN_BOND)
+    );
+    world.check_invariants();
+}
+
+#[test]
+fn a_compensation_goes_to_operator_and_pool_as_pay_does() {
+    let mut world = judged_and_full();
+    let take = ITopics::setTakeCall {
+        topic: world.topic,
+        slot: 7,
+        takeBps: 2_500,
+    };
+    world.act(actor(7), take).unwrap();
+    world.stake(actor(9), 7, 100 * MARK).unwrap();
+    let (pool, due) = (world.slot(7).pool, entry(&mut world).compensation);
+    let (free, staked) = (world.balances(actor(7)).free, world.slot(7).stake);
+    world.join(actor(30), Role::Worker).unwrap();
+    let to_operator = due / 4;
+    assert_eq!(
+        world.balances(actor(7)).free - free,
+        wei(MIN_BOND + to_operator)
+    );
+    let held = world.ask(ITopics::poolCall { pool });
+    assert_eq!(held.amount - staked, due - to_operator);
+    world.check_invariants();
+}
+
+#[test]
+fn what_earns_nothing_is_free_to_take_and_a_vacant_slot_too() {
+    let mut world = World::yuma();
+    assert_eq!(entry(&mut world).compensation, 0);
+    world.workers(8);
+    world.wait(60_000);
+    assert_eq!(entry(&mut world).compensation, 0);
+    let topic = world.topic;
+    let role = Role::Reputer;
+    expect_revert::<ITopics::WrongRole>(world.act(DONOR, ITopics::entryCall { topic, role }));
+    world.reach(Stage::Reveal);
+    let role = Role::Worker;
+    expect_revert::<ITopics::Full>(world.act(DONOR, ITopics::entryCall { topic, role }));
+    let topic = wei(9);
+    expect_revert::<ITopics::UnknownTopic>(world.act(DONOR, ITopics::entryCall { topic, role }));
+}
+
+#[test]
+fn a_newcomers_smoothed_pay_is_the_mean_of_its_epochs_until_it_has_ten() {
+    use super::super::emission::smoothed;
+    let mut pay = 0;
+    for (epoch, now) in (1..).zip([100, 200, 300]) {
+        pay = smoothed(pay, now, epoch).unwrap();
+    }
+    assert!((199..=200).contains(&pay), "{pay}");
+    assert_eq!(smoothed(1_000, 0, 10).unwrap(), 900);
+    assert_eq!(smoothed(1_000, 0, u64::MAX).unwrap(), 900);
+    assert_eq!(smoothed(1_000, 500, 0).unwrap(), 500);
+}

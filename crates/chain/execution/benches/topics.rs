@@ -4,7 +4,8 @@
 //! moves the epochs on at the end of blocks. Timed is what a validator does about a block that it did
 //! not build: executing it to its state root, and committing it durably. An idle chain's empty block
 //! is the measure for what is there anyway. Prints one JSON object a case. Run:
-//! `cargo bench -p hallmark-execution --bench topics`.
+//! `cargo bench -p hallmark-execution --bench topics`; after `--` come a part of the names of the cases
+//! wanted and the number of epochs that are timed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,20 +25,37 @@ use hallmark_mechanisms::wire::{encode_forecast, encode_inference, encode_truth,
 use hallmark_state::{Executed, Store};
 use hallmark_types::{ChainSpec, MARK, Transaction, ValidatorSpec, addresses};
 
-/// Epochs of each case that are timed; one more comes before, in which memories are first written.
+/// Epochs of each case that are timed, unless another number is asked for; one more comes before, in which
+/// memories are first written.
 const EPOCHS: u64 = 5;
+const IDLE: &str = "an empty block of an idle chain";
+const SYNTHESIS: &str = "synthesis 32 + 6 + 6, inference and settlement";
 /// Gas limit of every transaction.
 const GAS: u64 = 6_000_000;
 /// Transactions of one block.
 const BATCH: usize = 16;
 
 fn main() {
-    idle();
-    yuma("yuma 16 x 4", 1, 16, 4);
-    yuma("yuma 64 x 16", 1, 64, 16);
-    yuma("yuma 256 x 64", 1, 256, 64);
-    yuma("twenty topics, yuma 8 x 2", 20, 8, 2);
-    synthesis();
+    // Cargo adds `--bench`.
+    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    let wanted = words.next().unwrap_or_default();
+    let epochs = words.next().map_or(EPOCHS, |text| text.parse().expect("a number of epochs"));
+    if IDLE.contains(&wanted) {
+        idle();
+    }
+    for (name, count, slots, judges) in [
+        ("yuma 16 x 4", 1, 16, 4),
+        ("yuma 64 x 16", 1, 64, 16),
+        ("yuma 256 x 64", 1, 256, 64),
+        ("twenty topics, yuma 8 x 2", 20, 8, 2),
+    ] {
+        if name.contains(&wanted) {
+            yuma(name, epochs, count, slots, judges);
+        }
+    }
+    if SYNTHESIS.contains(&wanted) {
+        synthesis(epochs);
+    }
 }
 
 struct Chain {
@@ -150,12 +168,10 @@ impl Chain {
             )
             .expect("a block");
         assert!(built.refused.is_empty(), "{:?}", built.refused);
-        let began = Instant::now();
-        let executed = self
-            .validator
-            .execute_block(parent, &self.head.state, &built.executed.block, &self.store)
-            .expect("the validator agrees");
-        let executing = began.elapsed();
+        let (executed, executing) = match built.executed.block.transactions.is_empty() {
+            true => self.execute_sweep(&built.executed),
+            false => self.execute(&built.executed),
+        };
         for receipt in &executed.receipts {
             assert!(receipt.is_success(), "a call fails");
         }
@@ -175,6 +191,23 @@ impl Chain {
             executing,
             committing,
         }
+    }
+
+    /// A block without transactions; never inlined, so that a profile tells them apart.
+    #[inline(never)]
+    fn execute_sweep(&self, built: &Executed) -> (Executed, Duration) {
+        self.execute(built)
+    }
+
+    #[inline(always)]
+    fn execute(&self, built: &Executed) -> (Executed, Duration) {
+        let parent = &self.head.block.header;
+        let began = Instant::now();
+        let executed = self
+            .validator
+            .execute_block(parent, &self.head.state, &built.block, &self.store)
+            .expect("the validator agrees");
+        (executed, began.elapsed())
     }
 
     fn ask<C: SolCall>(&self, call: &C) -> C::Return {
@@ -385,7 +418,7 @@ fn idle() {
     let blocks = (0..20)
         .map(|_| vec![chain.block(Vec::new(), 250)])
         .collect::<Vec<_>>();
-    report("an empty block of an idle chain", &blocks);
+    report(IDLE, &blocks);
 }
 
 fn policy(workers: u16) -> Policy {
@@ -410,7 +443,7 @@ fn policy(workers: u16) -> Policy {
 
 /// Topics of `slots` slots, of whom the first `judges` have stake and weigh all others anew in each
 /// epoch. What is timed begins with the block that ends the last reveal's stage.
-fn yuma(name: &str, count: usize, slots: u16, judges: u16) {
+fn yuma(name: &str, epochs_wanted: u64, count: usize, slots: u16, judges: u16) {
     let mut chain = Chain::new(usize::from(slots));
     let roles = vec![Role::Worker; usize::from(slots)];
     let before = chain.words;
@@ -423,7 +456,7 @@ fn yuma(name: &str, count: usize, slots: u16, judges: u16) {
     }
     chain.until_rest(&topics);
     let (mut epochs, mut submitted) = (Vec::new(), Vec::new());
-    for epoch in 0..=EPOCHS {
+    for epoch in 0..=epochs_wanted {
         for topic in &topics {
             chain.fund(*topic);
         }
@@ -466,7 +499,7 @@ fn yuma(name: &str, count: usize, slots: u16, judges: u16) {
 }
 
 /// One topic with every place of a synthesis taken; the inference is timed with the settlement.
-fn synthesis() {
+fn synthesis(epochs_wanted: u64) {
     let (workers, judges) = (32u16, 6u16);
     let all = usize::from(workers + 2 * judges);
     let mut chain = Chain::new(all);
@@ -490,7 +523,7 @@ fn synthesis() {
     chain.stake(topic, all - usize::from(judges)..all);
     chain.until_rest(&topics);
     let mut epochs = Vec::new();
-    for epoch in 0..=EPOCHS {
+    for epoch in 0..=epochs_wanted {
         chain.fund(topic);
         chain.until(&topics, Stage::Open);
         let value = |slot: u16| Q64::from_int(2_000 + i64::from((slot * 7 + epoch as u16) % 31));
@@ -525,5 +558,5 @@ fn synthesis() {
             epochs.push(timed);
         }
     }
-    report("synthesis 32 + 6 + 6, inference and settlement", &epochs);
+    report(SYNTHESIS, &epochs);
 }

@@ -17,6 +17,7 @@
 mod dispatch;
 mod gas;
 mod host;
+mod places;
 mod reader;
 mod shares;
 mod statement;

@@ -21,6 +21,7 @@ use hallmark_abi::{
 use crate::{
     Host, HostError, Result,
     host::{ContractError, checked},
+    places,
 };
 
 /// Words of one account, by slot.
@@ -305,13 +306,9 @@ impl<K: Word, V: Layout> Layout for Mapping<K, V> {
 impl<K: Word, V: Layout> Mapping<K, V> {
     /// The value of `key`.
     pub fn at(&self, key: K) -> V {
-        let mut bytes = [0; 64];
-        let (left, right) = bytes.split_at_mut(32);
-        left.copy_from_slice(&key.to_word().to_be_bytes::<32>());
-        right.copy_from_slice(&self.place.slot.to_be_bytes::<32>());
         V::at(Place {
             address: self.place.address,
-            slot: keccak256(bytes).into(),
+            slot: places::of_mapping(key.to_word(), self.place.slot),
             offset: 0,
         })
     }

@@ -39,7 +39,9 @@ fn main() {
     // Cargo adds `--bench`.
     let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
     let wanted = words.next().unwrap_or_default();
-    let epochs = words.next().map_or(EPOCHS, |text| text.parse().expect("a number of epochs"));
+    let epochs = words
+        .next()
+        .map_or(EPOCHS, |text| text.parse().expect("a number of epochs"));
     if IDLE.contains(&wanted) {
         idle();
     }

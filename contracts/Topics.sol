@@ -76,7 +76,7 @@ interface ITopics {
         uint64 vestingMs;
         // The owner's part of what the topic pays.
         uint16 ownerBps;
-        // Range of inferences (q64); both zero: any.
+        // Range of inferences (q64), both ends in it; the least and the greatest int128: any.
         int128 valueMin;
         int128 valueMax;
     }
@@ -253,7 +253,8 @@ interface ITopics {
     error NotOperator(address operator);
     error TopicRetired(uint256 topic);
     error NotRetired(uint256 topic);
-    /// @notice Every slot of the role is immune or as good.
+    /// @notice Nobody gives way now: every slot of the role is immune or has an open commitment, or the epoch
+    /// under way is past Open.
     error Full(uint256 topic, uint8 role);
     error AlreadyRegistered(uint256 topic, uint16 slot);
     error WrongRole(uint8 role);

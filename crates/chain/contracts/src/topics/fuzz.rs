@@ -22,6 +22,9 @@ use crate::{
 /// Steps of one story: a bound on time, and not on bytes.
 const MOST_STEPS: usize = 96;
 const ACTORS: u8 = 6;
+/// Most gas of a block's sweeps: what the topics' looks at before it stops, with the slice that it is in and
+/// what it charges before it looks. A topic that a story makes has few slots.
+const MOST_SWEPT: u64 = 10_000_000;
 
 /// What came of a story.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct Told {
     pub reveals: usize,
     /// Epochs that ended in one of the topics that the story begins with.
     pub epochs: u64,
+    /// Most gas that the end of a block used.
+    pub swept: u64,
 }
 
 fn actor(number: u8) -> Address {
@@ -174,6 +179,8 @@ pub fn run(bytes: &[u8]) -> Told {
             0 | 1 => {
                 let ms = u64::from(tale.byte().unwrap_or(0) % 32) * 100;
                 host.next_block(ms).expect("a block ends");
+                told.swept = told.swept.max(host.swept_gas);
+                assert!(told.swept <= MOST_SWEPT, "{}", told.swept);
             }
             2 => {
                 // Any bytes at all.
@@ -355,10 +362,12 @@ mod tests {
             sum.calls += told.calls;
             sum.reveals += told.reveals;
             sum.epochs += told.epochs;
+            sum.swept = sum.swept.max(told.swept);
         }
         // Else the stories would show nothing.
         assert!(sum.calls > 50 && sum.epochs > 50, "{sum:?}");
         assert!(sum.reveals > 10, "{sum:?}");
+        assert!(sum.swept > 500_000, "{sum:?}");
     }
 
     #[test]

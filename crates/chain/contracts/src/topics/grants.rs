@@ -10,11 +10,12 @@
 //!
 //! With `G` granted and not yet paid and `S` claims on it, a grant of `x` gets `⌊x S / G⌋` claims, or `x` where
 //! nothing is left. Every epoch's pay shrinks `G`, and thereby all claims in proportion. When the topic has
-//! retired, `c` claims are worth `⌊c G / S⌋`, for the donor to reclaim at any time; the last one gets all
-//! that is left. Nobody else can touch it.
+//! retired, `c` claims are worth `⌊c G / S⌋`, for the donor to reclaim at any time. Nobody else can touch it.
 //!
 //! Claims stay below 2^128: beyond it all of them lose 64 bits at once, those of a donor at its next
-//! touch. What is rounded off is worth less than 2^-64 of `G`, once for each loss.
+//! touch. What a donor loses by that is worth less than 2^-64 of `G`, once for each loss; it is nobody's, so the
+//! last to reclaim gets all that is left only where no claim was ever rounded off. What nobody can reclaim
+//! stays with the contract, as owed.
 
 use alloy_primitives::{Address, U256};
 use hallmark_abi::topics::ITopics;

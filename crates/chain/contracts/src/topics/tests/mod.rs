@@ -368,7 +368,7 @@ impl World {
         self.settle()
     }
 
-    fn submit(&mut self, payloads: &[(u16, Vec<u8>)], stage: Stage) {
+    pub(crate) fn submit(&mut self, payloads: &[(u16, Vec<u8>)], stage: Stage) {
         for (slot, payload) in payloads {
             let who = self.slot(*slot).operator;
             self.commit(who, *slot, payload).unwrap();

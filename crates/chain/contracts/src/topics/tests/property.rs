@@ -1,6 +1,6 @@
 //! Random interleavings of every step by several actors in topics of every kind: whatever happens,
 //! money is conserved, debts are recorded and covered, no block stops, at most 99 % of what was
-//! burned comes back, and no epoch goes backwards.
+//! burned comes back, the end of a block is bounded, and no epoch goes backwards.
 
 use alloy_primitives::{B256, Bytes, U256};
 use hallmark_abi::{
@@ -20,6 +20,8 @@ use crate::{
 };
 
 const ACTORS: u16 = 6;
+/// Most gas of the end of a block, for topics of five slots.
+const MOST_SWEPT: u64 = 10_000_000;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -38,6 +40,9 @@ enum Step {
     Propose { fee: u128, bond: u128 },
     Veto { pool: u64 },
     Retire,
+    Reclaim,
+    Prove { sample: u32 },
+    Create,
     Surplus { amount: u128 },
     Advance,
     Wait { ms: u64 },
@@ -64,6 +69,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..2 * MARK, 0..40 * MARK).prop_map(|(fee, bond)| Step::Propose { fee, bond }),
         1 => (1..8u64).prop_map(|pool| Step::Veto { pool }),
         1 => proptest::bool::weighted(0.1).prop_map(|yes| if yes { Step::Retire } else { Step::Advance }),
+        1 => Just(Step::Reclaim),
+        1 => (0..2u32).prop_map(|sample| Step::Prove { sample }),
+        1 => Just(Step::Create),
         1 => amount.prop_map(|amount| Step::Surplus { amount }),
         10 => Just(Step::Advance),
         5 => ms.clone().prop_map(|ms| Step::Wait { ms }),
@@ -245,6 +253,24 @@ fn run(world: &mut World, number: u16, step: &Step) -> Result<()> {
                 .map(|_| ())
         }
         Step::Retire => world.act(OWNER, ITopics::retireCall { topic }).map(|_| ()),
+        Step::Reclaim => world.act(who, ITopics::reclaimCall { topic }).map(|_| ()),
+        // No proof holds: the models that the slots name are not listed.
+        Step::Prove { sample } => {
+            let (slot, _) = own(world, who, 0);
+            let call = ITopics::proveCall {
+                topic,
+                epoch: world.get().epoch,
+                mechanism: 0,
+                slot,
+                sample,
+                output: Bytes::from(vec![1; 8]),
+                proof: Bytes::from(vec![2; 32]),
+            };
+            world.act(who, call).map(|_| ())
+        }
+        Step::Create => world
+            .create(sized(yuma_policy()), only(Kind::Yuma))
+            .map(|_| ()),
         Step::Surplus { amount } => {
             world
                 .host
@@ -259,6 +285,7 @@ fn run(world: &mut World, number: u16, step: &Step) -> Result<()> {
         // Whatever users did, the end of a block does not fail.
         Step::Block { ms } => {
             world.host.next_block(ms).unwrap();
+            assert!(world.host.swept_gas <= MOST_SWEPT);
             Ok(())
         }
     }

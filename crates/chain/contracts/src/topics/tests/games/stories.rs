@@ -3,12 +3,14 @@
 use alloy_primitives::Address;
 use hallmark_abi::{
     ITopics,
-    topics::ITopics::{Role, Stage},
+    topics::ITopics::{Kind, Role, Stage},
 };
 use hallmark_types::MARK;
 
 use crate::testing::expect_revert;
-use crate::topics::tests::{DONOR, FEE, MIN_BOND, OWNER, World, actor, wei, weights};
+use crate::topics::tests::{
+    DONOR, FEE, MIN_BOND, OWNER, World, actor, commitment, only, salt, wei, weights, yuma_policy,
+};
 
 #[test]
 fn withholding_always_loses_whatever_the_topic_is_worth() {
@@ -97,4 +99,59 @@ fn a_donor_cannot_make_an_epoch_worth_more_than_a_withheld_reveal() {
         epoch: 2,
     });
     assert!(info.paid < MIN_BOND && info.paid > MIN_BOND / 2);
+}
+
+#[test]
+fn grants_and_several_mechanisms_together_pay_less_than_one_withheld_reveal_costs() {
+    let mut world = World::empty(|_| ());
+    let mut mechanisms = only(Kind::Yuma);
+    mechanisms[0].shareBps = 5_000;
+    mechanisms.push(mechanisms[0].clone());
+    world.topic = world.create(yuma_policy(), mechanisms).unwrap();
+    world.workers(4);
+    for validator in 0..2 {
+        world.stake(actor(validator), validator, 50 * MARK).unwrap();
+    }
+    world.yuma_epoch(&[]);
+    let call = ITopics::grantCall { topic: world.topic };
+    world.pay(DONOR, 100_000 * MARK, call).unwrap();
+    world.fund(10_000 * MARK);
+    // Both mechanisms are judged by validator 0; validator 1 withholds from both.
+    world.reach(Stage::Open);
+    let row = weights(&[(2, 1), (3, 1)]);
+    for mechanism in 0..2 {
+        for validator in 0..2 {
+            let mut call = world.committing(actor(validator), validator, &row);
+            let to = (
+                world.spec.chain_id,
+                world.topic,
+                call.epoch,
+                mechanism,
+                validator,
+                actor(validator),
+            );
+            call.mechanism = mechanism;
+            call.commitment = commitment(to, salt(validator), &row);
+            world.pay(actor(validator), FEE, call).unwrap();
+        }
+    }
+    world.reach(Stage::Reveal);
+    for mechanism in 0..2 {
+        let call = ITopics::revealCall {
+            topic: world.topic,
+            epoch: world.get().epoch,
+            mechanism,
+            slot: 0,
+            salt: salt(0),
+            payload: row.clone().into(),
+        };
+        world.act(actor(0), call).unwrap();
+    }
+    let burned = world.host.burned();
+    assert_eq!(world.settle(), Stage::Done);
+    let (topic, epoch) = (world.topic, world.get().epoch - 1);
+    let paid = world.ask(ITopics::epochInfoCall { topic, epoch }).paid;
+    assert!(paid > MIN_BOND / 2 && paid < MIN_BOND, "{paid}");
+    assert_eq!(world.slot(1).bond, 0, "once for both");
+    assert!(burned + wei(MIN_BOND) >= world.host.burned());
 }

@@ -202,9 +202,7 @@ interface ITopics {
     event ToppedUp(uint256 indexed topic, uint16 indexed slot, uint128 amount, uint128 bond);
     event Pruned(uint256 indexed topic, uint16 indexed slot, address indexed operator, uint128 returned);
     /// @notice What a newcomer paid to whom it put out, beside the bond.
-    event Compensated(
-        uint256 indexed topic, uint16 indexed slot, address indexed operator, uint128 toOperator, uint128 toPool
-    );
+    event Compensated(uint256 indexed topic, uint16 indexed slot, address indexed operator, uint128 amount);
     event Left(uint256 indexed topic, uint16 indexed slot, address indexed operator, uint128 returned);
     event Staked(uint256 indexed pool, address indexed staker, uint128 amount, uint256 shares);
     event Unstaking(uint256 indexed pool, address indexed staker, uint128 amount, uint64 freeAtMs);

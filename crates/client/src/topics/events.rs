@@ -269,7 +269,7 @@ fn arguments(event: &TopicEvent) -> Value {
             json!({ "event": "pruned", "slot": e.slot, "operator": e.operator, "returned": e.returned.to_string() })
         }
         ITopicsEvents::Compensated(e) => {
-            json!({ "event": "compensated", "slot": e.slot, "operator": e.operator, "toOperator": e.toOperator.to_string(), "toPool": e.toPool.to_string() })
+            json!({ "event": "compensated", "slot": e.slot, "operator": e.operator, "amount": e.amount.to_string() })
         }
         ITopicsEvents::Left(e) => {
             json!({ "event": "left", "slot": e.slot, "operator": e.operator, "returned": e.returned.to_string() })

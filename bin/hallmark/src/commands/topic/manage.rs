@@ -79,8 +79,9 @@ pub async fn join(
     };
     if most < price {
         return Err(Error::new(format!(
-            "a slot of topic {topic} costs {} MARK now, more than --max-bond {}",
+            "a slot of topic {topic} costs {} MARK now ({} of it go to whom it puts out), more than --max-bond {}",
             mark(price),
+            mark(U256::from(compensation)),
             mark(most)
         )));
     }

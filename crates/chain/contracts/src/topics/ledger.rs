@@ -15,9 +15,10 @@
 //!
 //! `smoothed pay an epoch · (⌊immunityMs / epochMs⌋ + 1)`,
 //!
-//! which goes to operator and pool as pay does, free at once. A slot that earns nothing is free to take. Who
-//! puts out a rival only to divide its pay thus pays more than the rival's whole pay for a part of it; who
-//! earns at least as much as whom it replaces has it back while it is immune.
+//! free at once. It is the operator's alone: a part for the pool would come back to a newcomer who staked on
+//! the slot just before. A slot that earns nothing is free to take. Who puts out a rival only to divide its
+//! pay thus pays more than the rival's whole pay for a part of it; who earns at least as much as whom it
+//! replaces has it back while it is immune.
 //!
 //! During Settle nobody enters or leaves, so that pay finds its earner.
 //! Nobody gives way from Sealed on: who has opened its commitment has none open, and would vanish from
@@ -116,13 +117,10 @@ impl Topics {
     /// Puts out the holder of a slot that gives way, with its bond and its compensation, which is owed
     /// already.
     fn prune(&self, host: &mut dyn Host, id: U256, topic: &Topic, room: &Room) -> Result<()> {
-        let slot = room.slot;
+        let (slot, amount) = (room.slot, room.compensation);
         let seat = topic.seats.at(u64::from(slot));
-        let pool = seat.pool.read(host)?;
-        let toPool = self.pay_pool(host, topic, pool, room.compensation)?;
         let (operator, returned) = self.vacate(host, topic, &seat)?;
-        let toOperator = checked(room.compensation.checked_sub(toPool))?;
-        self.free(host, operator, checked(returned.checked_add(toOperator))?)?;
+        self.free(host, operator, checked(returned.checked_add(amount))?)?;
         emit(
             host,
             ITopics::Pruned {
@@ -132,7 +130,7 @@ impl Topics {
                 returned,
             },
         )?;
-        if room.compensation == 0 {
+        if amount == 0 {
             return Ok(());
         }
         emit(
@@ -141,8 +139,7 @@ impl Topics {
                 topic: id,
                 slot,
                 operator,
-                toOperator,
-                toPool,
+                amount,
             },
         )
     }

@@ -269,7 +269,7 @@ impl Topics {
 
     /// The pool's part of a slot's earnings, added to the pool; zero for a pool of less than
     /// `minBond`. In a pool of a few wei much of it would be the virtual shares', which nobody has.
-    pub(super) fn pay_pool(
+    fn pay_pool(
         &self,
         host: &mut dyn Host,
         topic: &Topic,

@@ -313,25 +313,27 @@ fn who_puts_out_an_earner_pays_it_what_it_would_have_earned_while_the_newcomer_i
 }
 
 #[test]
-fn a_compensation_goes_to_operator_and_pool_as_pay_does() {
+fn a_newcomer_that_stakes_on_a_slot_before_it_puts_it_out_gets_nothing_of_the_compensation_back() {
     let mut world = judged_and_full();
+    let (topic, slot) = (world.topic, 7);
     let take = ITopics::setTakeCall {
-        topic: world.topic,
-        slot: 7,
-        takeBps: 2_500,
+        topic,
+        slot,
+        takeBps: 0,
     };
     world.act(actor(7), take).unwrap();
-    world.stake(actor(9), 7, 100 * MARK).unwrap();
-    let (pool, due) = (world.slot(7).pool, entry(&mut world).compensation);
-    let (free, staked) = (world.balances(actor(7)).free, world.slot(7).stake);
-    world.join(actor(30), Role::Worker).unwrap();
-    let to_operator = due / 4;
-    assert_eq!(
-        world.balances(actor(7)).free - free,
-        wei(MIN_BOND + to_operator)
-    );
-    let held = world.ask(ITopics::poolCall { pool });
-    assert_eq!(held.amount - staked, due - to_operator);
+    // Between two epochs stake has its shares at once.
+    let staked = 100_000 * MARK;
+    let shares = world.stake(actor(30), slot, staked).unwrap();
+    let (pool, due) = (world.slot(slot).pool, entry(&mut world).compensation);
+    assert!(due > 0);
+    let free = world.balances(actor(7)).free;
+    assert_eq!(world.join(actor(30), Role::Worker).unwrap(), slot);
+    assert_eq!(world.balances(actor(7)).free - free, wei(MIN_BOND + due));
+    world
+        .act(actor(30), ITopics::unstakeCall { pool, shares })
+        .unwrap();
+    assert!(world.balances(actor(30)).waiting <= wei(staked));
     world.check_invariants();
 }
 

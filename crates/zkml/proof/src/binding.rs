@@ -22,6 +22,7 @@
 use p3_field::{Field, PackedValue, PrimeCharacteristicRing};
 use rayon::prelude::*;
 
+use crate::checks::Check;
 use crate::field::{E, F, eq_at, eq_table};
 use crate::opening::reduction::{Row, Weights};
 use crate::packed::{Base, INNER_BITS, Packed, lane_sum, pack, product, unpack};
@@ -172,8 +173,12 @@ pub(crate) fn receive(
     let square = channel.receive()?;
     let of_value = channel.product(&value, &value);
     let cube = channel.product(&square, &value);
-    for difference in [square.minus(&of_value), rest.minus(&cube)] {
-        let refused = channel.zero(difference);
+    let differences = [
+        (Check::Square, square.minus(&of_value)),
+        (Check::Cube, rest.minus(&cube)),
+    ];
+    for (check, difference) in differences {
+        let refused = channel.zero(check, difference);
         refused.map_err(|_| VerifyError::InputCommitment)?;
     }
     let sigma = channel.transcript.sample_point(3);

@@ -104,6 +104,7 @@ mod arena;
 #[doc(hidden)]
 pub mod bench;
 mod binding;
+mod checks;
 mod commitment;
 mod cost;
 mod field;
@@ -141,7 +142,7 @@ pub use private::{
     unmask_output,
 };
 pub use profile::Profile;
-pub use proof::FormatError;
+pub use proof::{FormatError, VERSION as FORMAT_VERSION};
 pub use prover::{
     BatchRun, Claim, Phases, Progress, ProveError, Watch, prove, prove_batch, prove_measured,
     prove_private, prove_private_measured, prove_private_statement, prove_statement,

@@ -27,6 +27,7 @@ use std::borrow::Cow;
 
 use p3_field::PrimeCharacteristicRing;
 
+use crate::checks::Check;
 use crate::field::{E, F};
 use crate::sumcheck::{SumcheckError, verify_eq_product};
 use crate::transcript::{Exhausted, Lin, NotZero, VerifierChannel};
@@ -109,11 +110,11 @@ pub(crate) fn verify(
     let inverses = channel.receive_array::<2>()?;
     let mut p = channel.product(&p0, &q1);
     p.add_scaled(&channel.product(&p1, &q0), E::ONE);
-    channel.zero(p).map_err(root)?;
+    channel.zero(Check::LookupSum, p).map_err(root)?;
     for (q, inverse) in [&q0, &q1].into_iter().zip(&inverses) {
         let mut one = channel.product(q, inverse);
         one.constant -= E::ONE;
-        channel.zero(one).map_err(root)?;
+        channel.zero(Check::LookupInverse, one).map_err(root)?;
     }
     let mut mu = channel.transcript.sample();
     let mut point = vec![mu];
@@ -133,7 +134,7 @@ pub(crate) fn verify(
         value.add_scaled(&channel.product(&q0, &q1), lambda);
         value.add_scaled(&channel.product(&p1, &q0), E::ONE);
         value.add_scaled(&claim, -E::ONE);
-        channel.zero(value).map_err(refuse)?;
+        channel.zero(Check::LookupLayer, value).map_err(refuse)?;
         mu = channel.transcript.sample();
         (p, q) = (join(&p0, &p1, mu), join(&q0, &q1, mu));
         point = child_point(&in_rounds(&xs), mu);

@@ -6,6 +6,7 @@
 use p3_field::PrimeCharacteristicRing;
 
 use crate::binding::{self, Linear};
+use crate::checks::{Check, ensure};
 use crate::field::{E, F, eq_at, inverse_power_of_two, signed};
 use crate::logup::{self, LogUpError};
 use crate::plan::{
@@ -138,8 +139,8 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
         self.symbols[range].copy_from_slice(point);
     }
 
-    fn require(&mut self, value: Lin, error: VerifyError) -> Result<(), VerifyError> {
-        self.channel.zero(value).map_err(|_| error)
+    fn require(&mut self, check: Check, value: Lin, error: VerifyError) -> Result<(), VerifyError> {
+        self.channel.zero(check, value).map_err(|_| error)
     }
 
     /// An evaluation becomes known; one of a public input is checked at once.
@@ -151,7 +152,7 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                 let point = self.at(&evaluation.point);
                 let expected = self.plan.dims[input].evaluate(inputs[input], &point);
                 let difference = value.minus(&expected.into());
-                self.require(difference, VerifyError::InputMismatch)?;
+                self.require(Check::PublicInput, difference, VerifyError::InputMismatch)?;
             }
         }
         self.values[used.id] = value;
@@ -204,17 +205,18 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                     self.set(*used, value)?;
                 } else {
                     let difference = self.values[used.id].minus(&value);
-                    self.require(difference, VerifyError::OutputMismatch)?;
+                    self.require(Check::OutputClaim, difference, VerifyError::OutputMismatch)?;
                 }
             } else if used.fresh {
                 // The prover's word, though the verifier knows better: a false output has a name.
-                if self.channel.receive_public()? != expected {
-                    return Err(VerifyError::OutputMismatch);
-                }
+                let said = self.channel.receive_public()?;
+                ensure(Check::OutputSaid, said == expected, || {
+                    VerifyError::OutputMismatch
+                })?;
                 self.set(*used, expected.into())?;
             } else {
                 let difference = self.values[used.id].minus(&expected.into());
-                self.require(difference, VerifyError::OutputMismatch)?;
+                self.require(Check::OutputClaim, difference, VerifyError::OutputMismatch)?;
             }
         }
         Ok(())
@@ -268,7 +270,11 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
             difference.add_scaled(&quotient, -power);
             difference.constant += power * signed(1 << (shift.bits - 1));
             difference.constant += E::from(signed(rounding(shift.shift)));
-            self.require(difference, VerifyError::Shift { node: shift.node })?;
+            self.require(
+                Check::ShiftLimbs,
+                difference,
+                VerifyError::Shift { node: shift.node },
+            )?;
         }
         for input in &plan.inputs {
             let x = self.receive(input.x)?;
@@ -287,9 +293,11 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                     above.constant -= present * signed(i64::from(input.lo));
                     let mut below = x.plus(&below);
                     below.constant -= present * signed(i64::from(input.hi));
-                    for difference in [above, below] {
+                    for (check, difference) in
+                        [(Check::InputAbove, above), (Check::InputBelow, below)]
+                    {
                         let input = input.value as usize;
-                        self.require(difference, VerifyError::InputRange { input })?;
+                        self.require(check, difference, VerifyError::InputRange { input })?;
                     }
                 }
             }
@@ -304,9 +312,12 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
             leaves.add(table.column, &counts.scaled(-E::ONE), &denominator);
         }
         let (numerators, denominators) = leaves.finish();
-        for difference in [numerators.minus(&p), denominators.minus(&q)] {
+        for (check, difference) in [
+            (Check::Numerators, numerators.minus(&p)),
+            (Check::Denominators, denominators.minus(&q)),
+        ] {
             let error = VerifyError::Lookup("columns do not fit the lookups");
-            self.require(difference, error)?;
+            self.require(check, difference, error)?;
         }
         Ok(())
     }
@@ -368,7 +379,11 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                     weight = weight * gamma + eq(&other, &point);
                 }
                 let end = self.receive(*result)?.scaled(weight);
-                self.require(rest.minus(&end), VerifyError::Merge { value: *value })
+                self.require(
+                    Check::Merge,
+                    rest.minus(&end),
+                    VerifyError::Merge { value: *value },
+                )
             }
             Step::MatMul(matmul) => self.matmul(matmul),
             Step::Mul {
@@ -383,7 +398,11 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                 let claim = self.values[*claim].clone();
                 let (_, rest) = self.sumcheck(claim, &claim_point, sum)?;
                 let end = self.product(*a, *b)?;
-                self.require(rest.minus(&end), VerifyError::Sumcheck { node: *node })
+                self.require(
+                    Check::Mul,
+                    rest.minus(&end),
+                    VerifyError::Sumcheck { node: *node },
+                )
             }
             Step::Combine {
                 node,
@@ -403,7 +422,7 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                     let present = dims.presence(&self.at(&evaluation.point));
                     difference.constant -= present * signed(i64::from(*offset));
                 }
-                self.require(difference, VerifyError::Add { node: *node })
+                self.require(Check::Combine, difference, VerifyError::Add { node: *node })
             }
             Step::Pass {
                 node,
@@ -416,7 +435,7 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                     return self.set(*to, value);
                 }
                 let difference = value.minus(&self.values[to.id]);
-                self.require(difference, VerifyError::Claim { node: *node })
+                self.require(Check::Pass, difference, VerifyError::Claim { node: *node })
             }
             Step::Map {
                 node,
@@ -433,7 +452,11 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                     false => map.factor(&self.symbols) * map.evaluate(&self.symbols, &point),
                 };
                 let end = self.receive(*to)?.scaled(weight);
-                self.require(rest.minus(&end), VerifyError::Map { node: *node })
+                self.require(
+                    Check::Map,
+                    rest.minus(&end),
+                    VerifyError::Map { node: *node },
+                )
             }
             Step::Quotient {
                 node,
@@ -449,7 +472,11 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                     let value = self.receive(used)?;
                     difference.add_scaled(&value, -E::from(signed(1 << limb.shift)));
                 }
-                self.require(difference, VerifyError::Shift { node: *node })
+                self.require(
+                    Check::QuotientLimbs,
+                    difference,
+                    VerifyError::Shift { node: *node },
+                )
             }
         }
     }
@@ -489,7 +516,11 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
         let batch = self.at(&m.batch_point);
         let (_, rest) = self.sumcheck(claim, &batch, &m.sum)?;
         let end = self.product(m.a, m.b)?;
-        self.require(rest.minus(&end), VerifyError::Sumcheck { node: m.node })
+        self.require(
+            Check::MatMul,
+            rest.minus(&end),
+            VerifyError::Sumcheck { node: m.node },
+        )
     }
 
     /// Every evaluation of something committed is a claim.

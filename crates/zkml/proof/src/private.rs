@@ -216,6 +216,16 @@ pub(crate) fn write_digest(digest: &[F; RATE]) -> [u8; 32] {
     bytes
 }
 
+/// The elements of a commitment, modulo `p`.
+pub(crate) fn reduce_digest(bytes: &[u8; 32]) -> [F; RATE] {
+    let (words, _) = bytes.as_chunks::<4>();
+    let mut digest = [F::ZERO; RATE];
+    for (element, &word) in digest.iter_mut().zip(words) {
+        *element = F::from_u32(u32::from_le_bytes(word));
+    }
+    digest
+}
+
 /// The elements of a commitment, if each is below the modulus.
 pub(crate) fn read_digest(bytes: &[u8; 32]) -> Option<[F; RATE]> {
     let (words, _) = bytes.as_chunks::<4>();

@@ -17,6 +17,7 @@
 //! Nothing is allocated from a number in the proof before it is compared with its bound and with
 //! the bytes that are left.
 
+use crate::checks::{Check, ensure};
 use crate::commitment::Config;
 use crate::field::{E, write_e};
 use crate::opening::codec::{Reader, encode_opening, max_opening};
@@ -28,7 +29,8 @@ use crate::plan::Mode;
 use crate::profile::Profile;
 
 pub(crate) const MAGIC: [u8; 4] = *b"HMKP";
-pub(crate) const VERSION: u8 = 5;
+/// The version of proofs: a verifier accepts this one only.
+pub const VERSION: u8 = 5;
 pub(crate) const HEADER_BYTES: usize = 6 + 4 * 32 + 32;
 const BATCH_MAGIC: [u8; 4] = *b"HMKB";
 /// Bytes before the messages of a batch.
@@ -235,19 +237,11 @@ pub(crate) fn decode_batch<'c>(
 ) -> Result<BatchProof, DecodeFailure> {
     let mode = witness.mode();
     let mut reader = Reader { bytes };
-    if reader.array::<4>()? != BATCH_MAGIC {
-        return Err(FormatError::Magic.into());
-    }
-    let [version, found, count] = reader.array()?;
-    if version != VERSION {
-        return Err(DecodeFailure::Version(version));
-    }
-    if found != profile.proof_number(mode) {
-        return Err(DecodeFailure::Profile(found));
-    }
-    if usize::from(count) != runs {
-        return Err(FormatError::Runs.into());
-    }
+    reader.begins(BATCH_MAGIC, profile.proof_number(mode))?;
+    let [count] = reader.array()?;
+    ensure(Check::Runs, usize::from(count) == runs, || {
+        FormatError::Runs
+    })?;
     let (model, context) = (reader.array()?, reader.array()?);
     let heads = (0..runs)
         .map(|_| Ok([reader.array()?, reader.array()?, reader.array()?]))
@@ -273,13 +267,31 @@ pub(crate) fn decode_batch<'c>(
     let weights = weights
         .map(|config| reader.opening(config))
         .collect::<Result<_, _>>()?;
-    if !reader.bytes.is_empty() {
-        return Err(FormatError::Trailing.into());
-    }
+    reader.ends()?;
     Ok(BatchProof { instances, weights })
 }
 
 impl Reader<'_> {
+    /// Magic, version, and the number of the parameters.
+    fn begins(&mut self, magic: [u8; 4], number: u8) -> Result<(), DecodeFailure> {
+        let found = self.array::<4>()?;
+        ensure(Check::Magic, found == magic, || FormatError::Magic)?;
+        let [version] = self.array()?;
+        ensure(Check::Version, version == VERSION, || {
+            DecodeFailure::Version(version)
+        })?;
+        let [found] = self.array()?;
+        ensure(Check::Profile, found == number, || {
+            DecodeFailure::Profile(found)
+        })
+    }
+
+    fn ends(&self) -> Result<(), FormatError> {
+        ensure(Check::Trailing, self.bytes.is_empty(), || {
+            FormatError::Trailing
+        })
+    }
+
     fn witness(&mut self, config: WitnessConfig<'_>) -> Result<WitnessOpening, FormatError> {
         Ok(match config {
             WitnessConfig::Plain(config) => WitnessOpening::Plain(Box::new(self.opening(config)?)),
@@ -298,17 +310,7 @@ pub(crate) fn decode<'c>(
 ) -> Result<Proof, DecodeFailure> {
     let mode = witness.mode();
     let mut reader = Reader { bytes };
-    if reader.array::<4>()? != MAGIC {
-        return Err(FormatError::Magic.into());
-    }
-    let [version] = reader.array()?;
-    if version != VERSION {
-        return Err(DecodeFailure::Version(version));
-    }
-    let [found] = reader.array()?;
-    if found != profile.proof_number(mode) {
-        return Err(DecodeFailure::Profile(found));
-    }
+    reader.begins(MAGIC, profile.proof_number(mode))?;
     let statement = Statement {
         profile,
         mode,
@@ -323,9 +325,7 @@ pub(crate) fn decode<'c>(
     let weights = weights
         .map(|config| reader.opening(config))
         .collect::<Result<_, _>>()?;
-    if !reader.bytes.is_empty() {
-        return Err(FormatError::Trailing.into());
-    }
+    reader.ends()?;
     Ok(Proof {
         statement,
         root,

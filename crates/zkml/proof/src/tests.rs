@@ -22,11 +22,13 @@ mod batch;
 mod bytes;
 mod cheats;
 mod cuts;
+mod decoders;
 mod hiding;
 mod lies;
 mod operators;
 mod profiles;
 mod recipes;
+mod refusals;
 mod secrecy;
 
 use hallmark_graph::{

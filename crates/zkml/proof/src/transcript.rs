@@ -7,6 +7,7 @@ use p3_blake3::Blake3;
 use p3_challenger::{CanObserve, CanSample, HashChallenger, SerializingChallenger32};
 use p3_field::PrimeCharacteristicRing;
 
+use crate::checks::{Check, collected, ensure};
 use crate::field::{E, F, coordinates};
 
 /// The sponge that our own phases and the polynomial commitment share.
@@ -200,6 +201,9 @@ pub(crate) struct VerifierChannel<'a> {
     /// What has to vanish, with the name of the check: empty in mode `Public`, where a check is
     /// made at once.
     pub(crate) constraints: Vec<Lin>,
+    /// What each of these is for.
+    #[cfg(test)]
+    pub(crate) checks: Vec<Check>,
 }
 
 /// The plan asks for more elements than the proof holds.
@@ -231,6 +235,8 @@ impl<'a> VerifierChannel<'a> {
             pads: 0,
             products: Vec::new(),
             constraints: Vec::new(),
+            #[cfg(test)]
+            checks: Vec::new(),
         }
     }
 
@@ -287,15 +293,14 @@ impl<'a> VerifierChannel<'a> {
     }
 
     /// Demands that a value vanishes: checked at once when nothing is hidden, else collected.
-    pub(crate) fn zero(&mut self, value: Lin) -> Result<(), NotZero> {
+    pub(crate) fn zero(&mut self, check: Check, value: Lin) -> Result<(), NotZero> {
         if self.hiding {
-            self.constraints.push(value);
+            #[cfg(test)]
+            self.checks.push(check);
+            self.constraints.push(collected(check, value));
             return Ok(());
         }
-        match value.constant == E::ZERO {
-            true => Ok(()),
-            false => Err(NotZero),
-        }
+        ensure(check, value.constant == E::ZERO, || NotZero)
     }
 
     /// Whether every element was received.

@@ -4,13 +4,14 @@ use std::panic::AssertUnwindSafe;
 
 use hallmark_graph::TensorError;
 
+use crate::checks::{Check, ensure};
 use crate::field::F;
 use crate::key::VerifyingKey;
 use crate::messages::{Public, verify_messages};
 use crate::opening::hiding::{HidingScheme, Relations};
 use crate::opening::plain::PlainOpening;
 use crate::plan::{Mode, Plan};
-use crate::private::{check_masked, read_digest};
+use crate::private::{check_masked, is_commitment, reduce_digest};
 use crate::profile::describe;
 use crate::proof::{
     DecodeFailure, FormatError, Instance, Proof, Statement, WitnessConfig, WitnessOpening,
@@ -20,7 +21,7 @@ use crate::security::max_batch;
 use crate::sponge::RATE;
 use crate::statement::{Inputs, inputs, outputs, statement};
 use crate::sumcheck::SumcheckError;
-use crate::transcript::{Exhausted, Transcript, VerifierChannel, observe};
+use crate::transcript::{Exhausted, NotZero, Transcript, VerifierChannel, observe};
 
 /// Why a proof was refused: the first check that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -199,11 +200,11 @@ pub fn verify_with(
     context: &[u8; 32],
     proof: &[u8],
 ) -> Result<(), VerifyError> {
-    let check = Check::new(vk, inputs.mode())?;
+    let check = Expected::new(vk, inputs.mode())?;
     let limit = vk.longest(check.plan, check.config);
-    if proof.len() > limit {
-        return Err(FormatError::TooLong(limit).into());
-    }
+    ensure(Check::Length, proof.len() <= limit, || {
+        FormatError::TooLong(limit)
+    })?;
     let inputs_of = check_tensors(vk, inputs, output)?;
     let weights = vk.weight_schemes().iter().map(|s| s.whir().config());
     let proof = decode(
@@ -267,19 +268,21 @@ pub fn verify_batch(
         Some(first) => first.inputs.mode(),
         None => return Err(FormatError::Runs.into()),
     };
-    if runs.len() > max_batch(vk, mode) {
-        return Err(FormatError::Runs.into());
-    }
-    let check = Check::new(vk, mode)?;
+    ensure(
+        Check::BatchLength,
+        runs.len() <= max_batch(vk, mode),
+        || FormatError::Runs,
+    )?;
+    let check = Expected::new(vk, mode)?;
     let limit = vk.longest_batch(check.plan, check.config, runs.len());
-    if proof.len() > limit {
-        return Err(FormatError::TooLong(limit).into());
-    }
+    ensure(Check::Length, proof.len() <= limit, || {
+        FormatError::TooLong(limit)
+    })?;
     let mut inputs = Vec::with_capacity(runs.len());
     for run in runs {
-        if run.inputs.mode() != mode {
-            return Err(FormatError::Runs.into());
-        }
+        ensure(Check::BatchMode, run.inputs.mode() == mode, || {
+            FormatError::Runs
+        })?;
         inputs.push(check_tensors(vk, run.inputs, run.output)?);
     }
     let weights = vk.weight_schemes().iter().map(|s| s.whir().config());
@@ -322,43 +325,63 @@ fn check_tensors<'a>(
     let graph = vk.graph();
     match inputs {
         Inputs::Public(input) => {
-            graph.check_input(input).map_err(VerifyError::Input)?;
-            graph.check_output(output).map_err(VerifyError::Output)?;
+            passed(Check::Input, graph.check_input(input), VerifyError::Input)?;
+            passed(
+                Check::Output,
+                graph.check_output(output),
+                VerifyError::Output,
+            )?;
             Ok(Ok(input))
         }
         Inputs::Private(commitment) => {
-            let digest = read_digest(commitment).ok_or(VerifyError::Commitment)?;
-            check_masked(graph, output).map_err(VerifyError::Output)?;
-            Ok(Err(digest))
+            ensure(Check::Commitment, is_commitment(commitment), || {
+                VerifyError::Commitment
+            })?;
+            let masked = check_masked(graph, output);
+            passed(Check::Masked, masked, VerifyError::Output)?;
+            Ok(Err(reduce_digest(commitment)))
         }
+    }
+}
+
+/// A check of the graph's own.
+fn passed<T>(
+    check: Check,
+    verdict: Result<(), T>,
+    refusal: impl FnOnce(T) -> VerifyError,
+) -> Result<(), VerifyError> {
+    match verdict {
+        Ok(()) => Ok(()),
+        Err(e) => ensure(check, false, || refusal(e)),
     }
 }
 
 /// What a proof claims to be of, compared with what is asked.
 fn check_statement(claimed: &Statement, expected: &Statement) -> Result<(), VerifyError> {
-    if claimed.model != expected.model {
-        return Err(VerifyError::WrongModel);
-    }
-    if claimed.input != expected.input {
-        return Err(VerifyError::WrongInput);
-    }
-    if claimed.output != expected.output {
-        return Err(VerifyError::WrongOutput);
-    }
-    if claimed.context != expected.context {
-        return Err(VerifyError::WrongContext);
-    }
-    Ok(())
+    ensure(Check::Model, claimed.model == expected.model, || {
+        VerifyError::WrongModel
+    })?;
+    ensure(Check::StatedInput, claimed.input == expected.input, || {
+        VerifyError::WrongInput
+    })?;
+    ensure(
+        Check::StatedOutput,
+        claimed.output == expected.output,
+        || VerifyError::WrongOutput,
+    )?;
+    ensure(Check::Context, claimed.context == expected.context, || {
+        VerifyError::WrongContext
+    })
 }
 
 /// What is checked in a mode.
-struct Check<'a> {
+struct Expected<'a> {
     plan: &'a Plan,
     config: WitnessConfig<'a>,
     hiding: Option<&'a HidingScheme>,
 }
 
-impl<'a> Check<'a> {
+impl<'a> Expected<'a> {
     fn new(vk: &'a VerifyingKey, mode: Mode) -> Result<Self, VerifyError> {
         Ok(match mode {
             Mode::Public => Self {
@@ -383,7 +406,7 @@ type Stated<'a> = (Result<&'a [i32], [F; RATE]>, &'a [i32], Instance);
 
 fn verify_decoded(
     vk: &VerifyingKey,
-    check: &Check<'_>,
+    check: &Expected<'_>,
     seed: &[u8],
     instances: Vec<Stated<'_>>,
     openings: Vec<PlainOpening>,
@@ -407,14 +430,13 @@ fn verify_decoded(
             outputs: outputs(vk.graph(), output),
         };
         let remaining = verify_messages(plan, &public, &mut channel)?;
-        if !channel.is_finished() {
-            return Err(FormatError::Trailing.into());
-        }
+        ensure(Check::Unread, channel.is_finished(), || {
+            FormatError::Trailing
+        })?;
         // The opening names pads and products by the plan's numbers.
         let hiding = &plan.hiding;
-        if channel.pads as usize != hiding.pads || channel.products != hiding.products {
-            return Err(VerifyError::Internal);
-        }
+        let numbered = channel.pads as usize == hiding.pads && channel.products == hiding.products;
+        ensure(Check::Numbering, numbered, || VerifyError::Internal)?;
         for claim in remaining.weights {
             let (shard, block) = shards.places[claim.block];
             weights[shard].push((block, claim.point, claim.value));
@@ -439,17 +461,19 @@ fn verify_decoded(
                 };
                 scheme.verify(&instance.root, &relations, *opening, &mut transcript)
             }
-            _ => false,
+            // The decoder reads what the mode has.
+            _ => Err(NotZero),
         };
-        if !opened {
-            return Err(VerifyError::WitnessOpening);
-        }
+        ensure(Check::WitnessOpening, opened.is_ok(), || {
+            VerifyError::WitnessOpening
+        })?;
     }
     let schemes = vk.weight_schemes().iter().zip(vk.roots());
     for (((scheme, root), claims), opening) in schemes.zip(&weights).zip(openings) {
-        if !scheme.verify(root, claims, opening, &mut transcript) {
-            return Err(VerifyError::WeightOpening);
-        }
+        let opened = scheme.verify(root, claims, opening, &mut transcript);
+        ensure(Check::WeightOpening, opened.is_ok(), || {
+            VerifyError::WeightOpening
+        })?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use p3_sumcheck::{OpeningBatch, SumcheckData};
 use p3_whir::{PcsProof, QueryOpenings, SharedProofOpening, WhirProof, WhirRoundProof};
 
 use super::plain::PlainOpening;
+use crate::checks::{Check, ensure};
 use crate::commitment::{Config, Mmcs, WhirOpening};
 use crate::field::{DEGREE, E, E_BYTES, F, F_BYTES, read_f, write_e, write_f};
 use crate::proof::FormatError;
@@ -167,14 +168,18 @@ impl Reader<'_> {
 
     /// Refuses before anything of `count × size` is allocated.
     pub(crate) fn require(&self, count: usize, size: usize) -> Result<(), FormatError> {
-        match count.checked_mul(size) {
-            Some(needed) if needed <= self.bytes.len() => Ok(()),
-            _ => Err(FormatError::Truncated),
-        }
+        let needed = count.checked_mul(size);
+        let fits = needed.is_some_and(|needed| needed <= self.bytes.len());
+        ensure(Check::Room, fits, || FormatError::Truncated)
     }
 
     pub(crate) fn base(&mut self) -> Result<F, FormatError> {
-        read_f(self.array()?).ok_or(FormatError::NonCanonical)
+        let bytes = self.array()?;
+        let element = read_f(bytes);
+        ensure(Check::Canonical, element.is_some(), || {
+            FormatError::NonCanonical
+        })?;
+        Ok(element.unwrap_or_else(|| F::from_u32(u32::from_le_bytes(bytes))))
     }
 
     fn element(&mut self) -> Result<E, FormatError> {
@@ -202,9 +207,9 @@ impl Reader<'_> {
 
     pub(crate) fn siblings(&mut self, oracle: &Oracle) -> Result<Siblings, FormatError> {
         let count = u32::from_le_bytes(self.array()?) as usize;
-        if count > oracle.max_siblings() {
-            return Err(FormatError::SiblingCount);
-        }
+        ensure(Check::Siblings, count <= oracle.max_siblings(), || {
+            FormatError::SiblingCount
+        })?;
         self.require(count, 32)?;
         let sibling_hashes = (0..count).map(|_| self.array()).collect::<Result<_, _>>()?;
         Ok(Siblings { sibling_hashes })

@@ -10,8 +10,8 @@ pub(crate) enum Lie {
     Nowhere,
     /// `f(s)` or `g(s)`.
     Factor(usize),
-    /// `g(s)` is what makes the product that of the committed values.
-    FittingFactor,
+    /// `f(s)`, or `g(s)` with 1, is what makes the product that of the committed values.
+    FittingFactor(usize),
     /// A message of the reduction.
     Message(usize),
     Value,
@@ -121,6 +121,10 @@ impl HidingScheme {
             }
         };
         filled.stack[at] += F::ONE;
+        if let Secret::Product(_) = secret {
+            // The prover goes on from what it committed to.
+            filled.secrets[index] += E::ONE;
+        }
         let (root, committed) = self.whir.commit(filled.stack, rng)?;
         let data = HidingData {
             committed,
@@ -184,8 +188,10 @@ impl HidingScheme {
         let [f, g, h] = self.factors(secrets);
         let mut factors = [at_s(&f)?, at_s(&g)?];
         (0..2).for_each(|i| change(Lie::Factor(i), &mut factors[i]));
-        if lie == Lie::FittingFactor {
-            factors[1] = at_s(&h)? * factors[0].inverse();
+        for i in 0..2 {
+            if lie == Lie::FittingFactor(i) {
+                factors[i] = at_s(&h)? * factors[1 - i].inverse();
+            }
         }
         factors.iter().for_each(|&f| transcript.absorb(f));
         let rho = transcript.sample();

@@ -41,12 +41,13 @@ use super::masked::{Committed, HidingConfig, HidingWhir, MaskedOpening};
 use super::products;
 use super::reduction::{self, Weights};
 use crate::binding::Linear;
+use crate::checks::{Check, ensure, weighed};
 use crate::field::{DEGREE, E, F, coordinates, log2_ceil};
 use crate::layout::Block;
 use crate::messages::BlockClaim;
 use crate::pieces::{Packing, Stored};
 use crate::profile::Profile;
-use crate::transcript::{Lin, PRODUCTS, Transcript};
+use crate::transcript::{Lin, NotZero, PRODUCTS, Transcript};
 
 #[cfg(test)]
 #[path = "forge.rs"]
@@ -347,7 +348,8 @@ impl HidingScheme {
         let coefficients = products::lagrange(count + 1, s)?;
         let random = plan.random();
         for (which, &factor) in factors.iter().enumerate() {
-            let scale = power();
+            let check = [Check::FirstFactor, Check::SecondFactor][which];
+            let scale = weighed(check, power());
             for (&(i, j), &c) in plan.products.iter().zip(&coefficients) {
                 let pad = if which == 0 { i } else { j };
                 secrets[pad as usize] += c * scale;
@@ -355,7 +357,7 @@ impl HidingScheme {
             secrets[random + which] += coefficients[count] * scale;
             constant -= factor * scale;
         }
-        let scale = power();
+        let scale = weighed(Check::FactorsProduct, power());
         let coefficients = products::lagrange(2 * count + 1, s)?;
         for (k, &c) in coefficients.iter().enumerate() {
             let secret = if k < count {
@@ -477,14 +479,14 @@ impl HidingScheme {
         relations: &Relations,
         opening: HidingOpening,
         transcript: &mut Transcript,
-    ) -> bool {
+    ) -> Result<(), NotZero> {
         self.phase(relations, transcript);
         let s = transcript.sample();
         opening.factors.iter().for_each(|&f| transcript.absorb(f));
         let rho = transcript.sample();
-        let Some((weights, claim)) = self.join(relations, opening.factors, s, rho) else {
-            return false;
-        };
+        let joined = self.join(relations, opening.factors, s, rho);
+        // One challenge in 2^140 is a node of the products.
+        let (weights, claim) = joined.ok_or(NotZero)?;
         let mut challenges = Vec::with_capacity(opening.messages.len());
         for message in &opening.messages {
             message.iter().for_each(|&m| transcript.absorb(m));
@@ -502,16 +504,17 @@ impl HidingScheme {
         transcript.absorb(opening.sigma);
         let t = transcript.sample();
         opening.blinded.iter().for_each(|&b| transcript.absorb(b));
-        if dot(w, &opening.blinded) != opening.sigma + t * (padded - opening.sigma) {
-            return false;
-        }
+        let holds = dot(w, &opening.blinded) == opening.sigma + t * (padded - opening.sigma);
+        ensure(Check::PadSum, holds, || NotZero)?;
         let y = transcript.sample_point(BLIND_BITS);
         let (second, scale) = self.blinded_point(t, &y);
         let eq = crate::field::eq_table(&y, E::ONE);
         let blinded = scale * dot(&eq, &opening.blinded);
         let claims = vec![(point, opening.value), (second, blinded)];
-        self.whir
-            .verify(root, claims, opening.whir, &mut transcript.challenger)
+        let opened = self
+            .whir
+            .verify(root, claims, opening.whir, &mut transcript.challenger);
+        ensure(Check::HidingCommitment, opened, || NotZero)
     }
 
     /// `-log2` of each way in which a false relation may pass, `claims` of them.

@@ -9,11 +9,12 @@
 use p3_field::PrimeCharacteristicRing;
 
 use super::reduction::{self, Weights};
+use crate::checks::{Check, ensure};
 use crate::commitment::{Whir, WhirData, WhirOpening, values};
 use crate::field::{E, F};
 use crate::pieces::{Packing, Stored};
 use crate::profile::Profile;
-use crate::transcript::Transcript;
+use crate::transcript::{NotZero, Transcript};
 
 /// A lower bound of `log2 |E|`.
 const FIELD_BITS: f64 = 154.0;
@@ -104,7 +105,7 @@ impl PlainScheme {
         claims: &[(usize, Vec<E>, E)],
         opening: PlainOpening,
         transcript: &mut Transcript,
-    ) -> bool {
+    ) -> Result<(), NotZero> {
         transcript.phase("opening", &[self.whir.num_variables(), claims.len()]);
         let factor = transcript.sample();
         let points = claims.iter();
@@ -129,14 +130,16 @@ impl PlainScheme {
         let point = reduction::point_of(&challenges);
         let weight: E = weights.iter().map(|w| w.evaluate(&point)).sum();
         transcript.absorb(opening.value);
-        reduced == weight * opening.value
-            && self.whir.verify(
-                root,
-                point,
-                opening.value,
-                opening.whir,
-                &mut transcript.challenger,
-            )
+        let holds = reduced == weight * opening.value;
+        ensure(Check::PlainReduction, holds, || NotZero)?;
+        let opened = self.whir.verify(
+            root,
+            point,
+            opening.value,
+            opening.whir,
+            &mut transcript.challenger,
+        );
+        ensure(Check::PlainCommitment, opened, || NotZero)
     }
 
     /// Takes a piece for another of its size, in every tensor that has such ones.

@@ -3,12 +3,15 @@
 //! The prover here is the real one, step by step, but for the lie; what follows a lie is made
 //! honestly from it, challenges included.
 
+#[path = "mutation.rs"]
+mod mutation;
 #[path = "necessary.rs"]
 mod necessary;
 
 use rand::rngs::StdRng;
 
 use super::*;
+use crate::checks::Check;
 use crate::field::{E, F};
 use crate::key::Private;
 use crate::messages::{Public, verify_messages};
@@ -16,7 +19,7 @@ use crate::opening::hiding::forge::{Lie, Secret};
 use crate::opening::hiding::{HidingData, HidingScheme, Relations};
 use crate::opening::masked_codec::encode_hiding;
 use crate::plan::Content;
-use crate::private::{InputSecret, read_digest};
+use crate::private::{InputSecret, reduce_digest};
 use crate::proof::{FormatError, HEADER_BYTES, Proof, WitnessOpening};
 use crate::prover::open_weights;
 use crate::run::Run;
@@ -63,6 +66,10 @@ struct Argued {
     weights: Vec<Vec<(usize, Vec<E>)>>,
     /// The committed polynomial, but for what hides it.
     committed: Vec<F>,
+    /// What each constraint is for.
+    checks: Vec<Check>,
+    /// A product of pads that was committed falsely.
+    false_product: Option<usize>,
     /// The committed pads, and which of them have committed products.
     secrets: (Vec<E>, Vec<(u32, u32)>),
 }
@@ -198,7 +205,7 @@ impl Order {
         start(&mut replay.transcript);
         let public = Public {
             inputs: None,
-            commitment: read_digest(&self.commitment).unwrap(),
+            commitment: reduce_digest(&self.commitment),
             outputs: outputs(graph, &self.masked),
         };
         let remaining = verify_messages(plan, &public, &mut replay).unwrap();
@@ -207,6 +214,7 @@ impl Order {
             linear: remaining.linear,
             constraints: replay.constraints,
         };
+        let checks = replay.checks;
         Argued {
             root,
             data,
@@ -215,6 +223,11 @@ impl Order {
             relations,
             weights: claims.weights,
             committed,
+            checks,
+            false_product: match plot.secret {
+                Some(Secret::Product(product)) => Some(product),
+                _ => None,
+            },
             secrets,
         }
     }
@@ -226,13 +239,17 @@ impl Order {
         change: impl FnOnce(&mut Witness<'a>),
         plot: &Plot,
     ) -> (Vec<u8>, std::ops::Range<usize>) {
-        let pk = &self.world.pk;
         let by = Transcript::new(&[seed]).sample();
-        let argued = self.argue(seed, change, plot);
+        self.open(self.argue(seed, change, plot), plot.opening, by)
+    }
+
+    /// Opens what was argued; `opening` is a lie of this much.
+    fn open(&self, argued: Argued, opening: Lie, by: E) -> (Vec<u8>, std::ops::Range<usize>) {
+        let pk = &self.world.pk;
         let (data, relations) = (argued.data, &argued.relations);
         let mut transcript = argued.transcript;
         let scheme = &self.private().scheme;
-        let opening = scheme.forge(data, relations, &mut transcript, plot.opening, by);
+        let opening = scheme.forge(data, relations, &mut transcript, opening, by);
         let opening = opening.unwrap();
         let mut payload = Vec::new();
         encode_hiding(&mut payload, &opening);
@@ -533,7 +550,7 @@ fn every_part_of_an_opening_is_bound(profile: Profile) {
     // With the truth both change nothing.
     let opening = Lie::FittingValue;
     assert_eq!(order.plot(6, &Plot { opening, ..TRUTH }), Ok(()));
-    for opening in [Lie::Nowhere, Lie::FittingFactor] {
+    for opening in [Lie::Nowhere, Lie::FittingFactor(0), Lie::FittingFactor(1)] {
         let plot = Plot {
             products: true,
             opening,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use p3_field::{Field, PrimeField32};
 
 use super::*;
+use crate::checks::switches::without;
 use crate::field::eq_table;
 use crate::opening::reduction::{Row, Weights};
 use crate::plan::{InputCheck, Plan};
@@ -34,7 +35,8 @@ impl Argued {
             None => pads[term as usize],
             Some(product) => {
                 let (i, j) = products[product as usize];
-                pads[i as usize] * pads[j as usize]
+                let truth = pads[i as usize] * pads[j as usize];
+                truth + E::from_bool(self.false_product == Some(product as usize))
             }
         };
         let terms = lin.terms.iter().map(|&(term, c)| c * secret(term));
@@ -111,6 +113,8 @@ struct Deed<'a> {
     /// Added to elements of the committed polynomial.
     changed: Vec<(usize, F)>,
     messages: Vec<(usize, E)>,
+    /// A product of pads that is committed falsely.
+    product: Option<usize>,
 }
 
 impl<'a> Deed<'a> {
@@ -122,6 +126,7 @@ impl<'a> Deed<'a> {
             committed: order.witness(),
             changed: Vec::new(),
             messages: Vec::new(),
+            product: None,
         }
     }
 
@@ -129,16 +134,27 @@ impl<'a> Deed<'a> {
         &self.order.private().plan
     }
 
-    fn values(&self) -> BTreeMap<Relation, E> {
+    fn argued(&self) -> Argued {
         let mut committed = self.committed.stack(self.plan());
         for &(at, by) in &self.changed {
             committed[at] += by;
         }
         let parts = [&self.lookups, &self.walk];
-        let argued = self
-            .order
-            .argue_parts(3, parts, committed, &TRUTH, &self.messages);
-        argued.values(self.plan())
+        let plot = Plot {
+            secret: self.product.map(Secret::Product),
+            ..TRUTH
+        };
+        self.order
+            .argue_parts(3, parts, committed, &plot, &self.messages)
+    }
+
+    fn values(&self) -> BTreeMap<Relation, E> {
+        self.argued().values(self.plan())
+    }
+
+    /// A proof of the lie, in which its false messages have the pads that they were committed with.
+    fn proof(&self, opening: Lie) -> Vec<u8> {
+        self.order.open(self.argued(), opening, E::ZERO).0
     }
 
     /// Makes a message false by what a relation needs to hold.
@@ -194,6 +210,10 @@ fn step(value: i32) -> i32 {
 #[derive(Default)]
 struct Record {
     alone: BTreeMap<Relation, Vec<String>>,
+    /// By what each check is, the lie that the verifier accepts without it.
+    accepted: BTreeMap<Check, String>,
+    /// Whether proofs are made.
+    proves: bool,
 }
 
 impl Record {
@@ -201,10 +221,67 @@ impl Record {
         let (name, broken) = (name.into(), deed.broken());
         match broken[..] {
             [] => panic!("{name} breaks nothing"),
-            [one] => self.alone.entry(one).or_default().push(name),
+            [one] => {
+                self.prove(one, &name, &deed);
+                self.alone.entry(one).or_default().push(name);
+            }
             _ => {}
         }
     }
+}
+
+impl Record {
+    /// The first lie about each check as a proof: refused, and accepted where both ends leave the check out.
+    fn prove(&mut self, relation: Relation, name: &str, deed: &Deed<'_>) {
+        let Constraint(index) = relation else {
+            return;
+        };
+        let check = deed.argued().checks[index];
+        if !self.proves || self.accepted.contains_key(&check) {
+            return;
+        }
+        let refused = deed.order.verify(&deed.proof(Lie::Nowhere));
+        assert_eq!(refused, REFUSED, "{name}");
+        let proof = without(check, || deed.proof(Lie::Nowhere));
+        let verdict = without(check, || deed.order.verify(&proof));
+        assert_eq!(verdict, Ok(()), "{name}, without {check:?}");
+        self.accepted.insert(check, name.into());
+    }
+}
+
+/// The lies about messages that a hiding verifier accepts without one of its checks.
+pub(super) fn accepted_without(profile: Profile) -> BTreeMap<Check, String> {
+    let order = Order::new(4, profile);
+    let mut record = Record {
+        proves: true,
+        ..Record::default()
+    };
+    plain_lies(&order, &mut record);
+    values_lie(&order, &mut record);
+    sponge_lies(&order, &mut record);
+    record.accepted
+}
+
+/// An order, and a proof of it whose denominators' inverse is false by what a product of pads is committed
+/// falsely: all holds, but that the product is none. `opening` lies about the products' proof.
+pub(super) fn false_product(profile: Profile, opening: Lie) -> (Order, Vec<u8>) {
+    let order = Order::new(4, profile);
+    let argued = Deed::new(&order).argued();
+    let mut checks = argued.checks.iter();
+    let index = checks.position(|&c| c == Check::LookupInverse).unwrap();
+    let terms = argued.relations.constraints[index].terms.iter();
+    let product = terms
+        .filter_map(|(term, _)| term.checked_sub(PRODUCTS))
+        .next();
+    let product = product.unwrap() as usize;
+    let (_, inverse) = order.private().plan.hiding.products[product];
+    let mut deed = Deed::new(&order);
+    deed.product = Some(product);
+    let deed = deed.fit(inverse as usize, Constraint(index));
+    assert_eq!(deed.broken(), []);
+    let proof = deed.proof(opening);
+    drop(deed);
+    (order, proof)
 }
 
 /// Every message and one element of every block, one at a time.

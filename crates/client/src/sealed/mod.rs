@@ -11,6 +11,8 @@
 //! all of them, and the one that delivers knows the answer.
 
 pub mod envelope;
+#[cfg(test)]
+mod retry_tests;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 const INPUT: [i32; 2] = [5, -2];
 const BUYER: Address = Address::repeat_byte(0xb1);
 
-fn graph() -> Graph {
+pub(super) fn graph() -> Graph {
     let scale = Scale {
         multiplier: 1,
         shift: 0,

@@ -79,8 +79,8 @@ fn a_sealed_order_keeps_commitment_sellers_and_envelope() {
     assert!(order.isSealed);
     assert_eq!(order.inputHash, call.commitment);
     assert_eq!((order.buyer, order.price), (BUYER, PRICE));
-    assert_eq!((order.status, order.verifierVersion), (Status::Open, 3));
-    assert_eq!(verifier::VERSION, 3);
+    assert_eq!((order.status, order.verifierVersion), (Status::Open, 5));
+    assert_eq!(verifier::VERSION, 5);
     assert_eq!(before - world.host.balance_of(BUYER), wei(PRICE));
     let envelope = world.act(STRANGER, IInference::inputCall { id }).unwrap();
     assert_eq!(envelope, call.envelope);

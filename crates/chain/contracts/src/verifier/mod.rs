@@ -28,8 +28,9 @@ use crate::{
     storage::{Slot, Words},
 };
 
-/// The proof system that judges new orders. An order keeps the version it was placed under.
-pub const VERSION: u16 = 3;
+/// The proof system that judges new orders: the version of the proofs that it accepts, so that no order outlives
+/// its judge unnoticed. An order keeps the version it was placed under.
+pub const VERSION: u16 = hallmark_proof::FORMAT_VERSION as u16;
 
 /// Storage of `Verifier`: parameters only.
 #[contract(address = addresses::VERIFIER)]

@@ -8,8 +8,11 @@ use crate::run::{Follower, Lie, Plan};
 /// Validators that a plan can strike.
 const VALIDATORS: usize = 4;
 
+/// A plan by the validator that it strikes.
+type Strike = fn(usize) -> Plan;
+
 /// The plans that the first seeds go through, each with every validator.
-const NAMED: [(&str, fn(usize) -> Plan); 12] = [
+const NAMED: [(&str, Strike); 12] = [
     ("nothing goes wrong", |_| Plan::default()),
     ("one never starts", |who| Plan {
         crashed: Some(who),

@@ -349,6 +349,8 @@ for norm in ("L1", "L2", "MAX"):
     op(f"normalizer_{norm}", "Normalizer", {"x": f(3, 4, lo=0.1)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),), norm=norm)
 op("binarizer", "Binarizer", {"x": f(3, 4)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),), threshold=0.3)
 op("feature_extractor", "ArrayFeatureExtractor", {"x": f(3, 4)}, {"i": i64(0, 3)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),))
+op("feature_extractor_row", "ArrayFeatureExtractor", {"x": f(5)}, {"i": i64(4, 0)}, domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),))
+op("feature_extractor_dynamic", "ArrayFeatureExtractor", {"i": np.array([[2, 0, 4]])}, {"t": f(5)}, order=["t", "i"], domain="ai.onnx.ml", domains=(("ai.onnx.ml", 1),))
 # --- long sums
 op("concat_long", "Concat", {"a": f(1, 2)}, {f"c{i}": f(1, 1) for i in range(3)}, order=["a", "c0", "c1", "c2"] * 40, axis=1)
 op("sum_long", "Sum", {"a": f(3), "b": f(3)}, order=["a", "b"] * 50)

@@ -502,6 +502,20 @@ fn bad_tensors_are_refused_by_name() {
     assert!(refusal(&source).contains("operator set 6"));
 }
 
+/// As converters of classical models write it.
+#[test]
+fn a_standard_operator_set_that_is_imported_twice_has_one_version() {
+    let mut source = small();
+    let again = |version| OperatorSetIdProto {
+        domain: String::new(),
+        version,
+    };
+    source.opset_import.push(again(17));
+    assert!(read(&source).is_ok());
+    source.opset_import.push(again(18));
+    assert!(refusal(&source).contains("one version of the standard operator set"));
+}
+
 #[test]
 fn broken_graphs_are_refused() {
     let build = |nodes: Vec<NodeProto>| {

@@ -97,18 +97,21 @@ pub fn import(bytes: &[u8], options: ImportOptions) -> Result<FloatGraph, Import
     walk::graph(graph, opset, &options)
 }
 
-/// Version of the standard operator set. A model of `ai.onnx.ml` alone imports none.
+/// Version of the standard operator set. A model of `ai.onnx.ml` alone imports none, and converters of such models
+/// import one twice.
 fn opset(model: &ModelProto) -> Result<i64, ImportError> {
     let mut standard = model
         .opset_import
         .iter()
-        .filter(|set| is_standard(&set.domain));
-    let version = match (standard.next(), standard.next()) {
-        (Some(set), None) => set.version,
-        (None, _) if !model.opset_import.is_empty() => *OPSETS.end(),
+        .filter(|set| is_standard(&set.domain))
+        .map(|set| set.version);
+    let first = standard.next();
+    let version = match first {
+        Some(version) if standard.all(|other| other == version) => version,
+        None if !model.opset_import.is_empty() => *OPSETS.end(),
         _ => {
             return Err(ImportError::Model(
-                "not an ONNX model: it must import the standard operator set once".into(),
+                "not an ONNX model: it must import one version of the standard operator set".into(),
             ));
         }
     };

@@ -493,20 +493,31 @@ fn binarizer(b: &mut Builder, n: &Node<'_>) -> Made {
     b.unary(&above, Function::IsPositive)
 }
 
+/// Elements of the last axis; the indices are flat, and of one axis of features a matrix of one row is made.
 fn features(b: &mut Builder, n: &Node<'_>) -> Made {
-    let x = n.operand(0)?.clone();
-    let rank = b.rank(&x);
-    let dim = b.shape(&x).last().copied().unwrap_or(0) as i64;
-    let indices = n
-        .list(1)?
-        .into_iter()
-        .map(|at| match (0..dim).contains(&at) {
-            true => Ok(at as i32),
-            false => Err(n.refuse(format!("the index {at} is outside {dim} features"))),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    if rank == 0 {
+    let (x, at) = (n.operand(0)?.clone(), n.operand(1)?.clone());
+    let shape = b.shape(&x);
+    let Some((&dim, rows)) = shape.split_last() else {
         return Err(n.refuse("has no features"));
+    };
+    let made = if at.tensor().is_some() {
+        let indices = n
+            .list(1)?
+            .into_iter()
+            .map(|at| match (0..dim as i64).contains(&at) {
+                true => Ok(at as i32),
+                false => Err(n.refuse(format!("the index {at} is outside {dim} features"))),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        b.take(&x, rows.len(), indices)?
+    } else {
+        // The label of a computed class.
+        let count = b.shape(&at).iter().product();
+        let at = b.reshape(&at, vec![count])?;
+        super::gather::pick(b, n, &x, &at, rows.len())?
+    };
+    match (rows.is_empty(), b.shape(&made)[..].last()) {
+        (true, Some(&count)) => b.reshape(&made, vec![1, count]),
+        _ => Ok(made),
     }
-    b.take(&x, rank - 1, indices)
 }

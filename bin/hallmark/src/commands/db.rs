@@ -58,7 +58,7 @@ fn check_folder(home: &Path, spec: Option<&PathBuf>, report: &Reporter) -> Resul
         count => Err(Error::at(
             home.display(),
             format!(
-                "{count} faults; move chain.redb and consensus/ away and let the node sync again (keep votes-*.txt, or use a new key if it votes), or import blocks into a new folder"
+                "{count} faults; move chain.redb and consensus/ away, one validator at a time, and let the node sync again (keep votes-*.txt, or use a new key if it votes), or import blocks into a new folder"
             ),
         )),
     }

@@ -120,6 +120,9 @@ where
             .epochs
             .get(epoch)
             .ok_or(ConsensusError::NoCommittee { epoch: epoch.get() })?;
+        // Also where the key is no member, and before old logs go: the record then says so.
+        let may_vote = (self.may_vote)(epoch.get()).map_err(ConsensusError::Votes)?;
+        let votes_here = set.member && may_vote;
         self.clear_logs(epoch).await;
         let first = self.epochs.first(epoch).get();
         let root = match first.checked_sub(1) {
@@ -139,8 +142,6 @@ where
             .map_err(ended)?;
         let resolver = self.resolver.register(epoch.get()).await.map_err(ended)?;
         let members = set.committee.members.len();
-        let votes_here =
-            set.member && (self.may_vote)(epoch.get()).map_err(ConsensusError::Votes)?;
         if set.member && !votes_here {
             tracing::warn!(
                 %epoch,
@@ -150,12 +151,12 @@ where
         }
         tracing::info!(%epoch, members, votes = votes_here, "epoch begins");
 
-        let scheme = if votes_here {
-            &set.scheme
-        } else {
-            &set.verifier
+        let (scheme, log) = match votes_here || !set.member {
+            true => (&set.scheme, self.log(epoch.get())),
+            // Its own votes may lie in the log, and the engine of a follower refuses to read them.
+            false => (&set.verifier, self.follower_log(epoch.get())),
         };
-        let config = self.config(epoch, root, scheme);
+        let config = self.config(epoch, root, scheme, log);
         let automaton = Automaton {
             core: self.core.clone(),
             proposer: self.proposer.clone(),
@@ -179,13 +180,19 @@ where
         }))
     }
 
-    fn config(&self, epoch: Epoch, root: alloy_primitives::B256, scheme: &Scheme) -> Settings<B> {
+    fn config(
+        &self,
+        epoch: Epoch,
+        root: alloy_primitives::B256,
+        scheme: &Scheme,
+        partition: String,
+    ) -> Settings<B> {
         Settings {
             epoch,
             root: root.into(),
             scheme: scheme.clone(),
             blocker: self.blocker.clone(),
-            partition: self.log(epoch.get()),
+            partition,
             page_cache: self.page_cache.clone(),
             mailbox_size: self.mailbox_size,
             leader_timeout: self.timeouts.leader,
@@ -199,16 +206,23 @@ where
         format!("{}-{epoch}", self.partition)
     }
 
+    /// The log of an epoch in which a member only follows.
+    fn follower_log(&self, epoch: u64) -> String {
+        format!("{}-follows", self.log(epoch))
+    }
+
     /// Removes the logs of the epochs before the previous one. The previous epoch's stays, because
     /// the tasks of its engine may still be ending.
     async fn clear_logs(&mut self, epoch: Epoch) {
         let below = epoch.get().saturating_sub(1);
         let from = self.cleared.max(epoch.get().saturating_sub(OLDEST_LOGS));
         for old in from..below {
-            match self.context.remove(&self.log(old), None).await {
-                Ok(()) | Err(RuntimeError::PartitionMissing(_)) => {}
-                Err(error) => {
-                    tracing::warn!(epoch = old, %error, "an old write-ahead log was not removed");
+            for log in [self.log(old), self.follower_log(old)] {
+                match self.context.remove(&log, None).await {
+                    Ok(()) | Err(RuntimeError::PartitionMissing(_)) => {}
+                    Err(error) => {
+                        tracing::warn!(epoch = old, %error, "an old write-ahead log was not removed");
+                    }
                 }
             }
         }

@@ -235,7 +235,8 @@ pub fn start(config: ConsensusConfig, core: Arc<Core>) -> Result<ConsensusHandle
     let max_message_bytes = engine::max_message_bytes(&spec)?;
     let lock = lock_folder(&home)?;
     let engine_home = home.join("engine");
-    let may_vote = votes::guard(&record, &engine_home, me.as_ref(), spec.hash())
+    let begins = (epoch.get(), core.store().head().block.number() == 0);
+    let may_vote = votes::guard(&record, &engine_home, me.as_ref(), spec.hash(), begins)
         .map_err(ConsensusError::Votes)?;
     // The engine would panic on a port that is taken; ask first. Also resolves port 0.
     let listen = TcpListener::bind(listen)

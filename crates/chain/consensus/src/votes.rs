@@ -3,25 +3,31 @@
 //! Simplex keeps the votes of an epoch in a write-ahead log and, after a crash, signs nothing that contradicts
 //! it. A folder that was cleared, imported or built anew has no log, and a key that voted in its epoch before
 //! would vote there again: two votes that exclude each other cost its stake. So beside the folder there is a
-//! record of the key, and in the folder the name of its log, drawn when the folder is new:
+//! record of the key, and in the folder the name of its log, drawn anew for every epoch:
 //!
 //! | record | log in the folder | epoch `e` begins |
 //! |---|---|---|
-//! | none | any | recorded, signs |
-//! | epoch `r` with this log | this one | `e ≥ r`: recorded, signs; `e < r`: follows, since the logs of old epochs are removed |
-//! | epoch `r` with another log | this one | `e > r`: recorded with this log, signs; `e ≤ r`: follows |
+//! | none | – | recorded, signs; but in a folder without logs whose chain has blocks, which came from elsewhere, only after the epoch of the start |
+//! | epoch `r` | any | `e > r`: a name is drawn, then recorded, signs |
+//! | epoch `r` | of the record's name | `e = r`: signs |
+//! | epoch `r` | of another name or none | `e = r`: follows |
+//! | epoch `r` | any | `e < r`: follows, since the logs of old epochs are removed |
 //!
-//! The record is on disk before the engine of the epoch starts. Who follows keeps up with the chain and votes
-//! again in the next epoch that the key has not signed in.
+//! The record is on disk before the engine of the epoch starts. Who follows keeps up with the chain, over a
+//! log of its own, and votes again in the next epoch that the key has not signed in. Epochs end by height: where more
+//! members than may be at fault lose their logs in one epoch, nobody ends it (`docs/operations`).
 //!
-//! What this cannot see: a key that moves without its record, and record, folder and key put back together
-//! from an old copy. `docs/protocol.md` says what an operator does instead.
+//! An operator who knows that nothing was signed which is not in a log, or that the whole network agreed to begin
+//! anew, puts an empty file `votes-KEY.reset` beside the record: then the next start signs whatever was recorded.
+//!
+//! What this cannot see: a key that moves without its record; a copy of `consensus/` of the same epoch; a log of
+//! which a part is missing while its name is there. `docs/operations` says what an operator does instead.
 
 use std::{
     fs::File,
     hash::{BuildHasher, Hasher, RandomState},
     io::{self, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -67,7 +73,8 @@ impl Record {
     }
 }
 
-/// The guard of a key: its record lies in `folder`, its logs in `logs`.
+/// The guard of a key: its record lies in `folder`, its logs in `logs`; `epoch` is the one that the node starts in,
+/// and `is_new` says that its chain has no block yet.
 ///
 /// # Errors
 /// A file that cannot be read or written, a record that is no record, or one of another chain.
@@ -76,26 +83,48 @@ pub(crate) fn guard(
     logs: &Path,
     public_key: &[u8],
     chain: B256,
+    (epoch, is_new): (u64, bool),
 ) -> io::Result<VoteGuard> {
     let path = folder.join(format!("votes-{}.txt", hex::encode(public_key)));
-    let log = log_name(logs)?;
-    let record = read(&path, chain)?;
-    let recorded = Mutex::new(record);
+    let name = logs.join(LOG_NAME);
+    let log = log_name(&name)?;
+    let reset = path.with_extension("reset");
+    let anew = reset.try_exists()?;
+    let mut record = read(&path, chain)?;
+    if anew {
+        record = None;
+    } else if record.is_none() && !is_new && log.is_none() && !has_logs(logs)? {
+        // A chain that came from elsewhere: whether the key was used there is not known.
+        let log = String::new();
+        record = Some(Record { chain, epoch, log });
+    }
+    let known = Mutex::new((record, log));
     Ok(Arc::new(move |epoch| {
-        let mut recorded = recorded.lock();
-        let may = recorded
-            .as_ref()
-            .is_none_or(|known| epoch > known.epoch || (epoch == known.epoch && known.log == log));
+        let mut known = known.lock();
+        let (record, log) = &mut *known;
+        if let Some(record) = record {
+            if epoch < record.epoch {
+                return Ok(false);
+            }
+            if epoch == record.epoch {
+                return Ok(log.as_ref() == Some(&record.log));
+            }
+        }
+        // The name first: a crash in between leaves a record of a lower epoch, beyond which any log signs.
+        let fresh = draw();
+        write(&name, &fresh)?;
         let next = Record {
             chain,
             epoch,
-            log: log.clone(),
+            log: fresh.clone(),
         };
-        if may && recorded.as_ref() != Some(&next) {
-            write(&path, &next.encode())?;
-            *recorded = Some(next);
+        write(&path, &next.encode())?;
+        // Asked for once.
+        if anew && reset.try_exists()? {
+            std::fs::remove_file(&reset)?;
         }
-        Ok(may)
+        (*record, *log) = (Some(next), Some(fresh));
+        Ok(true)
     }))
 }
 
@@ -120,28 +149,45 @@ fn is_log_name(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The name of the logs in a folder, drawn when it has none.
-fn log_name(logs: &Path) -> io::Result<String> {
-    std::fs::create_dir_all(logs)?;
-    let path = logs.join(LOG_NAME);
-    match std::fs::read_to_string(&path) {
-        Ok(name) if is_log_name(&name) => Ok(name),
+/// The name of the logs in a folder, if it has one.
+fn log_name(path: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(name) if is_log_name(&name) => Ok(Some(name)),
         Ok(_) => Err(io::Error::other(format!(
             "{}: it is no name of a log",
             path.display()
         ))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let part = || RandomState::new().build_hasher().finish();
-            let name = format!("{:016x}{:016x}", part(), part());
-            write(&path, &name)?;
-            Ok(name)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
+/// Whether the folder has logs of votes, as one that an older program wrote has without their name.
+fn has_logs(logs: &Path) -> io::Result<bool> {
+    let entries = match std::fs::read_dir(logs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        if entry?.file_name().to_string_lossy().contains("-votes-") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A name that no other log has.
+fn draw() -> String {
+    let part = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", part(), part())
+}
+
 /// Whole or not at all, and on disk when it returns.
-fn write(path: &PathBuf, text: &str) -> io::Result<()> {
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let half = path.with_extension("new");
     let mut file = File::create(&half)?;
     file.write_all(text.as_bytes())?;
@@ -167,8 +213,13 @@ mod tests {
         }
 
         fn open(&self, logs: &str) -> VoteGuard {
+            self.start(logs, 0, true)
+        }
+
+        fn start(&self, logs: &str, epoch: u64, is_new: bool) -> VoteGuard {
             let logs = self.0.path().join(logs);
-            guard(self.0.path(), &logs, &[1, 2], CHAIN).expect("a guard")
+            let start = (epoch, is_new);
+            guard(self.0.path(), &logs, &[1, 2], CHAIN, start).expect("a guard")
         }
     }
 
@@ -199,6 +250,35 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_of_the_logs_of_an_earlier_epoch_signs_nothing_in_this_one() {
+        let home = Home::new();
+        let signing = home.open("logs");
+        assert!(signing(4).unwrap());
+        let name = std::fs::read(home.0.path().join("logs/votes-log")).unwrap();
+        assert!(signing(5).unwrap());
+        let copy = home.0.path().join("copy");
+        std::fs::create_dir(&copy).unwrap();
+        std::fs::write(copy.join("votes-log"), name).unwrap();
+        let restored = home.open("copy");
+        assert!(!restored(4).unwrap() && !restored(5).unwrap());
+        assert!(restored(6).unwrap());
+    }
+
+    #[test]
+    fn a_chain_from_elsewhere_lets_a_key_without_record_wait_for_the_next_epoch() {
+        let home = Home::new();
+        let imported = home.start("logs", 7, false);
+        assert!(!imported(7).unwrap());
+        assert!(imported(8).unwrap());
+        assert!(home.start("logs", 8, false)(8).unwrap());
+        // A folder of an older program has logs without a name, and goes on.
+        let older = Home::new();
+        let log = older.0.path().join("logs/validator-votes-7");
+        std::fs::create_dir_all(log).unwrap();
+        assert!(older.start("logs", 7, false)(7).unwrap());
+    }
+
+    #[test]
     fn a_key_whose_chain_is_fetched_anew_beside_its_log_does_not_vote_in_old_epochs() {
         let home = Home::new();
         assert!(home.open("logs")(5).unwrap());
@@ -208,10 +288,25 @@ mod tests {
     }
 
     #[test]
+    fn a_network_that_lost_its_logs_begins_anew_when_its_operators_say_so() {
+        let home = Home::new();
+        assert!(home.open("logs")(5).unwrap());
+        assert!(!home.start("other", 5, false)(5).unwrap());
+        let reset = home.0.path().join("votes-0102.reset");
+        std::fs::write(&reset, "").unwrap();
+        assert!(home.start("other", 5, false)(5).unwrap());
+        assert!(!reset.exists());
+        // Once, and with that log from then on.
+        assert!(home.start("other", 5, false)(5).unwrap());
+        assert!(!home.start("third", 5, false)(5).unwrap());
+    }
+
+    #[test]
     fn a_record_that_cannot_be_read_or_is_of_another_chain_stops_the_node() {
         let home = Home::new();
         assert!(home.open("logs")(3).unwrap());
-        let open = |chain| guard(home.0.path(), &home.0.path().join("logs"), &[1, 2], chain);
+        let logs = home.0.path().join("logs");
+        let open = |chain| guard(home.0.path(), &logs, &[1, 2], chain, (3, false));
         let error = open(B256::ZERO).err().expect("another chain").to_string();
         assert!(error.contains("another chain"), "{error}");
         let path = home.0.path().join("votes-0102.txt");
@@ -222,7 +317,7 @@ mod tests {
             assert!(error.contains("no record of votes"), "{error}");
         }
         // Another key has a record of its own.
-        let other = guard(home.0.path(), &home.0.path().join("logs"), &[9], CHAIN).unwrap();
+        let other = guard(home.0.path(), &logs, &[9], CHAIN, (0, true)).unwrap();
         assert!(other(0).unwrap());
     }
 

@@ -42,7 +42,7 @@ pub enum StoreError {
     },
     /// What the folder holds does not fit together.
     #[error(
-        "{folder} is damaged: {reason}; move chain.redb and consensus/ away and let the node sync again; it votes from the next epoch on, by votes-*.txt beside them, without which it needs a new key"
+        "{folder} is damaged: {reason}; move chain.redb and consensus/ away, one validator at a time, and let the node sync again; it votes from the next epoch on, by votes-*.txt beside them, without which it needs a new key"
     )]
     Damaged {
         /// The folder.

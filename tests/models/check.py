@@ -58,7 +58,7 @@ FIELDS = ["model"] + [field for field, _, _ in COLUMNS if field != ADDED]
 
 
 def float_run(path, sample):
-    """The model's first output for one flat sample, and the milliseconds that it took."""
+    """The model's outputs for one flat sample, one after the other, and the milliseconds that it took."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -66,8 +66,13 @@ def float_run(path, sample):
     dtype = np.int64 if wanted.type == "tensor(int64)" else np.float32
     feed = {wanted.name: np.asarray(sample, dtype=dtype).reshape(wanted.shape)}
     started = time.perf_counter()
-    output = session.run(None, feed)[0]
-    return output, (time.perf_counter() - started) * 1e3
+    outputs = session.run(None, feed)
+    taken = (time.perf_counter() - started) * 1e3
+    if len(outputs) == 1:
+        return outputs[0], taken
+    # What `ZipMap` makes is a list of one dictionary a row.
+    rows = [[list(row.values()) for row in o] if isinstance(o, list) else o for o in outputs]
+    return np.concatenate([np.asarray(o, dtype=np.float32).ravel() for o in rows]), taken
 
 
 def asked(arguments, *command):

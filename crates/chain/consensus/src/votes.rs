@@ -94,9 +94,12 @@ pub(crate) fn guard(
     if anew {
         record = None;
     } else if record.is_none() && !is_new && log.is_none() && !has_logs(logs)? {
-        // A chain that came from elsewhere: whether the key was used there is not known.
-        let log = String::new();
-        record = Some(Record { chain, epoch, log });
+        // A chain that came from elsewhere: whether the key was used there is not known. Kept, since the
+        // next start will find the log of a follower here.
+        let log = draw();
+        let unknown = Record { chain, epoch, log };
+        write(&path, &unknown.encode())?;
+        record = Some(unknown);
     }
     let known = Mutex::new((record, log));
     Ok(Arc::new(move |epoch| {
@@ -267,6 +270,10 @@ mod tests {
     #[test]
     fn a_chain_from_elsewhere_lets_a_key_without_record_wait_for_the_next_epoch() {
         let home = Home::new();
+        assert!(!home.start("logs", 7, false)(7).unwrap());
+        // The engine has left a follower's log by the next start.
+        let followed = home.0.path().join("logs/validator-votes-7-follows");
+        std::fs::create_dir_all(followed).unwrap();
         let imported = home.start("logs", 7, false);
         assert!(!imported(7).unwrap());
         assert!(imported(8).unwrap());
